@@ -1,0 +1,79 @@
+"""Text to MIDI and MIDI to text with transformers.
+
+The public names are loaded when they are first used, so that `import amt` is quick and does not load torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "generate": "amt.api",
+    "info": "amt.api",
+    "load": "amt.api",
+    "read_midi": "amt.midi.reader",
+    "MidiData": "amt.midi.data",
+    "Note": "amt.midi.data",
+    "NoteTable": "amt.midi.data",
+    "EventTokenizer": "amt.midi.tokenizer",
+    "Vocabulary": "amt.midi.vocabulary",
+    "Grammar": "amt.midi.grammar",
+    "Constraints": "amt.midi.grammar",
+    "Midi": "amt.result",
+    "ModelConfig": "amt.config",
+    "TokenizerConfig": "amt.config",
+    "GenerationConfig": "amt.config",
+    "TrainConfig": "amt.config",
+    "MusicTransformer": "amt.models",
+    "MusicTextTransformer": "amt.models",
+    "prepare": "amt.data.prepare",
+    "train": "amt.training.train",
+    "save_checkpoint": "amt.checkpoint",
+    "load_checkpoint": "amt.checkpoint",
+    "TextEncoder": "amt.text",
+    "AmtError": "amt.errors",
+    "MidiError": "amt.errors",
+    "CheckpointError": "amt.errors",
+    "TextEncoderError": "amt.errors",
+    "BackendUnavailableError": "amt.errors",
+    "DecodingError": "amt.errors",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'amt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+if TYPE_CHECKING:
+    from amt.api import generate, info, load
+    from amt.checkpoint import load_checkpoint, save_checkpoint
+    from amt.config import GenerationConfig, ModelConfig, TokenizerConfig, TrainConfig
+    from amt.data.prepare import prepare
+    from amt.errors import (
+        AmtError,
+        BackendUnavailableError,
+        CheckpointError,
+        DecodingError,
+        MidiError,
+        TextEncoderError,
+    )
+    from amt.midi.data import MidiData, Note, NoteTable
+    from amt.midi.grammar import Constraints, Grammar
+    from amt.midi.reader import read_midi
+    from amt.midi.tokenizer import EventTokenizer
+    from amt.midi.vocabulary import Vocabulary
+    from amt.models import MusicTextTransformer, MusicTransformer
+    from amt.result import Midi
+    from amt.text import TextEncoder
+    from amt.training.train import train

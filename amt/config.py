@@ -1,0 +1,251 @@
+"""Strict dataclasses for every setting, and their JSON.
+
+A config file is hostile until it is checked: unknown keys, wrong types and numbers out of range are refused before
+anything is allocated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+C = TypeVar("C", bound="Config")
+
+MAX_VOCAB_SIZE = 1 << 20
+MAX_WIDTH = 1 << 16
+MAX_LAYERS = 1 << 10
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise ValueError unless low <= value <= high (NaN fails)."""
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be between {low:g} and {high:g}, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raise ValueError unless value is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is typing.Literal:
+        return value in typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, typing.get_args(kind)[0]) for item in value)
+    if typing.get_args(kind):  # a union
+        return any(_fits(value, option) for option in typing.get_args(kind))
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+class Config:
+    """A frozen dataclass that loads from and saves to JSON, refusing what it does not know."""
+
+    def __post_init__(self) -> None:
+        for name, kind in typing.get_type_hints(type(self)).items():
+            if not _fits(getattr(self, name), kind):
+                raise ValueError(f"{name} must be {kind}, got {getattr(self, name)!r}")
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError for values out of range; overridden by each config."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, as JSON knows them."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls: type[C], values: dict[str, Any]) -> C:
+        """The config with these values; unknown keys and wrong types raise ValueError."""
+        if not isinstance(values, dict):
+            raise ValueError(f"{cls.__name__} must be a JSON object, got {type(values).__name__}")
+        names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        unknown = sorted(set(values) - names)
+        if unknown:
+            raise ValueError(f"{cls.__name__} does not know {', '.join(unknown)}; it knows {', '.join(sorted(names))}")
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls: type[C], path: str | Path) -> C:
+        """Read JSON; the file's name stands in every error."""
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def _metronome_marks() -> tuple[int, ...]:
+    spans = ((20, 60, 2), (60, 72, 3), (72, 120, 4), (120, 144, 6), (144, 216, 8), (216, 305, 8))
+    return tuple(bpm for low, high, step in spans for bpm in range(low, high, step))
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerConfig(Config):
+    """What the token ids mean; docs/tokens.md is the definition."""
+
+    preset: Literal["score", "performance"] = "score"
+    version: int = 1
+    step_ms: int = 10
+    steps_per_beat: int = 24
+    max_time_shift: int = 0  # 0: the preset's, 96 (score) or 100 (performance)
+    num_velocities: int = 32
+    max_gap_steps: int = 0  # 0: the preset's, 64 beats (score) or 60 s (performance)
+    tempos_bpm: tuple[int, ...] = _metronome_marks()
+
+    def check(self) -> None:
+        check_choice("version", self.version, (1,))
+        check_choice("step_ms", self.step_ms, (1, 2, 4, 5, 10, 20, 25, 50, 100))
+        check_range("steps_per_beat", self.steps_per_beat, 1, 960)
+        check_range("num_velocities", self.num_velocities, 1, 64)
+        if 128 % self.num_velocities:
+            raise ValueError(f"num_velocities must divide 128, got {self.num_velocities}")
+        check_range("len(tempos_bpm)", len(self.tempos_bpm), 1, 512)
+        if list(self.tempos_bpm) != sorted(set(self.tempos_bpm)):
+            raise ValueError("tempos_bpm must ascend")
+        check_range("tempos_bpm", self.tempos_bpm[0], 4, 1000)
+        check_range("tempos_bpm", self.tempos_bpm[-1], 4, 1000)
+        is_score = self.preset == "score"
+        if self.max_time_shift == 0:
+            object.__setattr__(self, "max_time_shift", 4 * self.steps_per_beat if is_score else 1000 // self.step_ms)
+        if self.max_gap_steps == 0:
+            object.__setattr__(self, "max_gap_steps", 64 * self.steps_per_beat if is_score else 60_000 // self.step_ms)
+        check_range("max_time_shift", self.max_time_shift, 1, 4096)
+        check_range("max_gap_steps", self.max_gap_steps, 1, 1 << 20)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(Config):
+    """The architecture of a model. The defaults are the plain configuration of `torch.nn.Transformer`.
+
+    `architecture` "music" is MusicTransformer, "music_text" MusicTextTransformer (whose MIDI encoder has
+    `num_encoder_layers` layers too).
+    """
+
+    architecture: Literal["music", "music_text"] = "music"
+    vocab_size: int = 659
+    d_model: int = 512
+    nhead: int = 8
+    num_encoder_layers: int = 6
+    num_decoder_layers: int = 6
+    dim_feedforward: int = 2048
+    dropout: float = 0.1
+    max_sequence_length: int = 1024
+    text_embedding_dim: int = 768
+    norm_first: bool = False
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"
+    positions: Literal["sinusoidal", "rotary", "relative"] = "sinusoidal"
+    tie_output: bool = False
+
+    def check(self) -> None:
+        check_range("vocab_size", self.vocab_size, 4, MAX_VOCAB_SIZE)
+        check_range("d_model", self.d_model, 2, MAX_WIDTH)
+        check_range("nhead", self.nhead, 1, self.d_model)
+        if self.d_model % (2 * self.nhead):
+            raise ValueError(f"d_model must be a multiple of 2 * nhead, got d_model={self.d_model} and nhead={self.nhead}")
+        check_range("num_encoder_layers", self.num_encoder_layers, 1, MAX_LAYERS)
+        check_range("num_decoder_layers", self.num_decoder_layers, 1, MAX_LAYERS)
+        check_range("dim_feedforward", self.dim_feedforward, 1, MAX_WIDTH * 4)
+        check_range("dropout", self.dropout, 0.0, 1.0)
+        check_range("max_sequence_length", self.max_sequence_length, 1, 1 << 20)
+        check_range("text_embedding_dim", self.text_embedding_dim, 1, MAX_WIDTH)
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerationConfig(Config):
+    """How tokens are chosen. Names and meanings are those of `transformers.GenerationConfig`; `seed` is ours.
+
+    `seed` None draws a fresh one, which the result reports.
+    """
+
+    max_new_tokens: int = 1023
+    min_new_tokens: int = 0
+    do_sample: bool = True
+    temperature: float = 1.0
+    top_k: int = 0  # 0: all
+    top_p: float = 1.0
+    min_p: float = 0.0
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+    num_return_sequences: int = 1
+    repetition_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+    seed: int | None = None
+
+    def check(self) -> None:
+        check_range("max_new_tokens", self.max_new_tokens, 1, 1 << 20)
+        check_range("min_new_tokens", self.min_new_tokens, 0, self.max_new_tokens)
+        check_range("temperature", self.temperature, 1e-4, 1e4)
+        check_range("top_k", self.top_k, 0, MAX_VOCAB_SIZE)
+        check_range("top_p", self.top_p, 1e-6, 1.0)
+        check_range("min_p", self.min_p, 0.0, 1.0)
+        check_range("num_beams", self.num_beams, 1, 64)
+        check_range("length_penalty", self.length_penalty, -100, 100)
+        check_range("num_return_sequences", self.num_return_sequences, 1, 4096)
+        if self.num_beams > 1 and not self.do_sample and self.num_return_sequences > self.num_beams:
+            raise ValueError(
+                f"num_return_sequences ({self.num_return_sequences}) must be at most num_beams ({self.num_beams})"
+            )
+        if self.num_beams == 1 and not self.do_sample and self.num_return_sequences > 1:
+            raise ValueError("greedy search has one result; for num_return_sequences > 1 set do_sample or num_beams")
+        if self.num_beams > 1 and self.do_sample:
+            raise ValueError("num_beams > 1 needs do_sample=False: sampling inside beam search is not offered")
+        check_range("repetition_penalty", self.repetition_penalty, 1e-3, 1e3)
+        check_range("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, 1 << 16)
+        if self.seed is not None:
+            check_range("seed", self.seed, 0, (1 << 64) - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(Config):
+    """How a model is trained.
+
+    The learning rate rises over `warmup_steps`, stays, and falls linearly to 0 over the last `decay_steps`.
+    """
+
+    max_steps: int = 1000
+    batch_size: int = 8
+    max_len: int = 1025
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    decay_steps: int = 300
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    max_grad_norm: float = 1.0
+    seed: int = 0
+    save_every: int = 200
+    eval_every: int = 200
+    eval_batches: int = 8
+
+    def check(self) -> None:
+        check_range("max_steps", self.max_steps, 1, 1 << 40)
+        check_range("batch_size", self.batch_size, 1, 1 << 16)
+        check_range("max_len", self.max_len, 4, (1 << 20) + 1)
+        check_range("learning_rate", self.learning_rate, 0.0, 10.0)
+        check_range("warmup_steps", self.warmup_steps, 0, self.max_steps)
+        check_range("decay_steps", self.decay_steps, 0, self.max_steps)
+        check_range("weight_decay", self.weight_decay, 0.0, 10.0)
+        check_range("beta1", self.beta1, 0.0, 0.99999)
+        check_range("beta2", self.beta2, 0.0, 0.99999)
+        check_range("max_grad_norm", self.max_grad_norm, 1e-6, 1e6)
+        check_range("seed", self.seed, 0, (1 << 64) - 1)
+        for name in ("save_every", "eval_every", "eval_batches"):
+            check_range(name, getattr(self, name), 1, 1 << 40)
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        rise = (step + 1) / self.warmup_steps if self.warmup_steps else 1.0
+        fall = (self.max_steps - step) / self.decay_steps if self.decay_steps else 1.0
+        return self.learning_rate * min(1.0, rise, fall)

@@ -1,0 +1,1 @@
+"""MIDI files, events and tokens. Nothing here imports torch."""

@@ -1,0 +1,101 @@
+"""Which token may come next: the face of the C++ state machine, or of its plain-Python twin."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+import numpy as np
+
+from amt.config import TokenizerConfig
+from amt.midi.native import native
+from amt.midi.tokenizer import EventTokenizer
+from amt.reference import grammar as reference
+from amt.reference.grammar import Constraints
+
+__all__ = ["Constraints", "Grammar", "GrammarState"]
+
+
+class GrammarState(Protocol):
+    """A place in a token sequence."""
+
+    @property
+    def is_finished(self) -> bool: ...
+
+    @property
+    def now(self) -> int:
+        """The step."""
+
+    @property
+    def tokens_to_close(self) -> int:
+        """The length of one ending that always works, `eos` included."""
+
+    def allowed(self, remaining: int | None = None) -> np.ndarray:
+        """(vocab_size,) bool: which token may come next, if so many tokens are left, `eos` included."""
+
+    def advance(self, token_id: int) -> None:
+        """Go on by one token; ValueError if it is not allowed."""
+
+    def copy(self) -> GrammarState:
+        """A state of its own at the same place."""
+
+
+class _NativeState:
+    """The C++ state."""
+
+    def __init__(self, state: Any, vocab_size: int):
+        self._state, self._vocab_size = state, vocab_size
+
+    @property
+    def is_finished(self) -> bool:
+        return bool(self._state.is_finished)
+
+    @property
+    def now(self) -> int:
+        return int(self._state.now)
+
+    @property
+    def tokens_to_close(self) -> int:
+        return int(self._state.tokens_to_close)
+
+    def allowed(self, remaining: int | None = None) -> np.ndarray:
+        mask: np.ndarray = self._state.allowed(remaining, self._vocab_size)
+        return mask
+
+    def advance(self, token_id: int) -> None:
+        self._state.advance(token_id)
+
+    def copy(self) -> _NativeState:
+        return _NativeState(self._state.copy(), self._vocab_size)
+
+
+class Grammar:
+    """Canonical token sequences, under constraints; docs/tokens.md, "Grammar".
+
+    Args:
+        config: of the tokenizer.
+        constraints: what the music may not do beyond that.
+
+    Raises:
+        ValueError: the constraints do not fit the preset, or leave nothing to play.
+
+    Example:
+        >>> state = amt.Grammar(amt.TokenizerConfig(), amt.Constraints(programs=(0,))).start()
+        >>> state.advance(1)
+    """
+
+    def __init__(self, config: TokenizerConfig, constraints: Constraints | None = None):
+        self.config = config
+        self.constraints = constraints or Constraints()
+        self.constraints.check_for(config)
+        self._native: Any = None
+        if native is not None:
+            tokenizer = EventTokenizer(config)
+            self.vocab_size = tokenizer.vocab_size
+            self._native = native.Grammar(tokenizer._native, **dataclasses.asdict(self.constraints))
+
+    def start(self) -> GrammarState:
+        """The state before `bos`."""
+        if self._native is not None and native is not None:
+            return _NativeState(native.GrammarState(self._native), self.vocab_size)
+        return reference.GrammarState(self.config, self.constraints)

@@ -1,0 +1,294 @@
+"""MIDI to token ids and back: the face of the C++ tokenizer, or of its plain-Python twin where that is not built."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from amt.config import TokenizerConfig
+from amt.errors import MidiError
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.native import native
+from amt.midi.reader import MidiSource, read_midi
+from amt.midi.vocabulary import Vocabulary
+from amt.reference import tokenizer as reference
+
+FILES_PER_CALL = 64  # between two calls of a batch's progress
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodeReport:
+    """What encoding could not keep; docs/tokens.md defines each count."""
+
+    num_notes: int = 0
+    kept_notes: int = 0
+    merged_notes: int = 0
+    truncated_notes: int = 0
+    lengthened_notes: int = 0
+    dropped_drums: int = 0
+    merged_programs: int = 0
+    sustained_notes: int = 0
+    dropped_time_signatures: int = 0
+    clamped_gaps: int = 0
+    clamped_steps: int = 0
+    moved_us_max: int = 0
+
+    @property
+    def moved_ms_max(self) -> float:
+        """How far a note was moved at most, in milliseconds."""
+        return self.moved_us_max / 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeReport:
+    """What decoding had to put right; docs/tokens.md defines each count."""
+
+    ignored_tokens: int = 0
+    dropped_notes: int = 0
+    closed_notes: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """Token ids, int32, and what could not be kept."""
+
+    ids: np.ndarray
+    report: EncodeReport
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclasses.dataclass(frozen=True)
+class FailedFile:
+    """A file of a batch that could not be read: its place in the batch, its name, and why."""
+
+    index: int
+    name: str
+    reason: str
+    byte_offset: int = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedBatch:
+    """The encodings of a batch, None where a file failed, and the failures."""
+
+    encodings: list[Encoding | None]
+    failures: list[FailedFile]
+
+
+class EventTokenizer:
+    """Turns notes into the ids of note_on, note_off, time_shift, velocity and, in the preset "score", more.
+
+    Args:
+        preset: "score" (default: several instruments, fractions of a beat) or "performance" (one instrument, 10 ms), or a
+            whole TokenizerConfig.
+
+    Example:
+        >>> tokenizer = amt.EventTokenizer()
+        >>> tokenizer.decode(tokenizer.encode("song.mid").ids).save("copy.mid")
+    """
+
+    def __init__(self, preset: Literal["score", "performance"] | TokenizerConfig = "score"):
+        self.config = preset if isinstance(preset, TokenizerConfig) else TokenizerConfig(preset=preset)
+        self.vocabulary = Vocabulary(self.config)
+        self._native: Any = None
+        if native is not None:
+            config = self.config
+            self._native = native.Tokenizer(
+                is_score=config.preset == "score",
+                step_ms=config.step_ms,
+                steps_per_beat=config.steps_per_beat,
+                max_time_shift=config.max_time_shift,
+                num_velocities=config.num_velocities,
+                max_gap_steps=config.max_gap_steps,
+                tempos_bpm=list(config.tempos_bpm),
+            )
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of token ids."""
+        return len(self.vocabulary)
+
+    def encode(self, source: MidiSource | MidiData | NoteTable, *, strict: bool = False) -> Encoding:
+        """The canonical token ids of a file, its bytes, or notes.
+
+        Args:
+            source: a path, bytes, a mido.MidiFile, what `read_midi` returned, or a NoteTable (480 ticks per beat).
+            strict: refuse files that need a repair.
+
+        Raises:
+            MidiError: the bytes cannot be read. OSError: the file cannot.
+        """
+        if self._native is not None and isinstance(source, bytes):
+            ids, report = self._native.encode_bytes(source, strict)
+            return Encoding(ids, EncodeReport(**report))
+        if isinstance(source, NoteTable):
+            source = MidiData(notes=source)
+        data = source if isinstance(source, MidiData) else read_midi(source, strict=strict)
+        if self._native is not None:
+            ids, report = self._native.encode(data.native())
+        else:
+            ids, report = reference.encode(data, self.config)
+        return Encoding(np.asarray(ids, np.int32), EncodeReport(**report))
+
+    def decode(self, ids: Iterable[int] | np.ndarray) -> MidiData:
+        """The music of token ids; any ids of the vocabulary decode.
+
+        Raises:
+            ValueError: an id that is not in the vocabulary.
+        """
+        return self.decode_with_report(ids)[0]
+
+    def decode_with_report(self, ids: Iterable[int] | np.ndarray) -> tuple[MidiData, DecodeReport]:
+        """The music of token ids, and what had to be put right.
+
+        Raises:
+            ValueError: an id that is not in the vocabulary.
+        """
+        array = self._checked(ids)
+        if self._native is not None:
+            data, report = self._native.decode(array)
+            return MidiData.from_native(data), DecodeReport(**report)
+        data, report = reference.decode(array.tolist(), self.config)
+        return data, DecodeReport(**report)
+
+    def to_midi_bytes(self, ids: Iterable[int] | np.ndarray) -> bytes:
+        """The MIDI file of token ids.
+
+        Raises:
+            ValueError: an id that is not in the vocabulary.
+        """
+        if self._native is not None:
+            file: bytes = self._native.decode_bytes(self._checked(ids))
+            return file
+        return self.decode(ids).to_bytes()
+
+    def encode_many(
+        self,
+        files: Sequence[bytes],
+        *,
+        num_threads: int | None = None,
+        strict: bool = False,
+        progress: bool | Callable[[int], object] = False,
+        names: Sequence[str] | None = None,
+    ) -> EncodedBatch:
+        """Encode many files' bytes on several threads; a bad file never stops the others.
+
+        Args:
+            files: the bytes of each file.
+            num_threads: default: one per core.
+            strict: refuse files that need a repair.
+            progress: True shows a bar; a function is called with how many more files are done.
+            names: what to call the files in failures; default: their places.
+        """
+        names = names if names is not None else [f"file {index}" for index in range(len(files))]
+        num_threads = num_threads or os.cpu_count() or 1
+        with _Progress(progress, len(files)) as advance:
+            batch = EncodedBatch([], [])
+            per_call = FILES_PER_CALL * num_threads
+            for first in range(0, len(files), per_call):
+                part = files[first : first + per_call]
+                for index, outcome in enumerate(self._encode_part(part, strict, num_threads), first):
+                    if isinstance(outcome, Encoding):
+                        batch.encodings.append(outcome)
+                    else:
+                        batch.encodings.append(None)
+                        batch.failures.append(FailedFile(index, names[index], *outcome))
+                advance(len(part))
+        return batch
+
+    def encode_files(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        num_threads: int | None = None,
+        strict: bool = False,
+        progress: bool | Callable[[int], object] = False,
+    ) -> EncodedBatch:
+        """Encode many files on several threads; see `encode_many`. A file that cannot be opened is a failure, too."""
+        batch = EncodedBatch([], [])
+        per_call = FILES_PER_CALL * (num_threads or os.cpu_count() or 1)
+        with _Progress(progress, len(paths)) as advance:
+            for first in range(0, len(paths), per_call):
+                contents: dict[int, bytes] = {}
+                for index, path in enumerate(paths[first : first + per_call], first):
+                    try:
+                        contents[index] = Path(path).read_bytes()
+                    except OSError as error:
+                        batch.failures.append(FailedFile(index, os.fspath(path), error.strerror or str(error)))
+                part = self.encode_many(list(contents.values()), num_threads=num_threads, strict=strict)
+                places = list(contents)
+                found = dict(zip(places, part.encodings, strict=True))
+                last = min(first + per_call, len(paths))
+                batch.encodings.extend(found.get(index) for index in range(first, last))
+                for failed in part.failures:
+                    index = places[failed.index]
+                    batch.failures.append(dataclasses.replace(failed, index=index, name=os.fspath(paths[index])))
+                advance(last - first)
+        batch.failures.sort(key=lambda failed: failed.index)
+        return batch
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write `tokenizer.json` into a folder, which is made if it is missing."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.config.save(Path(folder) / "tokenizer.json")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str]) -> EventTokenizer:
+        """The tokenizer of a folder's `tokenizer.json`.
+
+        Raises:
+            FileNotFoundError: there is none. ValueError: it is not a tokenizer's.
+        """
+        return cls(TokenizerConfig.load(Path(folder) / "tokenizer.json"))
+
+    def _checked(self, ids: Iterable[int] | np.ndarray) -> np.ndarray:
+        array = np.asarray(ids if isinstance(ids, (np.ndarray, list, tuple)) else list(ids))
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise ValueError(f"ids must be one row of integers, got shape {array.shape} of {array.dtype}")
+        wrong = np.flatnonzero((array < 0) | (array >= self.vocab_size)) if array.size else array
+        if len(wrong):
+            raise ValueError(
+                f"token id {array[wrong[0]]} at position {wrong[0]} is not in the vocabulary of {self.vocab_size}"
+            )
+        return array.astype(np.int32)
+
+    def _encode_part(
+        self, files: Sequence[bytes], strict: bool, num_threads: int
+    ) -> Iterable[Encoding | tuple[str, int]]:
+        if self._native is not None:
+            for first, second in self._native.encode_many(list(files), strict, num_threads):
+                yield (first, second) if isinstance(first, str) else Encoding(first, EncodeReport(**second))
+            return
+        for file in files:
+            try:
+                yield self.encode(file, strict=strict)
+            except MidiError as error:
+                yield error.reason, error.byte_offset
+
+
+class _Progress:
+    """A progress bar, a user's function, or nothing."""
+
+    def __init__(self, progress: bool | Callable[[int], object], total: int):
+        self._progress, self._total, self._bar = progress, total, None
+
+    def __enter__(self) -> Callable[[int], object]:
+        if callable(self._progress):
+            return self._progress
+        if not self._progress:
+            return lambda done: None
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=self._total, unit="file", desc="tokenize")
+        return self._bar.update
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,12 @@
+"""The models, and how a config becomes one."""
+
+from amt.config import ModelConfig
+from amt.models.music_text_transformer import MusicTextTransformer
+from amt.models.music_transformer import MusicTransformer
+
+__all__ = ["MusicTextTransformer", "MusicTransformer", "build_model"]
+
+
+def build_model(config: ModelConfig) -> MusicTransformer:
+    """The model that a config describes, with fresh weights."""
+    return (MusicTextTransformer if config.architecture == "music_text" else MusicTransformer).from_config(config)

@@ -1,0 +1,207 @@
+"""Text to MIDI: an encoder over text embeddings and a decoder over MIDI tokens."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeVar
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from amt.config import ModelConfig
+from amt.nn.cache import DecoderCache
+from amt.nn.layers import Decoder, Encoder
+
+M = TypeVar("M", bound="MusicTransformer")
+
+
+class MusicTransformer(nn.Module):
+    """An encoder-decoder transformer that gives the logits of the next MIDI token for a text.
+
+    With sinusoidal positions token embeddings are multiplied by sqrt(d_model), which gives them about unit size beside
+    the positions. Text embeddings pass a linear projection. In `decode`, padding on the right needs no mask: causal
+    attention already hides it from every real token.
+
+    Args:
+        vocab_size: number of token ids.
+        d_model: width.
+        nhead: attention heads; 2 * nhead must divide d_model.
+        num_encoder_layers: layers over the text embeddings.
+        num_decoder_layers: layers over the tokens.
+        dim_feedforward: hidden width of the feed-forward networks (for "swiglu" see `swiglu_hidden_size`).
+        dropout: share of values dropped in training.
+        max_sequence_length: the most tokens, and the most text embeddings.
+        text_embedding_dim: size of one text embedding.
+        norm_first: norms before the sublayers (and one at the end of each stack) instead of after them.
+        activation: of the feed-forward networks: "relu", "gelu" or "swiglu".
+        positions: "sinusoidal", "rotary" or "relative"; see `amt.nn.positions.Positions`.
+        tie_output: whether the output layer's weight is the token embedding's.
+        pad_token_id: the token that stands for no token.
+
+    Raises:
+        ValueError: an option is out of range.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        d_model: int = 512,
+        nhead: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        max_sequence_length: int = 1024,
+        text_embedding_dim: int = 768,
+        *,
+        norm_first: bool = False,
+        activation: Literal["relu", "gelu", "swiglu"] = "relu",
+        positions: Literal["sinusoidal", "rotary", "relative"] = "sinusoidal",
+        tie_output: bool = False,
+        pad_token_id: int = 0,
+    ):
+        super().__init__()
+        self.config = ModelConfig(
+            architecture="music",
+            vocab_size=vocab_size,
+            d_model=d_model,
+            nhead=nhead,
+            num_encoder_layers=num_encoder_layers,
+            num_decoder_layers=num_decoder_layers,
+            dim_feedforward=dim_feedforward,
+            dropout=dropout,
+            max_sequence_length=max_sequence_length,
+            text_embedding_dim=text_embedding_dim,
+            norm_first=norm_first,
+            activation=activation,
+            positions=positions,
+            tie_output=tie_output,
+        )
+        if not 0 <= pad_token_id < vocab_size:
+            raise ValueError(f"pad_token_id must be between 0 and {vocab_size - 1}, got {pad_token_id}")
+        self.pad_token_id = pad_token_id
+        self.embedding_scale = math.sqrt(d_model) if positions == "sinusoidal" else 1.0
+        self.token_embedding = nn.Embedding(vocab_size, d_model)
+        self.text_projection = nn.Linear(text_embedding_dim, d_model)
+        self.encoder = Encoder(self.config, num_encoder_layers)
+        self.decoder = Decoder(self.config)
+        self.output_weight = None if tie_output else nn.Parameter(torch.empty(vocab_size, d_model))
+        self.output_bias = nn.Parameter(torch.zeros(vocab_size))
+        self.reset_parameters()
+
+    @classmethod
+    def from_config(cls: type[M], config: ModelConfig, *, pad_token_id: int = 0) -> M:
+        """The model that `config` describes, with fresh weights.
+
+        Raises:
+            ValueError: the config is for another architecture.
+        """
+        if config.architecture != "music":
+            raise ValueError(f'MusicTransformer has architecture "music", got "{config.architecture}"; use build_model')
+        options = config.to_dict()
+        del options["architecture"]
+        return cls(**options, pad_token_id=pad_token_id)
+
+    def reset_parameters(self) -> None:
+        """Fresh weights from torch's generator.
+
+        Matrices are Xavier uniform, as in `torch.nn.Transformer`; embeddings and output have standard deviation
+        d_model ** -0.5; biases are zero. With norm_first, what enters a residual is smaller by the square root of the
+        number of its sublayers (Radford et al. 2019, section 2.3).
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        std = self.config.d_model**-0.5
+        nn.init.normal_(self.token_embedding.weight, std=std)
+        if self.output_weight is not None:
+            nn.init.normal_(self.output_weight, std=std)
+        if self.config.norm_first:
+            with torch.no_grad():
+                for stack in self.modules():
+                    if isinstance(stack, (Encoder, Decoder)):
+                        sublayers = len(stack.layers) * (2 if isinstance(stack, Encoder) else 3)
+                        for name, weight in stack.named_parameters():
+                            if name.endswith(("attention.output.weight", "linear2.weight")):
+                                weight.mul_(sublayers**-0.5)
+
+    def _embed(self, token_ids: torch.Tensor) -> torch.Tensor:
+        if token_ids.dim() != 2:
+            raise ValueError(f"token_ids must be (batch, seq_len), got shape {tuple(token_ids.shape)}")
+        embedded = self.token_embedding(token_ids)  # (batch, seq_len, d_model)
+        return embedded if self.embedding_scale == 1.0 else embedded * self.embedding_scale  # type: ignore[no-any-return]
+
+    def _check_length(self, name: str, length: int) -> None:
+        if length > self.config.max_sequence_length:
+            raise ValueError(
+                f"{name} has {length} positions, more than max_sequence_length ({self.config.max_sequence_length})"
+            )
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        weight = self.token_embedding.weight if self.output_weight is None else self.output_weight
+        return F.linear(hidden, weight, self.output_bias)
+
+    def encode(self, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """The memory that the decoder attends to, (batch, src_len, d_model).
+
+        Args:
+            text_embeddings: (batch, src_len, text_embedding_dim).
+            text_mask: (batch, src_len), bool, True = real; None: all are real.
+        """
+        if text_embeddings.dim() != 3 or text_embeddings.shape[2] != self.config.text_embedding_dim:
+            raise ValueError(
+                f"text_embeddings must be (batch, src_len, {self.config.text_embedding_dim}), "
+                f"got shape {tuple(text_embeddings.shape)}"
+            )
+        self._check_length("text_embeddings", text_embeddings.shape[1])
+        return self.encoder(self.text_projection(text_embeddings), text_mask)  # type: ignore[no-any-return]
+
+    def decode(
+        self,
+        token_ids: torch.Tensor,
+        memory: torch.Tensor,
+        *,
+        memory_mask: torch.Tensor | None = None,
+        token_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Logits of the token after each position, (batch, seq_len, vocab_size).
+
+        Args:
+            token_ids: (batch, seq_len), int64.
+            memory: (batch, src_len, d_model), from `encode`.
+            memory_mask: (batch, src_len), bool: the text_mask.
+            token_mask: (batch, seq_len), bool, True = real; needed only if there is padding before real tokens.
+        """
+        self._check_length("token_ids", token_ids.shape[-1])
+        return self._logits(self.decoder(self._embed(token_ids), memory, memory_mask, token_mask))
+
+    def forward(
+        self,
+        text_embeddings: torch.Tensor,
+        token_ids: torch.Tensor,
+        text_mask: torch.Tensor | None = None,
+        token_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """`encode`, then `decode`: logits (batch, seq_len, vocab_size)."""
+        memory = self.encode(text_embeddings, text_mask)
+        return self.decode(token_ids, memory, memory_mask=text_mask, token_mask=token_mask)
+
+    @torch.no_grad()
+    def start_cache(self, memory: torch.Tensor, memory_mask: torch.Tensor | None = None) -> DecoderCache:
+        """A cache for `decode_step`, with the memory's keys and values."""
+        memory_kv = torch.stack(self.decoder.project_memory(memory))
+        return DecoderCache.empty(memory_kv, memory_mask, self.config.max_sequence_length)
+
+    @torch.no_grad()
+    def decode_step(self, token_ids: torch.Tensor, cache: DecoderCache) -> torch.Tensor:
+        """Logits of the token after each new one, (batch, num_tokens, vocab_size); the new ones join the cache.
+
+        Args:
+            token_ids: (batch, num_tokens), int64: the tokens that follow those in the cache.
+            cache: from `start_cache`; changed in place.
+        """
+        if token_ids.shape[0] != cache.batch_size:
+            raise ValueError(f"token_ids has {token_ids.shape[0]} rows, the cache {cache.batch_size}")
+        return self._logits(self.decoder.step(self._embed(token_ids), cache))

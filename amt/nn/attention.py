@@ -1,0 +1,102 @@
+"""Self-attention and cross-attention with their projections."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from amt.nn.positions import rotate
+from amt.ops.attention import attention
+
+
+class SelfAttention(nn.Module):
+    """Attention of a sequence to itself; queries, keys and values come from one matrix product."""
+
+    def __init__(self, d_model: int, num_heads: int, dropout: float):
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.query_key_value = nn.Linear(d_model, 3 * d_model)
+        self.output = nn.Linear(d_model, d_model)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        *,
+        is_causal: bool,
+        key_padding_mask: torch.Tensor | None = None,
+        rotary: tuple[torch.Tensor, torch.Tensor] | None = None,
+        attn_bias: torch.Tensor | None = None,
+        cache: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """x (batch, seq_len, d_model) -> (batch, seq_len, d_model).
+
+        Args:
+            key_padding_mask: (batch, key_len), bool, True = may attend.
+            rotary: see `amt.nn.positions.rotate`.
+            attn_bias: broadcastable to (batch, num_heads, seq_len, key_len).
+            cache: the layer's slot, filled here, and its window, attended to; see `DecoderCache.append`.
+        """
+        batch, seq_len, d_model = x.shape
+        qkv = self.query_key_value(x).view(batch, seq_len, 3, self.num_heads, d_model // self.num_heads)
+        if rotary is None:
+            query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, num_heads, seq_len, head_dim)
+        else:
+            turned, value = qkv.split((2, 1), 2)  # split, not slices: its gradient is one copy
+            query, key = rotate(turned, rotary).permute(2, 0, 3, 1, 4).unbind(0)
+            value = value.squeeze(2).transpose(1, 2)
+        if cache is not None:
+            slot, window = cache
+            slot[0].copy_(key)
+            slot[1].copy_(value)
+            key, value = window.unbind(0)
+        mixed = attention(
+            query,
+            key,
+            value,
+            is_causal=is_causal,
+            key_padding_mask=key_padding_mask,
+            attn_bias=attn_bias,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.output(mixed.transpose(1, 2).reshape(batch, seq_len, d_model))  # type: ignore[no-any-return]
+
+
+class CrossAttention(nn.Module):
+    """Attention to a memory, whose keys and values are computed once by `project`."""
+
+    def __init__(self, d_model: int, num_heads: int, dropout: float):
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.query = nn.Linear(d_model, d_model)
+        self.key_value = nn.Linear(d_model, 2 * d_model)
+        self.output = nn.Linear(d_model, d_model)
+
+    def project(self, memory: torch.Tensor) -> torch.Tensor:
+        """memory (batch, src_len, d_model) -> keys and values (2, batch, num_heads, src_len, head_dim)."""
+        batch, src_len, d_model = memory.shape
+        key_value = self.key_value(memory).view(batch, src_len, 2, self.num_heads, d_model // self.num_heads)
+        return key_value.permute(2, 0, 3, 1, 4)  # type: ignore[no-any-return]
+
+    def forward(self, x: torch.Tensor, memory_kv: torch.Tensor, memory_mask: torch.Tensor | None) -> torch.Tensor:
+        """x (batch, seq_len, d_model) -> the same, or (batch, 1, d_model) if that holds for every position.
+
+        Args:
+            memory_kv: what `project` returned.
+            memory_mask: (batch, src_len), bool, True = may attend; or None.
+        """
+        if memory_kv.shape[3] == 1 and not (self.training and self.dropout > 0.0):
+            x = x[:, :1]  # with one key every query gets its value: one query is enough
+        batch, seq_len, d_model = x.shape
+        query = self.query(x).view(batch, seq_len, self.num_heads, d_model // self.num_heads).transpose(1, 2)
+        key, value = memory_kv.unbind(0)
+        mixed = attention(
+            query,
+            key,
+            value,
+            is_causal=False,
+            key_padding_mask=memory_mask,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.output(mixed.transpose(1, 2).reshape(batch, seq_len, d_model))  # type: ignore[no-any-return]

@@ -1,0 +1,150 @@
+"""What generation returns: notes that can be saved, plotted, and played in a notebook."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from amt.config import TokenizerConfig
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.programs import DRUMS, program_name
+
+if TYPE_CHECKING:
+    import mido
+    from matplotlib.axes import Axes
+
+
+@dataclasses.dataclass(frozen=True)
+class Midi:
+    """A piece of music that a model wrote.
+
+    Attributes:
+        tokens: the token ids, from bos to eos (if it was reached).
+        score: the music: notes, tempos, time signatures, pedals.
+        text: what was asked for.
+        seed: repeats this result with the same text, options and model; None where nothing was drawn.
+        warnings: what the user should know, one line each.
+        token_log_probs: for each generated token the model's log-probability.
+        backend: what ran.
+
+    Example:
+        >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
+    """
+
+    tokens: tuple[int, ...]
+    score: MidiData
+    text: str | None = None
+    seed: int | None = None
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    token_log_probs: tuple[float, ...] = ()
+    backend: str = ""
+
+    @classmethod
+    def from_tokens(
+        cls,
+        tokens: tuple[int, ...],
+        tokenizer_config: TokenizerConfig,
+        *,
+        text: str | None = None,
+        seed: int | None = None,
+        warnings: list[str] | None = None,
+        token_log_probs: tuple[float, ...] = (),
+        backend: str = "",
+    ) -> Midi:
+        """The music of token ids."""
+        from amt.midi.tokenizer import EventTokenizer
+
+        score = EventTokenizer(tokenizer_config).decode(tokens)
+        return cls(tuple(tokens), score, text, seed, list(warnings or ()), tuple(token_log_probs), backend)
+
+    @property
+    def notes(self) -> NoteTable:
+        """All notes, sorted by start."""
+        return self.score.notes
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the start to the end of the piece."""
+        return self.score.duration_s
+
+    @property
+    def instruments(self) -> list[str]:
+        """The General MIDI names of the instruments that play, drums last."""
+        programs = np.where(self.notes.is_drum, DRUMS, self.notes.program)
+        return [program_name(program) for program in np.unique(programs).tolist()]
+
+    @property
+    def log_prob(self) -> float:
+        """The sum of `token_log_probs`."""
+        return math.fsum(self.token_log_probs)
+
+    def to_bytes(self) -> bytes:
+        """The bytes of a Standard MIDI File."""
+        return self.score.to_bytes()
+
+    def to_mido(self) -> mido.MidiFile:
+        """The same music as a `mido.MidiFile`."""
+        return self.score.to_mido()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a Standard MIDI File; `path` becomes the whole new file or stays what it was.
+
+        Raises:
+            OSError: it cannot be written there.
+        """
+        write_atomically(Path(path), self.to_bytes())
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the notes over time with matplotlib, one colour an instrument.
+
+        Args:
+            ax: where to; None makes a figure.
+
+        Raises:
+            ImportError: matplotlib is not installed (the extra "plot").
+        """
+        from amt.piano_roll import draw
+
+        return draw(self.score, ax)
+
+    def _repr_html_(self) -> str:
+        from amt.player import player_html
+
+        facts = [f"seed {self.seed}"] if self.seed is not None else []
+        return player_html(self.score, title=self.text or "", facts=facts, warnings=self.warnings)
+
+    def __repr__(self) -> str:
+        instruments = ", ".join(self.instruments) or "no instruments"
+        seed = f", seed={self.seed}" if self.seed is not None else ""
+        return f"Midi({self.text!r}: {len(self.notes)} notes, {self.duration_s:.1f} s, {instruments}{seed})"
+
+
+def write_atomically(path: Path, contents: bytes) -> None:
+    """Write a file by renaming, so that nobody ever sees half of it.
+
+    Raises:
+        OSError: of the kind that the system raised, with one line that says what to do.
+    """
+    temporary = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError("it is a folder")
+        if path.exists() and not path.is_file():  # a device or a pipe must not be replaced
+            path.write_bytes(contents)
+            return
+        try:
+            temporary.write_bytes(contents)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise type(error)(
+            f"cannot write {path}: {reason}; name a file in a folder that exists and that you may write to"
+        ) from error

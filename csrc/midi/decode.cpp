@@ -1,0 +1,200 @@
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "tokenizer.h"
+
+namespace amt::midi {
+namespace {
+
+constexpr int32_t kSilent = -1;
+
+class Decoder {
+ public:
+  explicit Decoder(const Vocabulary& vocabulary)
+      : vocabulary_(vocabulary),
+        is_score_(vocabulary.config().is_score),
+        ticks_per_step_(is_score_ ? 20 : vocabulary.config().step_ms),
+        drum_steps_(std::max(1, vocabulary.config().steps_per_beat / 4)),
+        open_(static_cast<size_t>(kNumPrograms) * kNumPitches, kSilent),
+        pedal_start_(kNumPrograms, kSilent),
+        velocity_(vocabulary.bin_velocity(vocabulary.config().num_velocities / 2)) {
+    MidiData& data = result_.data;
+    data.ticks_per_beat = is_score_ ? ticks_per_step_ * vocabulary.config().steps_per_beat : 500;
+    data.tempos.push_back({0, 500'000});
+    data.time_signatures.push_back({0, 4, 4});
+  }
+
+  Decoding run(const int32_t* ids, size_t num_ids) {
+    result_.data.notes.reserve(num_ids / 3);
+    for (size_t i = 0; i < num_ids; ++i) {
+      if (ids[i] < 0 || ids[i] >= vocabulary_.size()) {
+        throw std::invalid_argument("token id " + std::to_string(ids[i]) + " at position " + std::to_string(i) +
+                                    " is not in the vocabulary of " + std::to_string(vocabulary_.size()));
+      }
+      const Event event = vocabulary_.event(ids[i]);
+      if (event.kind == Kind::kEos) break;
+      apply(event);
+    }
+    close();
+    return std::move(result_);
+  }
+
+ private:
+  void apply(Event event) {
+    MidiData& data = result_.data;
+    switch (event.kind) {
+      case Kind::kNoteOn:
+        note_on(event.value);
+        break;
+      case Kind::kNoteOff:
+        note_off(event.value);
+        break;
+      case Kind::kTimeShift:
+        now_ += event.value;
+        if (now_ >= std::numeric_limits<int32_t>::max() / ticks_per_step_ - drum_steps_) {
+          throw std::invalid_argument("the tokens last longer than a MIDI file can (2^31 ticks)");
+        }
+        break;
+      case Kind::kVelocity:
+        velocity_ = vocabulary_.bin_velocity(event.value);
+        break;
+      case Kind::kProgram:
+        program_ = event.value;
+        break;
+      case Kind::kTempo:
+        set(data.tempos, Tempo{ticks(now_), vocabulary_.tempo_us(event.value)},
+            [](const Tempo& a, const Tempo& b) { return a.us_per_beat == b.us_per_beat; });
+        break;
+      case Kind::kTimeSignature:
+        set(data.time_signatures,
+            TimeSignature{ticks(now_), static_cast<uint8_t>(Vocabulary::numerator(event.value)),
+                          Vocabulary::denominator(event.value)},
+            [](const TimeSignature& a, const TimeSignature& b) {
+              return a.numerator == b.numerator && a.denominator == b.denominator;
+            });
+        break;
+      case Kind::kPedalOn:
+        if (program_ == kDrums || pedal_start_[program_] != kSilent) {
+          ++result_.report.ignored_tokens;
+        } else {
+          pedal_start_[program_] = ticks(now_);
+        }
+        break;
+      case Kind::kPedalOff:
+        if (program_ == kDrums || pedal_start_[program_] == kSilent) {
+          ++result_.report.ignored_tokens;
+        } else {
+          end_pedal(program_);
+        }
+        break;
+      case Kind::kPad:
+      case Kind::kBos:
+      case Kind::kEos:
+        break;
+    }
+  }
+
+  // The last change of a tick counts; a change to the value in force is none.
+  template <typename Change, typename Same>
+  void set(std::vector<Change>& changes, const Change& change, Same same) {
+    if (changes.back().tick == change.tick) {
+      if (changes.size() > 1) {
+        changes.pop_back();
+      } else {
+        changes.back() = change;
+      }
+    }
+    if (!same(changes.back(), change)) changes.push_back(change);
+  }
+
+  int32_t& open(int program, int pitch) { return open_[static_cast<size_t>(program) * kNumPitches + pitch]; }
+
+  void note_on(int pitch) {
+    std::vector<Note>& notes = result_.data.notes;
+    int32_t& sounding = open(program_, pitch);
+    const bool is_drum = program_ == kDrums;
+    if (sounding != kSilent) {
+      Note& before = notes[sounding];
+      if (is_drum) {
+        if (before.start_ticks == ticks(now_)) {
+          ++result_.report.ignored_tokens;
+          return;
+        }
+        before.end_ticks = std::min(before.end_ticks, ticks(now_));
+      } else {
+        end_note(sounding);
+      }
+    }
+    sounding = static_cast<int32_t>(notes.size());
+    notes.push_back({ticks(now_), is_drum ? ticks(now_ + drum_steps_) : kSilent, static_cast<uint8_t>(pitch),
+                     static_cast<uint8_t>(velocity_), static_cast<uint8_t>(is_drum ? 0 : program_), is_drum});
+  }
+
+  void note_off(int pitch) {
+    int32_t& sounding = open(program_, pitch);
+    if (program_ == kDrums || sounding == kSilent) {
+      ++result_.report.ignored_tokens;
+      return;
+    }
+    end_note(sounding);
+    sounding = kSilent;
+  }
+
+  void end_note(int32_t index) {
+    Note& note = result_.data.notes[index];
+    note.end_ticks = ticks(now_);
+    if (note.end_ticks == note.start_ticks) {
+      ++result_.report.dropped_notes;
+      has_dropped_ = true;
+    }
+  }
+
+  void end_pedal(int program) {
+    if (pedal_start_[program] < ticks(now_)) {
+      result_.data.pedals.push_back({pedal_start_[program], ticks(now_), static_cast<uint8_t>(program), false});
+    }
+    pedal_start_[program] = kSilent;
+  }
+
+  void close() {
+    MidiData& data = result_.data;
+    for (Note& note : data.notes) {
+      if (note.end_ticks == kSilent) {
+        note.end_ticks = std::max(ticks(now_), note.start_ticks + ticks_per_step_);
+        ++result_.report.closed_notes;
+      }
+    }
+    for (int program = 0; program < kDrums; ++program) {
+      if (pedal_start_[program] != kSilent) end_pedal(program);
+    }
+    if (has_dropped_) {
+      data.notes.erase(std::remove_if(data.notes.begin(), data.notes.end(),
+                                      [](const Note& note) { return note.end_ticks == note.start_ticks; }),
+                       data.notes.end());
+    }
+    for (const Note& note : data.notes) data.end_ticks = std::max(data.end_ticks, note.end_ticks);
+    for (const PedalSpan& pedal : data.pedals) data.end_ticks = std::max(data.end_ticks, pedal.end_ticks);
+  }
+
+  int32_t ticks(int64_t step) const { return static_cast<int32_t>(step * ticks_per_step_); }
+
+  const Vocabulary& vocabulary_;
+  const bool is_score_;
+  const int32_t ticks_per_step_, drum_steps_;
+  std::vector<int32_t> open_;         // by program and pitch: the sounding note's index, for drums the last hit's
+  std::vector<int32_t> pedal_start_;  // by program, in ticks
+  bool has_dropped_ = false;
+  int64_t now_ = 0;
+  int program_ = 0, velocity_;
+  Decoding result_;
+};
+
+}  // namespace
+
+Decoding decode(const int32_t* ids, size_t num_ids, const Vocabulary& vocabulary) {
+  return Decoder(vocabulary).run(ids, num_ids);
+}
+
+}  // namespace amt::midi

@@ -1,0 +1,79 @@
+// Ticks to steps, in integers, rounding half up. docs/tokens.md, "Time".
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "notes.h"
+#include "vocabulary.h"
+
+namespace amt::midi {
+
+class TimeGrid {
+ public:
+  TimeGrid(const std::vector<Tempo>& sorted_tempos, int32_t ticks_per_beat, const VocabularyConfig& config)
+      : is_score_(config.is_score), ticks_per_beat_(ticks_per_beat), steps_per_beat_(config.steps_per_beat) {
+    unit_ = is_score_ ? 2 * ticks_per_beat_ : 1000 * config.step_ms * ticks_per_beat_;
+    per_unit_ = 1.0 / static_cast<double>(unit_);
+    segments_.push_back({0, 500'000, 0});
+    for (const Tempo& tempo : sorted_tempos) {
+      if (tempo.tick > segments_.back().tick) {
+        const Segment& last = segments_.back();
+        segments_.push_back({tempo.tick, tempo.us_per_beat, last.time + (tempo.tick - last.tick) * last.us_per_beat});
+      } else {
+        segments_.back().us_per_beat = tempo.us_per_beat;
+      }
+    }
+  }
+
+  // The step of a tick; raises `moved_us` to the distance between the two, if that is larger.
+  int64_t step(int64_t tick, int64_t* moved_us = nullptr) {
+    if (is_score_) {
+      const int64_t exact = 2 * tick * steps_per_beat_;
+      const int64_t step = floor_div(exact + ticks_per_beat_);
+      const int64_t off = std::abs(exact - step * unit_);
+      if (moved_us != nullptr && off != 0) {
+        *moved_us = std::max(*moved_us, off * segment(tick).us_per_beat / (steps_per_beat_ * unit_));
+      }
+      return step;
+    }
+    const Segment& at = segment(tick);
+    const int64_t exact = at.time + (tick - at.tick) * at.us_per_beat;  // microseconds * ticks_per_beat
+    const int64_t step = floor_div(exact + unit_ / 2);  // unit_ is even
+    if (moved_us != nullptr) *moved_us = std::max(*moved_us, std::abs(exact - step * unit_) / ticks_per_beat_);
+    return step;
+  }
+
+ private:
+  struct Segment {
+    int64_t tick;
+    int64_t us_per_beat;
+    int64_t time;  // from the start, in microseconds * ticks_per_beat
+  };
+
+  // value / unit_ by a multiplication, which is at most one off while the quotient is below 2^51, and a correction.
+  int64_t floor_div(int64_t value) const {
+    const auto quotient = static_cast<int64_t>(static_cast<double>(value) * per_unit_);
+    const int64_t rest = value - quotient * unit_;
+    return quotient + (rest >= unit_) - (rest < 0);
+  }
+
+  // The segment that holds a tick; neighbouring ticks are found at once.
+  const Segment& segment(int64_t tick) {
+    if (tick < segments_[hint_].tick || (hint_ + 1 < segments_.size() && tick >= segments_[hint_ + 1].tick)) {
+      const auto after = std::upper_bound(segments_.begin(), segments_.end(), tick,
+                                          [](int64_t t, const Segment& s) { return t < s.tick; });
+      hint_ = static_cast<size_t>(after - segments_.begin()) - 1;
+    }
+    return segments_[hint_];
+  }
+
+  bool is_score_;
+  int64_t ticks_per_beat_, steps_per_beat_, unit_;
+  double per_unit_;
+  std::vector<Segment> segments_;
+  size_t hint_ = 0;
+};
+
+}  // namespace amt::midi

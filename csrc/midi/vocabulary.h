@@ -1,0 +1,86 @@
+// Token ids: which range of ids stands for which kind of event. docs/tokens.md is the definition.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace amt::midi {
+
+constexpr int kNumPitches = 128;
+constexpr int kDrums = 128;  // the "program" of drum notes
+constexpr int kNumPrograms = 129;
+
+enum class Kind : uint8_t {
+  kPad,
+  kBos,
+  kEos,
+  kNoteOn,
+  kNoteOff,
+  kTimeShift,
+  kVelocity,
+  kProgram,
+  kTempo,
+  kTimeSignature,
+  kPedalOff,
+  kPedalOn,
+};
+
+struct Event {
+  Kind kind;
+  int value;  // pitch, steps, bin, program, index; 0 where the kind has no value
+};
+
+struct VocabularyConfig {
+  bool is_score = true;
+  int step_ms = 10;
+  int steps_per_beat = 24;
+  int max_time_shift = 96;
+  int num_velocities = 32;
+  int64_t max_gap_steps = 1536;
+  std::vector<int> tempos_bpm;  // ascending
+};
+
+class Vocabulary {
+ public:
+  static constexpr int kPadId = 0, kBosId = 1, kEosId = 2;
+  static constexpr int kMaxNumerator = 16, kNumDenominators = 5;  // 1, 2, 4, 8, 16
+
+  explicit Vocabulary(VocabularyConfig config);
+
+  const VocabularyConfig& config() const { return config_; }
+  int size() const { return size_; }
+
+  int note_on(int pitch) const { return 3 + pitch; }
+  int note_off(int pitch) const { return 3 + kNumPitches + pitch; }
+  int time_shift(int steps) const { return time_shift_ + steps - 1; }
+  int velocity(int bin) const { return velocity_ + bin; }
+  // The kinds below exist in the score preset only.
+  int program(int program) const { return program_ + program; }
+  int tempo(int index) const { return tempo_ + index; }
+  int time_signature(int index) const { return time_signature_ + index; }
+  int pedal_off() const { return pedal_off_; }
+  int pedal_on() const { return pedal_off_ + 1; }
+
+  // The event of an id in 0..size()-1.
+  Event event(int id) const { return events_[id]; }
+
+  int velocity_bin(int velocity) const { return velocity * config_.num_velocities / 128; }
+  int bin_velocity(int bin) const { return (2 * bin + 1) * 128 / (2 * config_.num_velocities); }
+
+  // The bin nearest to a tempo on a logarithmic scale.
+  int tempo_index(int64_t us_per_beat) const;
+  int tempo_us(int index) const { return tempo_us_[index]; }
+
+  // -1 for a time signature that has no token.
+  static int time_signature_index(int numerator, int denominator);
+  static int numerator(int index) { return index / kNumDenominators + 1; }
+  static int denominator(int index) { return 1 << (index % kNumDenominators); }
+
+ private:
+  VocabularyConfig config_;
+  int time_shift_, velocity_, program_, tempo_, time_signature_, pedal_off_, size_;
+  std::vector<int> tempo_us_;
+  std::vector<Event> events_;
+};
+
+}  // namespace amt::midi

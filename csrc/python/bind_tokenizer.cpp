@@ -1,0 +1,231 @@
+// Vocabulary, tokenizer and grammar for Python.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "../midi/grammar.h"
+#include "../midi/smf.h"
+#include "../midi/tokenizer.h"
+#include "bindings.h"
+
+namespace py = pybind11;
+
+namespace amt {
+namespace {
+
+using midi::Grammar;
+using midi::GrammarState;
+using midi::Vocabulary;
+
+using Ids = py::array_t<int32_t, py::array::c_style | py::array::forcecast>;
+
+py::array_t<int32_t> to_array(const std::vector<int32_t>& ids) {
+  return py::array_t<int32_t>(static_cast<py::ssize_t>(ids.size()), ids.data());
+}
+
+py::dict to_dict(const midi::EncodeReport& report) {
+  py::dict values;
+  values["num_notes"] = report.num_notes;
+  values["kept_notes"] = report.kept_notes;
+  values["merged_notes"] = report.merged_notes;
+  values["truncated_notes"] = report.truncated_notes;
+  values["lengthened_notes"] = report.lengthened_notes;
+  values["dropped_drums"] = report.dropped_drums;
+  values["merged_programs"] = report.merged_programs;
+  values["sustained_notes"] = report.sustained_notes;
+  values["dropped_time_signatures"] = report.dropped_time_signatures;
+  values["clamped_gaps"] = report.clamped_gaps;
+  values["clamped_steps"] = report.clamped_steps;
+  values["moved_us_max"] = report.moved_us_max;
+  return values;
+}
+
+py::dict to_dict(const midi::DecodeReport& report) {
+  py::dict values;
+  values["ignored_tokens"] = report.ignored_tokens;
+  values["dropped_notes"] = report.dropped_notes;
+  values["closed_notes"] = report.closed_notes;
+  return values;
+}
+
+std::string_view view(const py::bytes& bytes) {
+  char* data = nullptr;
+  py::ssize_t size = 0;
+  if (PyBytes_AsStringAndSize(bytes.ptr(), &data, &size) != 0) throw py::error_already_set();
+  return {data, static_cast<size_t>(size)};
+}
+
+midi::Encoding encode_bytes(std::string_view bytes, const Vocabulary& vocabulary, bool strict) {
+  const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  return midi::encode(midi::read_smf(data, bytes.size(), strict), vocabulary);
+}
+
+// What became of one file of a batch: an encoding, or why there is none.
+struct Outcome {
+  std::optional<midi::Encoding> encoding;
+  std::string reason;
+  int64_t byte_offset = -1;
+};
+
+std::vector<Outcome> encode_many(const std::vector<std::string_view>& files, const Vocabulary& vocabulary, bool strict,
+                                 int num_threads) {
+  std::vector<Outcome> outcomes(files.size());
+  std::atomic<size_t> next{0};
+  auto work = [&] {
+    for (size_t i = next++; i < files.size(); i = next++) {
+      try {
+        outcomes[i].encoding = encode_bytes(files[i], vocabulary, strict);
+      } catch (const midi::MidiError& error) {
+        outcomes[i].reason = error.what();
+        outcomes[i].byte_offset = error.byte_offset();
+      } catch (const std::exception& error) {
+        outcomes[i].reason = error.what();
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 1; i < std::min<int>(num_threads, static_cast<int>(files.size())); ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  return outcomes;
+}
+
+template <size_t N>
+std::bitset<N> to_bitset(const std::optional<std::vector<int>>& values, const char* name) {
+  if (!values) return std::bitset<N>().set();
+  std::bitset<N> bits;
+  for (int value : *values) {
+    if (value < 0 || value >= static_cast<int>(N)) {
+      throw std::invalid_argument(std::string(name) + " must be between 0 and " + std::to_string(N - 1) + ", got " +
+                                  std::to_string(value));
+    }
+    bits[static_cast<size_t>(value)] = true;
+  }
+  return bits;
+}
+
+}  // namespace
+
+void bind_tokenizer(py::module_& m) {
+  py::class_<Vocabulary>(m, "Tokenizer", "Notes to token ids and back, by one vocabulary.")
+      .def(py::init([](bool is_score, int step_ms, int steps_per_beat, int max_time_shift, int num_velocities,
+                       int64_t max_gap_steps, std::vector<int> tempos_bpm) {
+             return Vocabulary({is_score, step_ms, steps_per_beat, max_time_shift, num_velocities, max_gap_steps,
+                                std::move(tempos_bpm)});
+           }),
+           py::kw_only(), py::arg("is_score"), py::arg("step_ms"), py::arg("steps_per_beat"), py::arg("max_time_shift"),
+           py::arg("num_velocities"), py::arg("max_gap_steps"), py::arg("tempos_bpm"))
+      .def_property_readonly("vocab_size", &Vocabulary::size)
+      .def(
+          "encode",
+          [](const Vocabulary& vocabulary, const midi::MidiData& data) {
+            midi::Encoding encoding;
+            {
+              py::gil_scoped_release release;
+              encoding = midi::encode(data, vocabulary);
+            }
+            return py::make_tuple(to_array(encoding.ids), to_dict(encoding.report));
+          },
+          py::arg("data"), "(ids, report) of notes.")
+      .def(
+          "encode_bytes",
+          [](const Vocabulary& vocabulary, const py::bytes& bytes, bool strict) {
+            const std::string_view file = view(bytes);
+            midi::Encoding encoding;
+            {
+              py::gil_scoped_release release;
+              encoding = encode_bytes(file, vocabulary, strict);
+            }
+            return py::make_tuple(to_array(encoding.ids), to_dict(encoding.report));
+          },
+          py::arg("data"), py::arg("strict") = false, "(ids, report) of a MIDI file's bytes.")
+      .def(
+          "encode_many",
+          [](const Vocabulary& vocabulary, const std::vector<py::bytes>& files, bool strict, int num_threads) {
+            std::vector<std::string_view> views;
+            for (const py::bytes& bytes : files) views.push_back(view(bytes));
+            std::vector<Outcome> outcomes;
+            {
+              py::gil_scoped_release release;
+              outcomes = encode_many(views, vocabulary, strict, num_threads);
+            }
+            py::list results;
+            for (const Outcome& outcome : outcomes) {
+              if (outcome.encoding) {
+                results.append(py::make_tuple(to_array(outcome.encoding->ids), to_dict(outcome.encoding->report)));
+              } else {
+                results.append(py::make_tuple(outcome.reason, outcome.byte_offset));
+              }
+            }
+            return results;
+          },
+          py::arg("files"), py::arg("strict") = false, py::arg("num_threads") = 1,
+          "For each file (ids, report), or (reason, byte_offset) if it cannot be read.")
+      .def(
+          "decode",
+          [](const Vocabulary& vocabulary, const Ids& ids) {
+            midi::Decoding decoding;
+            {
+              py::gil_scoped_release release;
+              decoding = midi::decode(ids.data(), static_cast<size_t>(ids.size()), vocabulary);
+            }
+            return py::make_tuple(std::move(decoding.data), to_dict(decoding.report));
+          },
+          py::arg("ids"), "(MidiData, report) of token ids.")
+      .def(
+          "decode_bytes",
+          [](const Vocabulary& vocabulary, const Ids& ids) {
+            std::string bytes;
+            {
+              py::gil_scoped_release release;
+              bytes = midi::write_smf(midi::decode(ids.data(), static_cast<size_t>(ids.size()), vocabulary).data);
+            }
+            return py::bytes(bytes);
+          },
+          py::arg("ids"), "The MIDI file of token ids.");
+
+  py::class_<Grammar>(m, "Grammar", "Which token may come next, under constraints.")
+      .def(py::init([](const Vocabulary& vocabulary, std::optional<int64_t> max_polyphony,
+                       std::optional<int64_t> max_steps, const std::optional<std::vector<int>>& programs,
+                       const std::optional<std::vector<int>>& pitch_classes, std::optional<int> tempo_index,
+                       std::optional<int> time_signature_index) {
+             midi::Constraints constraints;
+             constraints.max_polyphony = max_polyphony.value_or(constraints.max_polyphony);
+             constraints.max_steps = max_steps.value_or(constraints.max_steps);
+             constraints.programs = to_bitset<midi::kNumPrograms>(programs, "programs");
+             constraints.pitch_classes = to_bitset<12>(pitch_classes, "pitch_classes");
+             constraints.tempo_index = tempo_index.value_or(-1);
+             constraints.time_signature_index = time_signature_index.value_or(-1);
+             return Grammar(vocabulary, constraints);
+           }),
+           py::arg("tokenizer"), py::kw_only(), py::arg("max_polyphony") = py::none(), py::arg("max_steps") = py::none(),
+           py::arg("programs") = py::none(), py::arg("pitch_classes") = py::none(), py::arg("tempo_index") = py::none(),
+           py::arg("time_signature_index") = py::none());
+
+  py::class_<GrammarState>(m, "GrammarState", "A place in a token sequence.")
+      .def(py::init<const Grammar&>(), py::arg("grammar"), py::keep_alive<1, 2>())
+      .def("advance", &GrammarState::advance, py::arg("token_id"))
+      .def("is_allowed", &GrammarState::is_allowed, py::arg("token_id"))
+      .def(
+          "allowed",
+          [](const GrammarState& state, std::optional<int64_t> remaining, int vocab_size) {
+            py::array_t<bool> mask(vocab_size);
+            state.allowed(reinterpret_cast<uint8_t*>(mask.mutable_data()), remaining.value_or(-1));
+            return mask;
+          },
+          py::arg("remaining"), py::arg("vocab_size"))
+      .def(
+          "copy", [](const GrammarState& state) { return GrammarState(state); }, py::keep_alive<0, 1>())
+      .def_property_readonly("tokens_to_close", &GrammarState::tokens_to_close)
+      .def_property_readonly("num_sounding", &GrammarState::num_sounding)
+      .def_property_readonly("now", &GrammarState::now)
+      .def_property_readonly("is_finished", &GrammarState::is_finished);
+}
+
+}  // namespace amt

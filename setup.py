@@ -1,0 +1,54 @@
+"""Builds the compiled module with CMake and ninja.
+
+AMT_BUILD=require fails without a compiler, off builds nothing, auto (default) tries and falls back to the reference.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+MODE = os.environ.get("AMT_BUILD", "auto")
+if MODE not in ("auto", "require", "off"):
+    sys.exit(f"AMT_BUILD must be auto, require or off, got {MODE!r}")
+
+
+class CMakeBuild(build_ext):
+    """Runs CMake once and installs every target beside the package."""
+
+    def run(self) -> None:
+        """Build all targets; in mode auto a failure leaves a package that works through the reference."""
+        import pybind11
+
+        source = Path(__file__).parent.resolve()
+        build = Path(self.build_temp).resolve()
+        package = Path(self.get_ext_fullpath("amt._midi")).resolve().parent
+        build.mkdir(parents=True, exist_ok=True)
+        configure = [
+            "cmake",
+            "-S",
+            str(source),
+            "-B",
+            str(build),
+            "-GNinja",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+        ]
+        try:
+            subprocess.run(configure, check=True)
+            subprocess.run(["cmake", "--build", str(build)], check=True)
+            subprocess.run(["cmake", "--install", str(build), "--prefix", str(package)], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            if MODE == "require":
+                raise SystemExit(f"AMT_BUILD=require: the C++ part did not build: {error}") from error
+            self.warn(f"the C++ part did not build ({error}); AMT will run through its slower Python reference")
+            self.extensions = []
+
+
+setup(
+    ext_modules=[] if MODE == "off" else [Extension("amt._midi", sources=[], optional=MODE == "auto")],
+    cmdclass={"build_ext": CMakeBuild},
+)

@@ -1,0 +1,158 @@
+"""The compiled module says what the plain-Python reference says."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amt.config import TokenizerConfig
+from amt.midi.data import MidiData
+from amt.midi.grammar import Constraints, Grammar
+from amt.midi.reader import read_midi
+from amt.midi.tokenizer import EventTokenizer
+from amt.reference import grammar as reference_grammar
+from amt.reference import smf as reference_smf
+from amt.reference import tokenizer as reference_tokenizer
+from amt.reference.random_pieces import random_piece, random_walk
+from amt.reference.vocabulary import DRUMS
+
+pytest.importorskip("amt._midi", reason="amt._midi is not built: there is nothing to compare")
+
+CONFIGS = {
+    "score": TokenizerConfig(),
+    "performance": TokenizerConfig(preset="performance"),
+    # Everything small, so that limits are met.
+    "small_score": TokenizerConfig(max_time_shift=3, max_gap_steps=7, num_velocities=1, tempos_bpm=(60, 120)),
+    "small_performance": TokenizerConfig(
+        preset="performance", step_ms=1, max_time_shift=3, max_gap_steps=6, num_velocities=2
+    ),
+}
+by_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+
+
+def few(num_examples: int) -> settings:
+    return settings(max_examples=num_examples, deadline=None, derandomize=True, database=None)
+
+
+def assert_same_music(native: MidiData, reference: MidiData) -> None:
+    for name in ("ticks_per_beat", "end_ticks", "tempos", "time_signatures", "key_signatures"):
+        assert getattr(native, name) == getattr(reference, name), name
+    # Pedals are in order of their start; for equal ones the order says nothing.
+    assert sorted(map(dataclasses.astuple, native.pedals)) == sorted(map(dataclasses.astuple, reference.pedals))
+    assert list(native.notes) == list(reference.notes)
+
+
+def assert_same_encoding(midi_data: MidiData, config: TokenizerConfig) -> list[int]:
+    encoding = EventTokenizer(config).encode(midi_data)
+    ids, report = reference_tokenizer.encode(midi_data, config)
+    assert encoding.ids.tolist() == ids
+    assert dataclasses.asdict(encoding.report) == report
+    return ids
+
+
+def assert_same_decoding(ids: list[int], config: TokenizerConfig) -> None:
+    native, native_report = EventTokenizer(config).decode_with_report(ids)
+    reference, reference_report = reference_tokenizer.decode(ids, config)
+    assert_same_music(native, reference)
+    assert dataclasses.asdict(native_report) == reference_report
+
+
+@by_config
+@few(80)
+@given(rng=st.randoms(use_true_random=False))
+def test_random_pieces_encode_and_decode_alike(config, rng):
+    ids = assert_same_encoding(random_piece(rng), config)
+    assert_same_decoding(ids, config)
+
+
+@by_config
+@few(80)
+@given(data=st.data())
+def test_any_ids_decode_alike(config, data):
+    last_id = EventTokenizer(config).vocab_size - 1
+    # Few pitches and many shifts: random ids alone seldom meet.
+    some_id = st.one_of(st.integers(0, last_id), st.sampled_from([0, 1, 63, 191, 259, 260, 300, last_id - 1, last_id]))
+    ids = data.draw(st.lists(some_id.filter(lambda token_id: token_id <= last_id), max_size=60))
+    assert_same_decoding(ids, config)
+
+
+@pytest.mark.parametrize("preset", ["score", "performance"])
+def test_music_too_long_for_a_file_is_refused_alike(preset):
+    config = TokenizerConfig(preset=preset, max_time_shift=4096, step_ms=100)
+    tokenizer = EventTokenizer(config)
+    ticks_per_step = 20 if preset == "score" else 100
+    first_refused = (2**31 - 1) // ticks_per_step - 6  # a drum note lasts 6 steps
+    num_largest, rest = divmod(first_refused - 1, 4096)
+    shifts = [4096] * num_largest + [rest] * (rest > 0)
+    longest = [tokenizer.vocabulary.token_id("time_shift", steps) for steps in shifts]
+    longest.append(tokenizer.vocabulary.token_id("note_on", 60))
+    assert_same_decoding(longest, config)
+    for decode in (tokenizer.decode, lambda ids: reference_tokenizer.decode(ids, config)):
+        with pytest.raises(ValueError, match="longer than a MIDI file can"):
+            decode([*longest, tokenizer.vocabulary.token_id("time_shift", 1)])
+
+
+def constraints_strategy(config: TokenizerConfig) -> st.SearchStrategy[Constraints]:
+    score_only = {
+        "programs": st.sampled_from([None, (DRUMS,), (3,), (0, 3, DRUMS), (0, 127)]),
+        "tempo_index": st.sampled_from([None, 1]),
+        "time_signature_index": st.sampled_from([None, 17]),
+    }
+    return st.builds(
+        Constraints,
+        max_polyphony=st.sampled_from([None, 1, 2, 3]),
+        max_steps=st.sampled_from([None, 1, 2, 3, 5, 20]),
+        pitch_classes=st.sampled_from([None, (0,), (0, 4, 7)]),
+        **(score_only if config.preset == "score" else {}),
+    )
+
+
+@by_config
+@few(8)
+@given(data=st.data())
+def test_grammars_allow_the_same_step_by_step(config, data):
+    constraints = data.draw(constraints_strategy(config))
+    rng = data.draw(st.randoms(use_true_random=False))
+    ids = random_walk(reference_grammar.GrammarState(config, constraints), rng, 30)
+    native = Grammar(config, constraints).start()
+    reference = reference_grammar.GrammarState(config, constraints)
+    for token_id in ids:
+        assert native.now == reference.now
+        assert native.tokens_to_close == reference.tokens_to_close
+        np.testing.assert_array_equal(native.allowed(), reference.allowed())
+        remaining = reference.tokens_to_close + rng.randrange(-1, 9)
+        np.testing.assert_array_equal(native.allowed(remaining), reference.allowed(remaining))
+        copy = native.copy()
+        copy.advance(token_id)
+        for state in (native, reference):
+            refused = np.flatnonzero(~state.allowed())
+            with pytest.raises(ValueError):
+                state.advance(rng.choice(refused.tolist()))
+            state.advance(token_id)
+        assert copy.tokens_to_close == native.tokens_to_close
+    assert native.is_finished and reference.is_finished
+    assert not native.allowed().any()
+
+
+@few(60)
+@given(rng=st.randoms(use_true_random=False))
+def test_files_written_by_one_are_read_alike_by_both(rng):
+    midi_data = random_piece(rng)
+    for data in (reference_smf.write_midi(midi_data), midi_data.to_bytes()):
+        assert_same_music(read_midi(data, strict=True), midi_data)
+        assert_same_music(reference_smf.read_midi(data, strict=True), midi_data)
+
+
+def test_real_files_are_read_and_encoded_alike(corpus_files):
+    for data in corpus_files:
+        native = read_midi(data)
+        assert_same_music(native, reference_smf.read_midi(data))
+        for config in (CONFIGS["score"], CONFIGS["performance"]):
+            ids = assert_same_encoding(native, config)
+            assert_same_decoding(ids, config)
+            state = Grammar(config).start()
+            for token_id in ids:
+                state.advance(token_id)
+            assert state.is_finished
