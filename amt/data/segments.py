@@ -102,3 +102,16 @@ def segments(data: MidiData, tokenizer: EventTokenizer, max_len: int) -> list[Se
         parts.append(Segment((part if is_end else part[:-1])[:max_len], not parts))
         first = last
     return parts
+
+
+def last_bars(data: MidiData, tokenizer: EventTokenizer, max_len: int) -> MidiData:
+    """The end of a piece, from the earliest bar line that leaves at most `max_len` tokens (the last bar if none does)."""
+    bars = bar_ticks(data)
+    low, high = 0, len(bars) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if len(tokenizer.encode(cut(data, int(bars[middle]), data.end_ticks + 1))) <= max_len:
+            high = middle
+        else:
+            low = middle + 1
+    return cut(data, int(bars[low]), data.end_ticks + 1)

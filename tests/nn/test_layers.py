@@ -14,6 +14,7 @@ def test_swiglu_has_the_parameters_of_two_matrices(dim_feedforward):
     assert abs(3 * hidden - 2 * dim_feedforward) <= 3 * 4 or hidden == 8
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("activation", ["relu", "gelu", "swiglu"])
 def test_feed_forward_is_the_formula(activation):
     torch.manual_seed(0)

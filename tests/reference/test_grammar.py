@@ -67,7 +67,7 @@ def may_follow(state: GrammarState, kind: str) -> list[int]:
     ]
 
 
-HEADER = [("bos", 0), ("time_signature", 17), ("tempo", 35)]
+HEADER = [("bos", 0), ("time_signature", 17), ("tempo", 36)]
 NOTE = [("program", 5), ("velocity", 9), ("note_on", 60)]
 
 
@@ -232,7 +232,7 @@ def test_tokens_to_close_in_the_header():
         ([*HEADER, *NOTE], ("eos", 0), "still on"),
         ([*HEADER, *NOTE, ("time_shift", 5)], ("time_shift", 1), "only follow the largest"),
         ([*HEADER, *NOTE, ("time_shift", 5)], ("note_on", 60), "sounds already"),
-        ([*HEADER, *NOTE, ("time_shift", 5)], ("tempo", 35), "in force already"),
+        ([*HEADER, *NOTE, ("time_shift", 5)], ("tempo", 36), "in force already"),
         ([*HEADER, ("time_shift", 5)], ("eos", 0), "after time_shift"),
         ([*HEADER, *[("time_shift", 96)] * 16], ("time_shift", 1), "more than 1536 steps"),
         ([*HEADER, ("time_shift", 5), ("tempo", 1)], ("time_signature", 1), "too late"),
