@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 
@@ -14,6 +15,10 @@ from amt.midi.vocabulary import Vocabulary, time_signature_index
 _PITCH_CLASSES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 # Minor has both its sevenths and both its sixths: harmonic and melodic minor are minor, too.
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 9, 10, 11)}
+_KEY = re.compile(
+    r"\s*([a-g])[\s-]*(#|♯|sharp|b|♭|flat)?[\s-]*(major|maj|minor|min|m)?\s*", re.IGNORECASE
+)  # "b" and "B" alone are B major; "Bb" and "bb" are B flat
+MAX_BEATS = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,32 +47,37 @@ class Wishes:
         Raises:
             ValueError: a wish that cannot be understood or kept.
         """
-        vocabulary = Vocabulary(config)
+        if config.preset != "score":
+            for name in ("instruments", "tempo", "time_signature", "max_beats"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} needs a model of the preset score; this one is of {config.preset}")
         return Constraints(
             programs=None if self.instruments is None else _programs(self.instruments),
-            tempo_index=None if self.tempo is None else _tempo_index(self.tempo, vocabulary),
+            tempo_index=None if self.tempo is None else _tempo_index(self.tempo, config),
             time_signature_index=None if self.time_signature is None else _signature_index(self.time_signature),
             pitch_classes=None if self.key is None else pitch_classes(self.key),
             max_steps=None if self.max_beats is None else _num_steps(self.max_beats, config),
-            max_polyphony=self.max_polyphony,
+            max_polyphony=None if self.max_polyphony is None else _polyphony(self.max_polyphony),
         )
 
 
 def _programs(instruments: Sequence[str | int]) -> tuple[int, ...]:
     if isinstance(instruments, (str, int)):
         instruments = [instruments]
+    if not instruments:
+        raise ValueError("instruments must name at least one; leave it out to allow all")
     return tuple(sorted({program_number(instrument) for instrument in instruments}))
 
 
-def _tempo_index(tempo: float, vocabulary: Vocabulary) -> int:
-    slowest, fastest = vocabulary.config.tempos_bpm[0], vocabulary.config.tempos_bpm[-1]
-    if not slowest <= tempo <= fastest:
+def _tempo_index(tempo: float, config: TokenizerConfig) -> int:
+    slowest, fastest = config.tempos_bpm[0], config.tempos_bpm[-1]
+    if not _is_number(tempo) or not slowest <= tempo <= fastest:
         raise ValueError(f"tempo must be between {slowest} and {fastest} beats a minute, got {tempo!r}")
-    return vocabulary.tempo_index(round(60_000_000 / tempo))
+    return Vocabulary(config).tempo_index(round(60_000_000 / tempo))
 
 
 def _signature_index(text: str) -> int:
-    match = re.fullmatch(r"\s*(\d{1,3})\s*/\s*(\d{1,3})\s*", text)
+    match = re.fullmatch(r"\s*(\d{1,3})\s*/\s*(\d{1,3})\s*", text) if isinstance(text, str) else None
     index = time_signature_index(int(match[1]), int(match[2])) if match else None
     if index is None:
         raise ValueError(f"time_signature must be like 3/4, 1 to 16 over 1, 2, 4, 8 or 16; got {text!r}")
@@ -80,22 +90,28 @@ def pitch_classes(key: str) -> tuple[int, ...]:
     Raises:
         ValueError: not a key.
     """
-    match = re.fullmatch(r"\s*([a-g])\s*(#|♯|b|♭|-?sharp|-?flat)?\s*(major|maj|minor|min|m)?\s*", key, re.IGNORECASE)
+    match = _KEY.fullmatch(key) if isinstance(key, str) else None
     if not match:
         raise ValueError(f'key must be like "D minor" or "F# major", got {key!r}')
-    letter, accidental, mode = (part.lower() if part else "" for part in match.groups())
-    if match[3] == "M":
-        mode = "major"
-    tonic = _PITCH_CLASSES[letter]
+    letter, accidental, mode = (part or "" for part in match.groups())
+    tonic = _PITCH_CLASSES[letter.lower()]
     if accidental:
-        tonic += 1 if accidental in ("#", "♯") or "sharp" in accidental else -1
-    scale = _SCALES["minor" if mode in ("minor", "min", "m") else "major"]
-    return tuple(sorted((tonic + step) % 12 for step in scale))
+        tonic += 1 if accidental.lower() in ("#", "♯", "sharp") else -1
+    is_minor = mode == "m" or mode.lower() in ("minor", "min")  # "Dm" is D minor, "DM" D major
+    return tuple(sorted((tonic + step) % 12 for step in _SCALES["minor" if is_minor else "major"]))
 
 
 def _num_steps(beats: float, config: TokenizerConfig) -> int:
-    if config.preset != "score":
-        raise ValueError("max_beats needs a model with the preset score")
-    if not 0 < beats <= 1 << 20:
-        raise ValueError(f"max_beats must be positive, got {beats!r}")
+    if not _is_number(beats) or not 0 < beats <= MAX_BEATS:
+        raise ValueError(f"max_beats must be above 0 and at most {MAX_BEATS}, got {beats!r}")
     return max(1, round(beats * config.steps_per_beat))
+
+
+def _polyphony(notes: int) -> int:
+    if not isinstance(notes, int) or isinstance(notes, bool) or notes < 1:
+        raise ValueError(f"max_polyphony must be a whole number of notes, at least 1; got {notes!r}")
+    return notes
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

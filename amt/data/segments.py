@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from amt.midi.data import MidiData, NoteTable
+from amt.midi.data import MidiData, NoteTable, TimeSignature
 from amt.midi.tokenizer import EventTokenizer
 
 
@@ -21,18 +21,17 @@ class Segment:
     is_start: bool
 
 
-def bar_ticks(data: MidiData) -> np.ndarray:
-    """The tick of each bar line up to the end of the piece, by its time signatures."""
-    changes = [(change.tick, change.numerator, change.denominator) for change in data.time_signatures]
-    if not changes or changes[0][0] > 0:
-        changes.insert(0, (0, 4, 4))
-    lines = []
-    for (tick, numerator, denominator), end in zip(
-        changes, [change[0] for change in changes[1:]] + [data.end_ticks], strict=True
-    ):
-        bar = max(1, data.ticks_per_beat * 4 * numerator // denominator)
-        lines.append(np.arange(tick, max(end, tick + 1), bar, dtype=np.int64))
-    return np.concatenate(lines)
+def bars_at(data: MidiData, ticks: np.ndarray) -> np.ndarray:
+    """The bar line at or before each tick, by the time signatures.
+
+    They are computed, not listed: a small file may declare any number of empty bars.
+    """
+    changes = [TimeSignature(0, 4, 4), *data.time_signatures]
+    starts = np.array([change.tick for change in changes], np.int64)
+    lengths = np.array([data.ticks_per_beat * 4 * change.numerator // change.denominator for change in changes])
+    index = np.searchsorted(starts, ticks, "right") - 1
+    start, length = starts[index], np.maximum(lengths[index], 1)
+    return start + (ticks - start) // length * length
 
 
 def cut(data: MidiData, start: int, end: int) -> MidiData:
@@ -78,20 +77,21 @@ def segments(data: MidiData, tokenizer: EventTokenizer, max_len: int) -> list[Se
     ids = tokenizer.encode(data).ids
     if len(ids) <= max_len:
         return [Segment(ids, True)]
-    starts = np.sort(data.notes.start_ticks)
+    starts = data.notes.start_ticks
+    bars = bars_at(data, starts)
     notes_per_segment = max(1, int(0.9 * max_len * len(starts) / len(ids)))
-    bars = bar_ticks(data)
     parts: list[Segment] = []
-    first = 0
+    first = end = 0
     while first < len(starts):
-        begin = int(bars[max(0, np.searchsorted(bars, starts[first], "right") - 1)]) if parts else 0
+        # A bar that was cut in two does not begin again.
+        begin = max(end, int(bars[first])) if parts else 0
         last = first + notes_per_segment
         is_end = last >= len(starts)
         if is_end:
             end = data.end_ticks + 1
             last = len(starts)
         else:
-            end = int(bars[np.searchsorted(bars, starts[last], "right") - 1])
+            end = int(bars[last])
             if end <= starts[first]:  # one bar holds more than a segment
                 end = int(starts[last])
             last = int(np.searchsorted(starts, end))
@@ -105,13 +105,16 @@ def segments(data: MidiData, tokenizer: EventTokenizer, max_len: int) -> list[Se
 
 
 def last_bars(data: MidiData, tokenizer: EventTokenizer, max_len: int) -> MidiData:
-    """The end of a piece, from the earliest bar line that leaves at most `max_len` tokens (the last bar if none does)."""
-    bars = bar_ticks(data)
+    """The end of a piece, from the earliest bar with a new note that leaves at most `max_len` tokens.
+
+    If none does, it is the last bar.
+    """
+    bars = np.unique(bars_at(data, data.notes.start_ticks)).tolist()
     low, high = 0, len(bars) - 1
     while low < high:
         middle = (low + high) // 2
-        if len(tokenizer.encode(cut(data, int(bars[middle]), data.end_ticks + 1))) <= max_len:
+        if len(tokenizer.encode(cut(data, bars[middle], data.end_ticks + 1))) <= max_len:
             high = middle
         else:
             low = middle + 1
-    return cut(data, int(bars[low]), data.end_ticks + 1)
+    return cut(data, bars[low], data.end_ticks + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import mido
 
 MAX_TICKS = 2**31 - 1
-Event = TypeVar("Event")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +82,13 @@ class Repair:
     reason: str
 
 
+Event = TypeVar("Event", Tempo, TimeSignature, KeySignature)
+
+
 class NoteTable(Sequence[Note]):
-    """Notes as read-only NumPy columns of shape (num_notes,), sorted by start, drums last, program, pitch, end, velocity.
+    """Notes as read-only NumPy columns of shape (num_notes,).
+
+    Sorted by start_ticks, is_drum, program, pitch, end_ticks, velocity.
 
     Args:
         start_ticks, end_ticks: int32, 0 <= start <= end.
@@ -174,8 +179,9 @@ class MidiData:
 
     Args:
         notes: a NoteTable or Notes in any order.
-        pedals, tempos, time_signatures, key_signatures: in any order; they are sorted by tick.
-        ticks_per_beat: ticks a quarter note, 1..32767 (more only for files in SMPTE time).
+        pedals: in any order; they are sorted by start, is_drum, program, end.
+        tempos, time_signatures, key_signatures: in any order; sorted by tick, the last of equal ticks stays.
+        ticks_per_beat: ticks a quarter note, 1..32767.
         format: of the file: 0, 1 or 2. It is always written as 1.
         end_ticks: where the piece ends; at least where its last event is.
         repairs: what the reader put right.
@@ -186,6 +192,8 @@ class MidiData:
     Example:
         >>> MidiData([Note(0, 480, 60, 80)]).save("one_note.mid")
     """
+
+    _LISTS = ("notes", "pedals", "tempos", "time_signatures", "key_signatures", "repairs")
 
     def __init__(
         self,
@@ -200,13 +208,13 @@ class MidiData:
         end_ticks: int = 0,
         repairs: Iterable[Repair] = (),
     ):
-        _check("ticks_per_beat", ticks_per_beat, 1, 128 * 255)
+        _check("ticks_per_beat", ticks_per_beat, 1, 32767)
         _check("format", format, 0, 2)
         _check("end_ticks", end_ticks, 0, MAX_TICKS)
         self.ticks_per_beat = ticks_per_beat
         self.format = format
-        self._notes: NoteTable | None = notes if isinstance(notes, NoteTable) else NoteTable.from_notes(notes)
-        self.pedals = tuple(sorted(pedals, key=lambda pedal: pedal.start_ticks))
+        self.notes = notes if isinstance(notes, NoteTable) else NoteTable.from_notes(notes)
+        self.pedals = _in_order(pedals)
         self.tempos = _by_tick(tempos)
         self.time_signatures = _by_tick(time_signatures)
         self.key_signatures = _by_tick(key_signatures)
@@ -227,24 +235,48 @@ class MidiData:
         for key in self.key_signatures:
             _check("sharps of a key signature", key.sharps, -7, 7)
         ends = [int(self.notes.end_ticks.max(initial=0)), *(pedal.end_ticks for pedal in self.pedals)]
-        ends += [event.tick for event in (*self.tempos, *self.time_signatures, *self.key_signatures)]
-        self.end_ticks = max(end_ticks, *ends)
+        maps = (self.tempos, self.time_signatures, self.key_signatures)
+        self.end_ticks = max(end_ticks, *ends, *(event.tick for events in maps for event in events[-1:]))
 
     @classmethod
     def from_native(cls, native: Any) -> MidiData:
-        """The face of an `amt._midi.MidiData`; its notes become NumPy columns when they are first asked for."""
+        """The face of an `amt._midi.MidiData`; Python objects are made when they are first asked for."""
         data = cls.__new__(cls)
         data.ticks_per_beat = native.ticks_per_beat
         data.format = native.format
         data.end_ticks = native.end_ticks
-        data._notes = None
-        data.pedals = tuple(PedalSpan(*row) for row in native.pedals)
-        data.tempos = tuple(Tempo(*row) for row in native.tempos)
-        data.time_signatures = tuple(TimeSignature(*row) for row in native.time_signatures)
-        data.key_signatures = tuple(KeySignature(*row) for row in native.key_signatures)
-        data.repairs = tuple(Repair(*row) for row in native.repairs)
         data._native = native
         return data
+
+    @functools.cached_property
+    def notes(self) -> NoteTable:
+        """All notes, sorted."""
+        return NoteTable.from_sorted_columns(self._native.note_columns())
+
+    @functools.cached_property
+    def pedals(self) -> tuple[PedalSpan, ...]:
+        """Where the sustain pedals are down."""
+        return _in_order(PedalSpan(*row) for row in self._native.pedals)
+
+    @functools.cached_property
+    def tempos(self) -> tuple[Tempo, ...]:
+        """Changes of tempo; 120 BPM before the first."""
+        return tuple(Tempo(*row) for row in self._native.tempos)
+
+    @functools.cached_property
+    def time_signatures(self) -> tuple[TimeSignature, ...]:
+        """Changes of metre; 4/4 before the first."""
+        return tuple(TimeSignature(*row) for row in self._native.time_signatures)
+
+    @functools.cached_property
+    def key_signatures(self) -> tuple[KeySignature, ...]:
+        """Changes of key."""
+        return tuple(KeySignature(*row) for row in self._native.key_signatures)
+
+    @functools.cached_property
+    def repairs(self) -> tuple[Repair, ...]:
+        """What the reader put right."""
+        return tuple(Repair(*row) for row in self._native.repairs)
 
     def native(self) -> Any:
         """The `amt._midi.MidiData` of the same contents, made once; needs the compiled module."""
@@ -262,13 +294,6 @@ class MidiData:
         return self._native
 
     @property
-    def notes(self) -> NoteTable:
-        """All notes, sorted."""
-        if self._notes is None:
-            self._notes = NoteTable.from_sorted_columns(self._native.note_columns())
-        return self._notes
-
-    @property
     def duration_s(self) -> float:
         """Seconds from the start to `end_ticks`."""
         return float(ticks_to_seconds(self.end_ticks, self.tempos, self.ticks_per_beat))
@@ -276,8 +301,11 @@ class MidiData:
     def to_bytes(self) -> bytes:
         """The bytes of a Standard MIDI File of format 1: a conductor track, then one track for each program.
 
+        Notes that overlap another of their pitch and program go to further tracks. More than 15 melodic programs share
+        channels: readers that keep tracks apart still see the right program, a synthesizer does not.
+
         Raises:
-            ValueError: more ticks per beat than a file can say (SMPTE files of very fine resolution).
+            ValueError: hundreds of overlapping notes of one pitch and program, not ending in order of their starts.
         """
         if native_module is not None:
             file: bytes = native_module.write(self.native())
@@ -299,18 +327,20 @@ class MidiData:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MidiData):
             return NotImplemented
-        names = ("ticks_per_beat", "end_ticks", "pedals", "tempos", "time_signatures", "key_signatures", "notes")
-        return all(getattr(self, name) == getattr(other, name) for name in names)
+        names = ("ticks_per_beat", "end_ticks", *self._LISTS)
+        return all(getattr(self, name) == getattr(other, name) for name in names if name != "repairs")
 
     __hash__ = None  # type: ignore[assignment]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_notes": self.notes, "_native": None}
+        lists = {name: getattr(self, name) for name in self._LISTS}
+        return {**self.__dict__, **lists, "_native": None}
 
     def __repr__(self) -> str:
-        num_notes = len(self._notes) if self._notes is not None else self._native.num_notes
         repairs = f", {len(self.repairs)} repairs" if self.repairs else ""
-        return f"MidiData({num_notes} notes, {self.duration_s:.1f} s, {self.ticks_per_beat} ticks per beat{repairs})"
+        return (
+            f"MidiData({len(self.notes)} notes, {self.duration_s:.1f} s, {self.ticks_per_beat} ticks per beat{repairs})"
+        )
 
 
 def _check(name: str, value: object, low: int, high: int) -> None:
@@ -318,9 +348,13 @@ def _check(name: str, value: object, low: int, high: int) -> None:
         raise ValueError(f"{name} must be an integer between {low} and {high}, got {value!r}")
 
 
+def _in_order(pedals: Iterable[PedalSpan]) -> tuple[PedalSpan, ...]:
+    return tuple(sorted(pedals, key=lambda p: (p.start_ticks, p.is_drum, p.program, p.end_ticks)))
+
+
 def _by_tick(events: Iterable[Event]) -> tuple[Event, ...]:
     """Sorted by tick; of equal ticks the last stays."""
-    last = {event.tick: event for event in events}  # type: ignore[attr-defined]
+    last = {event.tick: event for event in events}
     for tick in last:
         _check("tick", tick, 0, MAX_TICKS)
     return tuple(last[tick] for tick in sorted(last))
@@ -335,7 +369,7 @@ def _column(name: str, values: Any, num_notes: int, low: int, high: int, dtype: 
         raise ValueError(f"{name} must have shape ({num_notes},), got {array.shape}")
     if num_notes and array.dtype.kind not in "iub":
         raise ValueError(f"{name} must be integers, got {array.dtype}")
-    wrong = np.flatnonzero((array < low) | (array > high)) if num_notes else ()
+    wrong = np.flatnonzero((array < low) | (array > high))
     if len(wrong):
         raise ValueError(f"{name} must be between {low} and {high}, got {array[wrong[0]]} for note {wrong[0]}")
     return array.astype(dtype)

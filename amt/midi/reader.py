@@ -41,8 +41,8 @@ _FOREIGN = (
 def read_midi(source: MidiSource, *, strict: bool = False) -> MidiData:
     """Read a Standard MIDI File of format 0, 1 or 2, also inside RIFF.
 
-    What a sequencer would put right is put right and listed in `repairs`. A note's program is that of its track and channel
-    where it starts; a note-off ends the oldest note that sounds on its track, channel and pitch.
+    What a sequencer would put right is put right and listed in `repairs`. A note's program is that of its track and
+    channel where it starts; a note-off ends the oldest note that sounds on its track, channel and pitch.
 
     Args:
         source: a path, the file's bytes, or a mido.MidiFile.

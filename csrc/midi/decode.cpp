@@ -176,6 +176,10 @@ class Decoder {
     }
     for (const Note& note : data.notes) data.end_ticks = std::max(data.end_ticks, note.end_ticks);
     for (const PedalSpan& pedal : data.pedals) data.end_ticks = std::max(data.end_ticks, pedal.end_ticks);
+    data.end_ticks = std::max({data.end_ticks, data.tempos.back().tick, data.time_signatures.back().tick});
+    std::sort(data.pedals.begin(), data.pedals.end(), [](const PedalSpan& a, const PedalSpan& b) {
+      return a.start_ticks != b.start_ticks ? a.start_ticks < b.start_ticks : a.program < b.program;
+    });
   }
 
   int32_t ticks(int64_t step) const { return static_cast<int32_t>(step * ticks_per_step_); }

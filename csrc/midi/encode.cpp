@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <limits>
 #include <stdexcept>
@@ -10,20 +11,12 @@
 namespace amt::midi {
 namespace {
 
-// One key orders all events: step, then group (0 before all programs, 1 + program), then kind, then pitch.
-enum GroupKind : uint64_t { kOff = 0, kPedalUp = 1, kPedalDown = 2, kOn = 3 };
-enum MetaKind : uint64_t { kMetre = 0, kSpeed = 1 };
-
-uint64_t event_key(int64_t step, int group, uint64_t kind, int pitch) {
-  return static_cast<uint64_t>(step) << 18 | static_cast<uint64_t>(group) << 9 | kind << 7 |
-         static_cast<uint64_t>(pitch);
-}
-int64_t key_step(uint64_t key) { return static_cast<int64_t>(key >> 18); }
-int key_group(uint64_t key) { return static_cast<int>(key >> 9 & 511); }
-int key_kind(uint64_t key) { return static_cast<int>(key >> 7 & 3); }
-int key_pitch(uint64_t key) { return static_cast<int>(key & 127); }
-
+constexpr uint64_t kNoKey = std::numeric_limits<uint64_t>::max();
 constexpr size_t kMostPerEvent = 4;  // shift, program, velocity, the event itself
+
+// The order of events in a group, which is all that happens to one program at one step. Changes of metre and tempo
+// stand in the step's first group.
+enum Rank : uint64_t { kMetre, kTempo, kNoteOff, kPedalUp, kPedalDown, kNoteOn };
 
 struct Span {
   int64_t start, end;
@@ -32,7 +25,14 @@ struct Span {
 
 struct QuantisedNote {
   int64_t end;
-  int velocity;  // the largest of those merged; 0: merged into another
+  int velocity;
+};
+
+// A change of metre or tempo, or a pedal: rare beside notes.
+struct Extra {
+  uint64_t order;  // group * 8 + rank
+  int32_t token;
+  int program;  // -1: none
 };
 
 template <typename T>
@@ -50,6 +50,7 @@ class Encoder {
         grid_(sorted_by_tick(data.tempos), data.ticks_per_beat, vocabulary.config()) {}
 
   Encoding run() {
+    number_programs();
     quantise_notes();
     end_restruck_notes();
     const std::vector<Span> pedals = quantise_pedals();
@@ -57,42 +58,64 @@ class Encoder {
     collect_offs();
     if (is_score_) {
       collect_pedals(pedals);
-      collect_metas();
+      collect_changes();
+      std::stable_sort(extras_.begin(), extras_.end(),
+                       [](const Extra& a, const Extra& b) { return a.order < b.order; });
     }
-    sort_by_key(events_);
     emit();
     return std::move(result_);
   }
 
  private:
+  // Keys sort by step, program and pitch; few programs in use make short keys, which sort faster.
+  void number_programs() {
+    std::array<bool, kNumPrograms> is_used{};
+    for (const Note& note : data_.notes) is_used[program_of(note)] = true;
+    for (const PedalSpan& pedal : data_.pedals) is_used[is_score_ ? pedal.program & 127 : 0] = true;
+    for (int program = 0; program < kNumPrograms; ++program) {
+      if (!is_used[program]) continue;
+      place_of_[program] = static_cast<int>(programs_.size());
+      programs_.push_back(program);
+    }
+    while (size_t{1} << program_bits_ < programs_.size()) ++program_bits_;
+  }
+
+  int program_of(const Note& note) const { return !is_score_ ? 0 : note.is_drum ? kDrums : note.program & 127; }
+  uint64_t group_key(int64_t step, int program) const {
+    return static_cast<uint64_t>(step) << program_bits_ | static_cast<uint64_t>(place_of_[program]);
+  }
+  int64_t group_step(uint64_t group) const { return static_cast<int64_t>(group >> program_bits_); }
+  int group_program(uint64_t group) const { return programs_[group & ((uint64_t{1} << program_bits_) - 1)]; }
+
   // Steps 1 and 2 of docs/tokens.md: ons_ holds one key per note, its payload the index into notes_.
   void quantise_notes() {
     EncodeReport& report = result_.report;
     report.num_notes = static_cast<int64_t>(data_.notes.size());
-    ons_.reserve(data_.notes.size());
+    ons_.reserve(data_.notes.size() + 1);
     notes_.reserve(data_.notes.size());
-    std::vector<bool> programs(kNumPitches);
+    std::array<bool, 128> is_merged{};
     for (const Note& note : data_.notes) {
       if (note.is_drum && !is_score_) {
         ++report.dropped_drums;
         continue;
       }
-      const int program = note.is_drum ? kDrums : is_score_ ? note.program : 0;
-      const int64_t start = grid_.step(note.start_ticks, &report.moved_us_max);
+      const int64_t start = grid_.step_of_note(note.start_ticks);
       int64_t end = start;
       if (!note.is_drum) {
-        programs[note.program & 127] = true;
-        end = grid_.step(note.end_ticks, &report.moved_us_max);
+        is_merged[note.program & 127] = true;
+        end = grid_.step_of_note(note.end_ticks);
         if (end <= start) {
           end = start + 1;
           ++report.lengthened_notes;
         }
       }
-      ons_.push_back({event_key(start, 1 + program, kOn, note.pitch & 127), static_cast<uint32_t>(notes_.size())});
+      ons_.push_back({group_key(start, program_of(note)) << 7 | (note.pitch & 127),
+                      static_cast<uint32_t>(notes_.size())});
       notes_.push_back({end, note.velocity});
     }
-    const int64_t num_programs = std::count(programs.begin(), programs.end(), true);
+    const auto num_programs = std::count(is_merged.begin(), is_merged.end(), true);
     if (!is_score_ && num_programs > 1) report.merged_programs = num_programs;
+    report.moved_us_max = grid_.moved_us_max();
     sort_by_key(ons_);
   }
 
@@ -100,23 +123,22 @@ class Encoder {
   void end_restruck_notes() {
     EncodeReport& report = result_.report;
     constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
-    std::vector<uint32_t> last(static_cast<size_t>(kNumPrograms) * kNumPitches, kNone);  // position in ons_
+    const uint64_t place_mask = (uint64_t{1} << (program_bits_ + 7)) - 1;
+    std::vector<uint32_t> last(place_mask + 1, kNone);  // by program and pitch: the position in ons_
     size_t kept = 0;
-    for (size_t i = 0; i < ons_.size(); ++i) {
-      const Keyed on = ons_[i];
-      const QuantisedNote note = notes_[on.payload];
-      const int program = key_group(on.key) - 1;
-      uint32_t& before = last[static_cast<size_t>(program) * kNumPitches + key_pitch(on.key)];
+    for (const Keyed on : ons_) {
+      uint32_t& before = last[on.key & place_mask];
       if (before != kNone) {
         QuantisedNote& previous = notes_[ons_[before].payload];
         if (ons_[before].key == on.key) {
-          previous.end = std::max(previous.end, note.end);
-          previous.velocity = std::max(previous.velocity, note.velocity);
+          previous.end = std::max(previous.end, notes_[on.payload].end);
+          previous.velocity = std::max(previous.velocity, notes_[on.payload].velocity);
           ++report.merged_notes;
           continue;
         }
-        if (program != kDrums && previous.end > key_step(on.key)) {
-          previous.end = key_step(on.key);
+        const uint64_t group = on.key >> 7;
+        if (previous.end > group_step(group) && group_program(group) != kDrums) {
+          previous.end = group_step(group);
           ++report.truncated_notes;
         }
       }
@@ -132,7 +154,7 @@ class Encoder {
     std::vector<Span> spans;
     for (const PedalSpan& pedal : data_.pedals) {
       if (pedal.is_drum) continue;
-      const Span span{grid_.step(pedal.start_ticks), grid_.step(pedal.end_ticks), is_score_ ? pedal.program : 0};
+      const Span span{grid_.step(pedal.start_ticks), grid_.step(pedal.end_ticks), is_score_ ? pedal.program & 127 : 0};
       if (span.end > span.start) spans.push_back(span);
     }
     std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {
@@ -151,12 +173,13 @@ class Encoder {
 
   // Step 4, performance: notes that end under the pedal last to its end or to the next start of their pitch.
   void sustain(const std::vector<Span>& pedals) {
-    std::vector<int64_t> next_start(kNumPitches, std::numeric_limits<int64_t>::max());
+    std::array<int64_t, kNumPitches> next_start;
+    next_start.fill(std::numeric_limits<int64_t>::max());
     for (size_t i = ons_.size(); i-- > 0;) {
       QuantisedNote& note = notes_[ons_[i].payload];
-      int64_t& next = next_start[key_pitch(ons_[i].key)];
-      auto after = std::upper_bound(pedals.begin(), pedals.end(), note.end,
-                                    [](int64_t end, const Span& span) { return end < span.start; });
+      int64_t& next = next_start[ons_[i].key & 127];
+      const auto after = std::upper_bound(pedals.begin(), pedals.end(), note.end,
+                                          [](int64_t end, const Span& span) { return end < span.start; });
       if (after != pedals.begin() && note.end < std::prev(after)->end) {
         const int64_t end = std::min(std::prev(after)->end, next);
         if (end > note.end) {
@@ -164,116 +187,132 @@ class Encoder {
           ++result_.report.sustained_notes;
         }
       }
-      next = key_step(ons_[i].key);
+      next = group_step(ons_[i].key >> 7);
     }
   }
 
   void collect_offs() {
-    events_.reserve(ons_.size() + data_.pedals.size() * 2 + 16);
+    offs_.reserve(ons_.size() + 1);
+    const uint64_t place_mask = (uint64_t{1} << (program_bits_ + 7)) - 1;
     for (const Keyed& on : ons_) {
-      const int group = key_group(on.key);
-      if (group == 1 + kDrums) continue;
-      events_.push_back({event_key(notes_[on.payload].end, group, kOff, key_pitch(on.key)), 0});
+      if (group_program(on.key >> 7) == kDrums) continue;
+      const auto end = static_cast<uint64_t>(notes_[on.payload].end);
+      offs_.push_back({end << (program_bits_ + 7) | (on.key & place_mask), 0});
     }
+    sort_by_key(offs_);
   }
 
   void collect_pedals(const std::vector<Span>& pedals) {
     for (const Span& span : pedals) {
-      events_.push_back({event_key(span.start, 1 + span.program, kPedalDown, 0), 0});
-      events_.push_back({event_key(span.end, 1 + span.program, kPedalUp, 0), 0});
+      extras_.push_back({group_key(span.start, span.program) << 3 | kPedalDown, vocabulary_.pedal_on(), span.program});
+      extras_.push_back({group_key(span.end, span.program) << 3 | kPedalUp, vocabulary_.pedal_off(), span.program});
     }
   }
 
-  // Step 5. `changes` are (step, index) in order of ticks; the value of step 0 is left in `first`.
-  void collect_changes(const std::vector<std::pair<int64_t, int>>& changes, uint64_t kind, int* first) {
-    size_t i = 0;
-    for (; i < changes.size() && changes[i].first == 0; ++i) *first = changes[i].second;
-    int current = *first;
-    for (; i < changes.size(); ++i) {
-      const auto [step, index] = changes[i];
-      const bool is_last_of_step = i + 1 == changes.size() || changes[i + 1].first != step;
-      if (!is_last_of_step || index == current) continue;
-      current = index;
-      events_.push_back({event_key(step, 0, kind, 0), static_cast<uint32_t>(index)});
-    }
-  }
-
-  void collect_metas() {
-    std::vector<std::pair<int64_t, int>> changes;
+  // Step 5.
+  void collect_changes() {
+    std::vector<std::pair<int64_t, int>> tokens;  // (step, token), by tick
     for (const TimeSignature& signature : sorted_by_tick(data_.time_signatures)) {
       const int index = Vocabulary::time_signature_index(signature.numerator, signature.denominator);
       if (index < 0) {
         ++result_.report.dropped_time_signatures;
       } else {
-        changes.push_back({grid_.step(signature.tick), index});
+        tokens.push_back({grid_.step(signature.tick), vocabulary_.time_signature(index)});
       }
     }
-    first_time_signature_ = Vocabulary::time_signature_index(4, 4);
-    collect_changes(changes, kMetre, &first_time_signature_);
-    changes.clear();
+    first_time_signature_ = vocabulary_.time_signature(Vocabulary::time_signature_index(4, 4));
+    collect_changes(tokens, kMetre, &first_time_signature_);
+    tokens.clear();
     for (const Tempo& tempo : sorted_by_tick(data_.tempos)) {
-      changes.push_back({grid_.step(tempo.tick), vocabulary_.tempo_index(tempo.us_per_beat)});
+      tokens.push_back({grid_.step(tempo.tick), vocabulary_.tempo(vocabulary_.tempo_index(tempo.us_per_beat))});
     }
-    first_tempo_ = vocabulary_.tempo_index(500'000);
-    collect_changes(changes, kSpeed, &first_tempo_);
+    first_tempo_ = vocabulary_.tempo(vocabulary_.tempo_index(500'000));
+    collect_changes(tokens, kTempo, &first_tempo_);
   }
 
-  // Steps 6 and 7: merges events_ and ons_.
+  // Leaves the token of step 0 in `first`.
+  void collect_changes(const std::vector<std::pair<int64_t, int>>& tokens, Rank rank, int* first) {
+    size_t i = 0;
+    for (; i < tokens.size() && tokens[i].first == 0; ++i) *first = tokens[i].second;
+    int current = *first;
+    for (; i < tokens.size(); ++i) {
+      const auto [step, token] = tokens[i];
+      const bool is_last_of_step = i + 1 == tokens.size() || tokens[i + 1].first != step;
+      if (!is_last_of_step || token == current) continue;
+      current = token;
+      extras_.push_back({static_cast<uint64_t>(step) << program_bits_ << 3 | rank, token, -1});
+    }
+  }
+
+  // Steps 6 and 7: merges offs_, extras_ and ons_.
   void emit() {
-    result_.ids.resize(ons_.size() * 5 + kMostPerEvent);
+    result_.ids.resize(ons_.size() * 4 + 2 * kMostPerEvent);
     end_ = result_.ids.data();
     *end_++ = Vocabulary::kBosId;
     if (is_score_) {
-      *end_++ = vocabulary_.time_signature(first_time_signature_);
-      *end_++ = vocabulary_.tempo(first_tempo_);
+      *end_++ = first_time_signature_;
+      *end_++ = first_tempo_;
     }
-    size_t e = 0, o = 0;
-    while (e < events_.size() || o < ons_.size()) {
-      const bool is_on = e == events_.size() || (o < ons_.size() && ons_[o].key < events_[e].key);
-      const Keyed item = is_on ? ons_[o++] : events_[e++];
-      make_room(kMostPerEvent);
-      if (key_step(item.key) != now_) shift_to(key_step(item.key));
-      const int group = key_group(item.key);
-      if (group == 0) {
-        const int index = static_cast<int>(item.payload);
-        *end_++ = key_kind(item.key) == kMetre ? vocabulary_.time_signature(index) : vocabulary_.tempo(index);
-        continue;
+    ons_.push_back({kNoKey, 0});
+    offs_.push_back({kNoKey, 0});
+    const Keyed* on = ons_.data();
+    const Keyed* off = offs_.data();
+    size_t next_extra = 0;
+    if (!is_score_) program_ = 0;
+    while (true) {
+      const bool is_off = off->key >> 7 <= on->key >> 7;
+      const uint64_t key = is_off ? off->key : on->key;
+      const uint64_t group = key >> 7;
+      while (next_extra < extras_.size() &&
+             (key == kNoKey || extras_[next_extra].order < (group << 3 | (is_off ? kNoteOff : kNoteOn)))) {
+        const Extra& extra = extras_[next_extra++];
+        enter(group_step(extra.order >> 3), extra.program < 0 ? program_ : extra.program);
+        *end_++ = extra.token;
       }
-      if (is_score_ && group - 1 != program_) {
-        program_ = group - 1;
-        *end_++ = vocabulary_.program(program_);
-      }
-      const int pitch = key_pitch(item.key);
-      if (is_on) {
-        const int bin = vocabulary_.velocity_bin(notes_[item.payload].velocity);
-        if (bin != velocity_) {
-          velocity_ = bin;
-          *end_++ = vocabulary_.velocity(bin);
-        }
-        *end_++ = vocabulary_.note_on(pitch);
-      } else if (key_kind(item.key) == kOff) {
-        *end_++ = vocabulary_.note_off(pitch);
-      } else {
-        *end_++ = key_kind(item.key) == kPedalUp ? vocabulary_.pedal_off() : vocabulary_.pedal_on();
-      }
+      if (key == kNoKey) break;
+      // What comes before the event is written always and counted only if it is needed: in music these conditions are
+      // as good as random, and a processor loses more on a wrong guess than on the write.
+      enter(group_step(group), is_score_ ? group_program(group) : program_);
+      const int pitch = static_cast<int>(key & 127);
+      const int bin = is_off ? velocity_ : vocabulary_.velocity_bin(notes_[on->payload].velocity);
+      *end_ = vocabulary_.velocity(bin);
+      end_ += bin != velocity_;
+      velocity_ = bin;
+      *end_++ = is_off ? vocabulary_.note_off(pitch) : vocabulary_.note_on(pitch);
+      off += is_off;
+      on += !is_off;
     }
     make_room(1);
     *end_++ = Vocabulary::kEosId;
     result_.ids.resize(static_cast<size_t>(end_ - result_.ids.data()));
   }
 
-  // Space for so many more ids.
+  // Goes to a step and program and makes room for what happens there.
+  void enter(int64_t step, int program) {
+    make_room(kMostPerEvent);
+    const int64_t gap = step - now_;
+    if (gap > vocabulary_.config().max_time_shift) {
+      shift_far(gap);
+    } else {
+      *end_ = vocabulary_.time_shift(static_cast<int>(gap));
+      end_ += gap != 0;
+    }
+    now_ = step;
+    *end_ = vocabulary_.program(program);
+    end_ += program != program_;
+    program_ = program;
+  }
+
   void make_room(size_t count) {
     std::vector<int32_t>& ids = result_.ids;
     const auto used = static_cast<size_t>(end_ - ids.data());
     if (ids.size() - used >= count) return;
-    ids.resize(2 * ids.size() + count);
+    ids.resize(ids.size() + ids.size() / 2 + count);
     end_ = ids.data() + used;
   }
 
-  void shift_to(int64_t step) {
-    int64_t gap = step - now_;
-    now_ = step;
+  // A way of more than one time_shift.
+  void shift_far(int64_t gap) {
     const int64_t max_gap = vocabulary_.config().max_gap_steps;
     if (gap > max_gap) {
       ++result_.report.clamped_gaps;
@@ -281,10 +320,8 @@ class Encoder {
       gap = max_gap;
     }
     const int largest = vocabulary_.config().max_time_shift;
-    if (gap > largest) {
-      make_room(static_cast<size_t>(gap / largest) + kMostPerEvent);
-      for (; gap > largest; gap -= largest) *end_++ = vocabulary_.time_shift(largest);
-    }
+    make_room(static_cast<size_t>(gap / largest) + kMostPerEvent);
+    for (; gap > largest; gap -= largest) *end_++ = vocabulary_.time_shift(largest);
     *end_++ = vocabulary_.time_shift(static_cast<int>(gap));
   }
 
@@ -292,8 +329,11 @@ class Encoder {
   const Vocabulary& vocabulary_;
   const bool is_score_;
   TimeGrid grid_;
-  std::vector<Keyed> ons_;     // note_on events, sorted
-  std::vector<Keyed> events_;  // all other events
+  std::array<int, kNumPrograms> place_of_{};
+  std::vector<int> programs_;
+  int program_bits_ = 0;
+  std::vector<Keyed> ons_, offs_;  // (step, program, pitch), sorted
+  std::vector<Extra> extras_;
   std::vector<QuantisedNote> notes_;
   int first_time_signature_ = 0, first_tempo_ = 0;
   int64_t now_ = 0;

@@ -27,23 +27,22 @@ class TimeGrid {
     }
   }
 
-  // The step of a tick; raises `moved_us` to the distance between the two, if that is larger.
-  int64_t step(int64_t tick, int64_t* moved_us = nullptr) {
-    if (is_score_) {
-      const int64_t exact = 2 * tick * steps_per_beat_;
-      const int64_t step = floor_div(exact + ticks_per_beat_);
-      const int64_t off = std::abs(exact - step * unit_);
-      if (moved_us != nullptr && off != 0) {
-        *moved_us = std::max(*moved_us, off * segment(tick).us_per_beat / (steps_per_beat_ * unit_));
-      }
-      return step;
-    }
-    const Segment& at = segment(tick);
-    const int64_t exact = at.time + (tick - at.tick) * at.us_per_beat;  // microseconds * ticks_per_beat
-    const int64_t step = floor_div(exact + unit_ / 2);  // unit_ is even
-    if (moved_us != nullptr) *moved_us = std::max(*moved_us, std::abs(exact - step * unit_) / ticks_per_beat_);
+  int64_t step(int64_t tick) {
+    if (is_score_) return floor_div(2 * tick * steps_per_beat_ + ticks_per_beat_);
+    return floor_div(time(tick) + unit_ / 2);  // unit_ is even
+  }
+
+  // The step of a note's start or end; keeps how far it was moved.
+  int64_t step_of_note(int64_t tick) {
+    const int64_t exact = is_score_ ? 2 * tick * steps_per_beat_ : time(tick);
+    const int64_t step = floor_div(exact + unit_ / 2);
+    const int64_t off = std::abs(exact - step * unit_);
+    most_moved_ = std::max(most_moved_, is_score_ ? off * segment(tick).us_per_beat : off);
     return step;
   }
+
+  // The largest distance in microseconds between a note's tick and its step.
+  int64_t moved_us_max() const { return most_moved_ / (is_score_ ? steps_per_beat_ * unit_ : ticks_per_beat_); }
 
  private:
   struct Segment {
@@ -59,8 +58,15 @@ class TimeGrid {
     return quotient + (rest >= unit_) - (rest < 0);
   }
 
+  // The time of a tick in microseconds * ticks_per_beat.
+  int64_t time(int64_t tick) {
+    const Segment& at = segment(tick);
+    return at.time + (tick - at.tick) * at.us_per_beat;
+  }
+
   // The segment that holds a tick; neighbouring ticks are found at once.
   const Segment& segment(int64_t tick) {
+    if (segments_.size() == 1) return segments_[0];
     if (tick < segments_[hint_].tick || (hint_ + 1 < segments_.size() && tick >= segments_[hint_ + 1].tick)) {
       const auto after = std::upper_bound(segments_.begin(), segments_.end(), tick,
                                           [](int64_t t, const Segment& s) { return t < s.tick; });
@@ -71,6 +77,7 @@ class TimeGrid {
 
   bool is_score_;
   int64_t ticks_per_beat_, steps_per_beat_, unit_;
+  int64_t most_moved_ = 0;
   double per_unit_;
   std::vector<Segment> segments_;
   size_t hint_ = 0;

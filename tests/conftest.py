@@ -1,0 +1,38 @@
+"""Fixtures for all tests."""
+
+import hashlib
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+FILES_PER_SOURCE = 22
+
+
+@pytest.fixture(scope="session")
+def corpus_files() -> list[tuple[str, bytes]]:
+    """About 200 real MIDI files (name, bytes), the same ones every time, from all sources of the corpus.
+
+    The corpus is a folder of SOURCE.tar.xz: $AMT_CORPUS, or shared/corpus beside the repository.
+    """
+    default = Path(__file__).parents[2] / "shared" / "corpus"
+    folder = Path(os.environ.get("AMT_CORPUS", default))
+    archives = sorted(folder.glob("*.tar.xz"))
+    if not archives:
+        pytest.skip(f"no corpus in {folder}; set AMT_CORPUS to a folder of SOURCE.tar.xz with MIDI files")
+    files: list[tuple[str, bytes]] = []
+    for archive in archives:
+        num_files = 0
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                is_drawn = hashlib.sha256(member.name.encode()).digest()[0] % 4 == 0
+                if not (is_drawn and member.isfile() and member.name.endswith(".mid")):
+                    continue
+                content = tar.extractfile(member)
+                assert content is not None
+                files.append((member.name, content.read()))
+                num_files += 1
+                if num_files == FILES_PER_SOURCE:
+                    break
+    return files

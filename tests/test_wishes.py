@@ -1,0 +1,135 @@
+import math
+
+import pytest
+
+from amt.config import TokenizerConfig
+from amt.midi.grammar import Constraints, Grammar
+from amt.midi.vocabulary import Vocabulary, time_signature_index
+from amt.wishes import Wishes, pitch_classes
+
+SCORE = TokenizerConfig()
+PERFORMANCE = TokenizerConfig(preset="performance")
+D_MINOR = (0, 1, 2, 4, 5, 7, 9, 10, 11)
+B_FLAT_MAJOR = (0, 2, 3, 5, 7, 9, 10)
+
+
+def test_no_wish_is_no_constraint():
+    assert Wishes().constraints(SCORE) == Constraints() == Wishes().constraints(PERFORMANCE)
+
+
+@pytest.mark.parametrize(
+    ("instruments", "programs"),
+    [
+        (["violin", "cello"], (40, 42)),
+        (["cello", 40, "Violins"], (40, 42)),
+        (["drums", 0], (0, 128)),
+        ("piano", (0,)),
+        (7, (7,)),
+    ],
+    ids=str,
+)
+def test_instruments_are_programs(instruments, programs):
+    assert Wishes(instruments=instruments).constraints(SCORE).programs == programs
+
+
+@pytest.mark.parametrize(("tempo", "mark"), [(20, 20), (89.9, 88), (90, 92), (120, 120), (125.5, 126), (304, 304)])
+def test_tempo_is_the_nearest_metronome_mark(tempo, mark):
+    index = Wishes(tempo=tempo).constraints(SCORE).tempo_index
+    assert SCORE.tempos_bpm[index] == mark
+
+
+@pytest.mark.parametrize(("text", "signature"), [("3/4", (3, 4)), (" 12 / 8 ", (12, 8)), ("16/16", (16, 16))])
+def test_time_signature(text, signature):
+    assert Wishes(time_signature=text).constraints(SCORE).time_signature_index == time_signature_index(*signature)
+
+
+@pytest.mark.parametrize(
+    ("key", "classes"),
+    [
+        ("D minor", D_MINOR),
+        ("Dm", D_MINOR),
+        ("d min", D_MINOR),
+        (" d-minor ", D_MINOR),
+        ("DM", (1, 2, 4, 6, 7, 9, 11)),
+        ("D", (1, 2, 4, 6, 7, 9, 11)),
+        ("Bb major", B_FLAT_MAJOR),
+        ("bb", B_FLAT_MAJOR),
+        ("B♭", B_FLAT_MAJOR),
+        ("B-flat major", B_FLAT_MAJOR),
+        ("b flat Maj", B_FLAT_MAJOR),
+        ("A# major", B_FLAT_MAJOR),
+        ("a sharp major", B_FLAT_MAJOR),
+        ("b minor", (1, 2, 4, 6, 7, 8, 9, 10, 11)),
+        ("B", (1, 3, 4, 6, 8, 10, 11)),
+        ("Cb", (1, 3, 4, 6, 8, 10, 11)),
+        ("F♯m", (1, 2, 3, 4, 5, 6, 8, 9, 11)),
+    ],
+)
+def test_keys_as_people_write_them(key, classes):
+    assert pitch_classes(key) == classes == Wishes(key=key).constraints(PERFORMANCE).pitch_classes
+
+
+@pytest.mark.parametrize(("beats", "steps"), [(1, 24), (0.5, 12), (0.001, 1), (12.49, 300)])
+def test_length_is_in_steps(beats, steps):
+    assert Wishes(max_beats=beats).constraints(SCORE).max_steps == steps
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"instruments": ["violin", "violine d'amour"]}, "there is no instrument \"violine d'amour\""),
+        ({"instruments": ["violim"]}, "did you mean 'violin'"),
+        ({"instruments": [129]}, "program must be between 0 and 128"),
+        ({"instruments": []}, "instruments must name at least one; leave it out to allow all"),
+        ({"tempo": 19.9}, r"tempo must be between 20 and 304 beats a minute, got 19\.9"),
+        ({"tempo": math.nan}, "tempo must be between 20 and 304 beats a minute, got nan"),
+        ({"tempo": "fast"}, "tempo must be between 20 and 304 beats a minute, got 'fast'"),
+        ({"time_signature": "3/5"}, "time_signature must be like 3/4, .* got '3/5'"),
+        ({"time_signature": "17/4"}, "time_signature must be like 3/4"),
+        ({"time_signature": "waltz"}, "time_signature must be like 3/4"),
+        ({"time_signature": (3, 4)}, "time_signature must be like 3/4"),
+        ({"key": "H minor"}, 'key must be like "D minor" or "F# major", got \'H minor\''),
+        ({"key": "D dorian"}, 'key must be like "D minor"'),
+        ({"key": ""}, 'key must be like "D minor"'),
+        ({"key": 3}, 'key must be like "D minor"'),
+        ({"max_beats": 0}, "max_beats must be above 0 and at most 1048576, got 0"),
+        ({"max_beats": math.inf}, "max_beats must be above 0"),
+        ({"max_beats": "long"}, "max_beats must be above 0"),
+        ({"max_polyphony": 0}, "max_polyphony must be a whole number of notes, at least 1; got 0"),
+        ({"max_polyphony": 2.5}, "max_polyphony must be a whole number"),
+    ],
+    ids=str,
+)
+def test_a_wish_that_cannot_be_understood_is_one_clear_line(wish, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Wishes(**wish).constraints(SCORE)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wish", [{"instruments": ["violin"]}, {"tempo": 120}, {"time_signature": "3/4"}, {"max_beats": 4}], ids=str
+)
+def test_a_wish_that_the_preset_cannot_keep_is_refused(wish):
+    with pytest.raises(ValueError, match=f"{next(iter(wish))} needs a model of the preset score; this one is of perf"):
+        Wishes(**wish).constraints(PERFORMANCE)
+
+
+def test_the_grammar_keeps_the_wishes():
+    wishes = Wishes(["violin"], 100, "3/4", "C major", 2, 1)
+    state, words = Grammar(SCORE, wishes.constraints(SCORE)).start(), Vocabulary(SCORE)
+
+    def kinds_and_values():
+        return {words.events[token] for token in state.allowed().nonzero()[0]}
+
+    state.advance(words.token_id("bos"))
+    assert kinds_and_values() == {("time_signature", time_signature_index(3, 4))}
+    state.advance(words.token_id("time_signature", time_signature_index(3, 4)))
+    assert kinds_and_values() == {("tempo", SCORE.tempos_bpm.index(100))}
+    state.advance(words.token_id("tempo", SCORE.tempos_bpm.index(100)))
+    assert {value for kind, value in kinds_and_values() if kind == "program"} == {40}
+    for kind, value in (("program", 40), ("velocity", 20)):
+        state.advance(words.token_id(kind, value))
+    assert {value % 12 for kind, value in kinds_and_values() if kind == "note_on"} == {0, 2, 4, 5, 7, 9, 11}
+    state.advance(words.token_id("note_on", 60))
+    assert not {"note_on", "velocity", "program"} & {kind for kind, _ in kinds_and_values()}  # one note at once
+    assert {value for kind, value in kinds_and_values() if kind == "time_shift"} == set(range(1, 49))
