@@ -42,7 +42,7 @@ _HOMES = {
     "DecodingError": "amt.errors",
 }
 
-__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:
@@ -56,24 +56,32 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from amt.api import generate, info, load
-    from amt.checkpoint import load_checkpoint, save_checkpoint
-    from amt.config import GenerationConfig, ModelConfig, TokenizerConfig, TrainConfig
-    from amt.data.prepare import prepare
-    from amt.errors import (
-        AmtError,
-        BackendUnavailableError,
-        CheckpointError,
-        DecodingError,
-        MidiError,
-        TextEncoderError,
-    )
-    from amt.midi.data import MidiData, Note, NoteTable
-    from amt.midi.grammar import Constraints, Grammar
-    from amt.midi.reader import read_midi
-    from amt.midi.tokenizer import EventTokenizer
-    from amt.midi.vocabulary import Vocabulary
-    from amt.models import MusicTextTransformer, MusicTransformer
-    from amt.result import Midi
-    from amt.text import TextEncoder
-    from amt.training.train import train
+    from amt.api import generate as generate
+    from amt.api import info as info
+    from amt.api import load as load
+    from amt.checkpoint import load_checkpoint as load_checkpoint
+    from amt.checkpoint import save_checkpoint as save_checkpoint
+    from amt.config import GenerationConfig as GenerationConfig
+    from amt.config import ModelConfig as ModelConfig
+    from amt.config import TokenizerConfig as TokenizerConfig
+    from amt.config import TrainConfig as TrainConfig
+    from amt.data.prepare import prepare as prepare
+    from amt.errors import AmtError as AmtError
+    from amt.errors import BackendUnavailableError as BackendUnavailableError
+    from amt.errors import CheckpointError as CheckpointError
+    from amt.errors import DecodingError as DecodingError
+    from amt.errors import MidiError as MidiError
+    from amt.errors import TextEncoderError as TextEncoderError
+    from amt.midi.data import MidiData as MidiData
+    from amt.midi.data import Note as Note
+    from amt.midi.data import NoteTable as NoteTable
+    from amt.midi.grammar import Constraints as Constraints
+    from amt.midi.grammar import Grammar as Grammar
+    from amt.midi.reader import read_midi as read_midi
+    from amt.midi.tokenizer import EventTokenizer as EventTokenizer
+    from amt.midi.vocabulary import Vocabulary as Vocabulary
+    from amt.models import MusicTextTransformer as MusicTextTransformer
+    from amt.models import MusicTransformer as MusicTransformer
+    from amt.result import Midi as Midi
+    from amt.text import TextEncoder as TextEncoder
+    from amt.training.train import train as train

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from amt.config import GenerationConfig
-from amt.errors import TextEncoderError
+from amt.errors import CheckpointError, TextEncoderError
 from amt.midi import native
 from amt.midi.grammar import Grammar
 from amt.midi.reader import MidiSource
@@ -21,6 +21,7 @@ from amt.wishes import Wishes
 
 if TYPE_CHECKING:
     from amt.checkpoint import Checkpoint
+    from amt.decoding.hypothesis import Hypothesis
     from amt.text import TextEncoder
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -31,20 +32,22 @@ BACKEND = "reference (PyTorch)"
 class Generator:
     """A model with its text encoder, ready to write music. Made by `amt.load`.
 
-    Attributes:
+    Args:
         checkpoint: the model and its settings.
+        allow_download: whether the network may be used to get the text encoder.
     """
 
-    def __init__(self, checkpoint: Checkpoint):
+    def __init__(self, checkpoint: Checkpoint, *, allow_download: bool = False):
         self.checkpoint = checkpoint
         self.tokenizer = EventTokenizer(checkpoint.tokenizer_config)
+        self._allow_download = allow_download
 
     @functools.cached_property
     def text_encoder(self) -> TextEncoder:
         """The encoder that the model was trained with; opened when it is first used."""
         from amt.text import TextEncoder
 
-        return TextEncoder(self.checkpoint.text_spec)
+        return TextEncoder(self.checkpoint.text_spec, allow_download=self._allow_download)
 
     def generate(
         self,
@@ -60,12 +63,12 @@ class Generator:
         from amt.decoding import generate
 
         config = config or self.checkpoint.generation_config
-        grammar = Grammar(self.tokenizer.config, (wishes or Wishes()).constraints(self.tokenizer.config))
+        wishes = wishes or Wishes()
+        grammar = Grammar(self.tokenizer.config, wishes.constraints(self.tokenizer.config))
         for text in texts:
-            if not isinstance(text, str) or not text.strip():
-                raise ValueError('the text is empty; describe the music, like "a slow sad waltz for piano"')
+            _check_text(text)
         warnings: list[str] = []
-        prefix = None if prompt_midi is None else self._prefix(prompt_midi, warnings)
+        prefix = None if prompt_midi is None else self._prefix(prompt_midi, wishes, warnings)
         embeddings, mask = self.text_encoder.encode(list(texts))
         warnings += self.text_encoder.truncation_warnings(list(texts))
         results = generate(
@@ -79,56 +82,111 @@ class Generator:
             **decoding,
         )
         return [
-            [
-                Midi.from_tokens(
-                    hypothesis.token_ids,
-                    self.tokenizer.config,
-                    text=text,
-                    seed=hypothesis.seed,
-                    warnings=list(warnings),
-                    token_log_probs=hypothesis.token_log_probs,
-                    backend=BACKEND,
-                )
-                for hypothesis in hypotheses
-            ]
+            [self._piece(hypothesis, text, warnings) for hypothesis in hypotheses]
             for text, hypotheses in zip(texts, results, strict=True)
         ]
 
-    def _prefix(self, source: MidiSource, warnings: list[str]) -> list[int]:
+    def _piece(self, hypothesis: Hypothesis, text: str, warnings: list[str]) -> Midi:
+        piece = Midi.from_tokens(
+            hypothesis.token_ids,
+            self.tokenizer.config,
+            text=text,
+            seed=hypothesis.seed,
+            warnings=warnings,
+            token_log_probs=hypothesis.token_log_probs,
+            backend=BACKEND,
+        )
+        if not len(piece.notes):
+            piece.warnings.append("the model wrote no notes; try another seed or other words")
+        return piece
+
+    def _prefix(self, source: MidiSource, wishes: Wishes, warnings: list[str]) -> list[int]:
         """The tokens to continue from: the whole piece, or its last bars where it is long."""
         from amt.data.segments import last_bars
         from amt.midi.reader import read_midi
 
-        room = self.checkpoint.model.config.max_sequence_length // 2
+        longest = self.checkpoint.model.config.max_sequence_length
+        room = longest // 2
         data = read_midi(source)
         encoding = self.tokenizer.encode(data)
         if not encoding.report.kept_notes:
-            raise ValueError("the MIDI file to continue has no notes that this model can play")
+            raise ValueError("the MIDI file to continue has no notes that this model can play; give another one")
         if len(encoding) > room:
-            data = last_bars(data, self.tokenizer, room)
-            encoding = self.tokenizer.encode(data)
+            encoding = self.tokenizer.encode(last_bars(data, self.tokenizer, room))
             warnings.append(
-                f"the MIDI file is longer than the {room} tokens that can be continued; the result begins with its last bars"
+                f"the MIDI file is longer than the {room} tokens that can be continued;"
+                " the result begins with its last bars"
             )
-        return [int(token) for token in encoding.ids[:-1]]
+        if len(encoding) > longest:
+            raise ValueError(
+                f"the last bar of the MIDI file to continue has {len(encoding)} tokens and this model reads {longest};"
+                " thin it out or give another file"
+            )
+        prefix = [int(token) for token in encoding.ids[:-1]]
+        self._check_prefix(prefix, wishes)
+        return prefix
+
+    def _check_prefix(self, prefix: list[int], wishes: Wishes) -> None:
+        """Raise ValueError with the first wish that the music to continue does not keep."""
+        for name, value in vars(wishes).items():
+            if value is None:
+                continue
+            state = Grammar(self.tokenizer.config, Wishes(**{name: value}).constraints(self.tokenizer.config)).start()
+            try:
+                for token in prefix:
+                    state.advance(token)
+            except ValueError as error:
+                raise ValueError(
+                    f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
+                ) from error
 
 
-@functools.lru_cache(maxsize=4)
+def _check_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise ValueError(f"a text must be a str, got {type(text).__name__}")
+    if not text.strip():
+        raise ValueError('the text is empty; describe the music, like "a slow sad waltz for piano"')
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the text is damaged: it is not UTF-8; type it again")
+
+
+def packaged_models() -> dict[str, Path]:
+    """The models that are part of the package: their names and folders."""
+    return {path.parent.name: path.parent for path in sorted(WEIGHTS.glob("*/config.json"))}
+
+
 def load(model: str | Path | None = None, *, allow_download: bool = False) -> Generator:
     """A model: the one in the package, a folder, or (with `allow_download`) one on the Hugging Face hub.
 
+    The last few stay in memory; a folder whose files have changed is read again.
+
     Args:
-        model: a folder, OWNER/NAME on the hub, or the name of a model in the package; default: "score-small".
+        model: the name of a model in the package, a folder, or OWNER/NAME on the hub; default: "score-small".
         allow_download: whether the network may be used.
 
     Raises:
         CheckpointError: it is not there or damaged.
     """
+    name = str(model or DEFAULT_MODEL)
+    packaged = packaged_models()
+    folder = packaged.get(name, Path(name))
+    if not folder.exists() and name.count("/") != 1:
+        raise CheckpointError(
+            f"there is no model {name!r}: it is not a folder, and those in the package are"
+            f" {', '.join(packaged) or '(none)'}; give the folder of a model"
+        )
+    if not folder.is_dir():
+        return _load(folder, allow_download, ())
+    files = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
+    return _load(folder.absolute(), allow_download, tuple((name, s.st_size, s.st_mtime_ns) for name, s in files))
+
+
+@functools.lru_cache(maxsize=4)
+def _load(source: Path, allow_download: bool, files: tuple[tuple[str, int, int], ...]) -> Generator:
+    """The model in a folder with these files, or on the hub."""
     from amt.checkpoint import load_checkpoint
 
-    packaged = WEIGHTS / str(model or DEFAULT_MODEL)
-    is_packaged = packaged.parent == WEIGHTS and packaged.is_dir()
-    return Generator(load_checkpoint(packaged if is_packaged else model or packaged, allow_download=allow_download))
+    return Generator(load_checkpoint(source, allow_download=allow_download), allow_download=allow_download)
 
 
 @overload
@@ -224,6 +282,6 @@ def info() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "midi": native.explain(),
         "decoding": BACKEND,
-        "models": sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")),
+        "models": list(packaged_models()),
         "text_encoder": {"id": spec.id, "files": encoder},
     }

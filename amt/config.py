@@ -152,7 +152,9 @@ class ModelConfig(Config):
         check_range("d_model", self.d_model, 2, MAX_WIDTH)
         check_range("nhead", self.nhead, 1, self.d_model)
         if self.d_model % (2 * self.nhead):
-            raise ValueError(f"d_model must be a multiple of 2 * nhead, got d_model={self.d_model} and nhead={self.nhead}")
+            raise ValueError(
+                f"d_model must be a multiple of 2 * nhead, got d_model={self.d_model} and nhead={self.nhead}"
+            )
         check_range("num_encoder_layers", self.num_encoder_layers, 1, MAX_LAYERS)
         check_range("num_decoder_layers", self.num_decoder_layers, 1, MAX_LAYERS)
         check_range("dim_feedforward", self.dim_feedforward, 1, MAX_WIDTH * 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import lzma
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,9 @@ def _rows(folder: Path) -> dict[str, dict[str, Any]]:
                     row = json.loads(line)
                     rows[str(row.get("file") or row["location"])] = row
                 except (ValueError, KeyError, AttributeError) as error:
-                    raise ValueError(f"{table}, line {number}: expected a JSON object with a file ({error!r})") from error
+                    raise ValueError(
+                        f"{table}, line {number}: expected a JSON object with a file ({error!r})"
+                    ) from error
     return rows
 
 
@@ -60,8 +63,8 @@ def _piece(name: str, midi: bytes, row: dict[str, Any]) -> Piece:
     )
 
 
-def read_corpus(folder: str | Path, sources: tuple[str, ...] | None = None) -> Iterator[Piece]:
-    """Yield the pieces of a folder: `*.jsonl` or `*.jsonl.xz` tables name MIDI files, in the folder or in its `*.tar.xz`.
+def read_corpus(folder: str | os.PathLike[str], sources: tuple[str, ...] | None = None) -> Iterator[Piece]:
+    """Yield the pieces of a folder: `*.jsonl(.xz)` tables name MIDI files, which lie in the folder or in its `*.tar.xz`.
 
     Args:
         folder: where the tables and files are.

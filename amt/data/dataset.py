@@ -56,7 +56,8 @@ class PreparedSplit:
     def batch(self, seed: int, step: int, batch_size: int, max_len: int) -> Batch:
         """The batch of one step: rows of at most `max_len` tokens."""
         block, place = divmod(step, STEPS_PER_BLOCK)
-        rng = np.random.Generator(np.random.Philox(key=seed, counter=block))
+        # The block is a high word of the counter, whose low word counts the draws: no two blocks share any.
+        rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, block]))
         num_rows = STEPS_PER_BLOCK * batch_size
         pieces = np.minimum(np.searchsorted(self._cumulative, rng.random(num_rows)), len(self.pieces) - 1)
         first, last = self._first[pieces], self._first[pieces + 1]

@@ -109,7 +109,8 @@ def prepare(
         writer.write(temporary / split)
     config.save(temporary / "tokenizer.json")
     summary: dict[str, Any] = {
-        split: {"pieces": len(w.pieces), "segments": len(w.rows), "tokens": w.num_tokens} for split, w in writers.items()
+        split: {"pieces": len(w.pieces), "segments": len(w.rows), "tokens": w.num_tokens}
+        for split, w in writers.items()
     }
     summary["failures"] = failures
     (temporary / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,8 @@ def bars_at(data: MidiData, ticks: np.ndarray) -> np.ndarray:
     lengths = np.array([data.ticks_per_beat * 4 * change.numerator // change.denominator for change in changes])
     index = np.searchsorted(starts, ticks, "right") - 1
     start, length = starts[index], np.maximum(lengths[index], 1)
-    return start + (ticks - start) // length * length
+    bars: np.ndarray = start + (ticks - start) // length * length
+    return bars
 
 
 def cut(data: MidiData, start: int, end: int) -> MidiData:
@@ -42,7 +45,7 @@ def cut(data: MidiData, start: int, end: int) -> MidiData:
     notes = data.notes
     inside = (notes.start_ticks >= start) & (notes.start_ticks < end)
 
-    def moved(changes: list) -> list:  # type: ignore[type-arg]
+    def moved(changes: Sequence[Any]) -> list[Any]:
         before = [change for change in changes if change.tick <= start][-1:]
         after = [change for change in changes if start < change.tick < end]
         return [dataclasses.replace(change, tick=max(0, change.tick - start)) for change in before + after]

@@ -44,7 +44,7 @@ def generate(
     logits_processor: Sequence[LogitsProcessor] | None = None,
     stopping_criteria: Sequence[StoppingCriteria] | None = None,
     streamer: Streamer | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> list[list[Hypothesis]]:
     """Decode every prompt.
 
@@ -203,7 +203,7 @@ def _start(
     return Start(model, prefix, cache, logits, grammar)
 
 
-def _counter(progress: Callable[[int, int], None] | None, done: int, total: int) -> Callable[[int], None] | None:
+def _counter(progress: Callable[[int, int], object] | None, done: int, total: int) -> Callable[[int], None] | None:
     if progress is None:
         return None
     return lambda num_tokens: progress(done + num_tokens, total)

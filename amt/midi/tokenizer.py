@@ -86,8 +86,8 @@ class EventTokenizer:
     """Turns notes into the ids of note_on, note_off, time_shift, velocity and, in the preset "score", more.
 
     Args:
-        preset: "score" (default: several instruments, fractions of a beat) or "performance" (one instrument, 10 ms), or a
-            whole TokenizerConfig.
+        preset: "score" (default: several instruments, fractions of a beat), "performance" (one instrument, 10 ms), or
+            a whole TokenizerConfig.
 
     Example:
         >>> tokenizer = amt.EventTokenizer()
@@ -277,7 +277,8 @@ class _Progress:
     """A progress bar, a user's function, or nothing."""
 
     def __init__(self, progress: bool | Callable[[int], object], total: int):
-        self._progress, self._total, self._bar = progress, total, None
+        self._progress, self._total = progress, total
+        self._bar: Any = None
 
     def __enter__(self) -> Callable[[int], object]:
         if callable(self._progress):
@@ -287,7 +288,8 @@ class _Progress:
         from tqdm import tqdm
 
         self._bar = tqdm(total=self._total, unit="file", desc="tokenize")
-        return self._bar.update
+        update: Callable[[int], object] = self._bar.update
+        return update
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

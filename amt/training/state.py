@@ -21,7 +21,9 @@ def _complete(run: Path) -> list[Path]:
     return sorted(path.parent for path in run.glob(f"{_PREFIX}*/state.json"))
 
 
-def save_state(run: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, Any]) -> None:
+def save_state(
+    run: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, Any]
+) -> None:
     """Save after `step` steps; older states go once the new one is whole."""
     older = list(run.glob(f"{_PREFIX}*"))
     folder = run / f"{_PREFIX}{step:010d}"

@@ -26,7 +26,9 @@ class TextSource:
 
     def __init__(self, data: Path, spec: TextEncoderSpec):
         self._encoder = TextEncoder(spec)
-        self._cache = EmbeddingCache(data / "embeddings", encoder=self._encoder) if (data / "embeddings").is_dir() else None
+        self._cache = (
+            EmbeddingCache(data / "embeddings", encoder=self._encoder) if (data / "embeddings").is_dir() else None
+        )
 
     def __call__(self, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Embeddings (batch, text_len, dim) float32 and their mask (batch, text_len)."""

@@ -105,7 +105,7 @@ void make_map(std::vector<Event>& events) {
 }  // namespace
 
 MidiData read_smf(const uint8_t* bytes, size_t size, bool strict) {
-  if (size > kMaxFileSize) throw MidiError(0, "larger than 2 GB");
+  if (size > kMaxFileSize) throw MidiError(0, "the file is larger than 2 GB");
   MidiData data;
   RepairLog repairs(bytes, strict);
   const auto [begin, end] = unwrap_riff(bytes, bytes + size, repairs);
@@ -158,8 +158,9 @@ MidiData read_smf(const uint8_t* bytes, size_t size, bool strict) {
     repairs.add(begin + 10, std::to_string(num_tracks) + " tracks in the file, " + std::to_string(header.num_tracks) +
                                 " in its header");
   }
-  if (header.format == 0 && num_tracks > 1)
+  if (header.format == 0 && num_tracks > 1) {
     repairs.add(begin + 8, "format 0 with more than one track; read as format 1");
+  }
   data.end_ticks = static_cast<int32_t>(end_tick);
   make_map(data.tempos);
   make_map(data.time_signatures);

@@ -16,7 +16,6 @@ namespace amt::midi {
 struct TrackEnd {
   const uint8_t* next;
   int64_t tick;
-  bool has_end_event;
 };
 
 // Reads the events of one track after the other into a MidiData.
@@ -119,7 +118,7 @@ class TrackReader {
       }
     }
     close_all(next, static_cast<int32_t>(tick));
-    return {next, tick, has_end_event};
+    return {next, tick};
   }
 
  private:

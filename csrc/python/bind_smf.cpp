@@ -3,7 +3,10 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <exception>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 

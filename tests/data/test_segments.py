@@ -60,7 +60,7 @@ def test_a_long_piece_is_cut_at_bar_lines_and_loses_nothing(max_len):
     assert [part.is_start for part in parts] == [True] + [False] * (len(parts) - 1)
     assert all(len(part.ids) <= max_len for part in parts)
     assert [int(part.ids[-1]) == 2 for part in parts] == [False] * (len(parts) - 1) + [True]
-    assert sum((pitches(part.ids) for part in parts), []) == data.notes.pitch.tolist()
+    assert [pitch for part in parts for pitch in pitches(part.ids)] == data.notes.pitch.tolist()
     assert all(len(pitches(part.ids)) % 3 == 0 for part in parts)
 
 
@@ -68,7 +68,7 @@ def test_a_bar_longer_than_a_segment_is_cut_inside_and_not_repeated():
     data = waltz(1, notes_per_bar=36)
     parts = segments(data, TOKENIZER, 50)
     assert len(parts) > 2
-    assert sum((pitches(part.ids) for part in parts), []) == data.notes.pitch.tolist()
+    assert [pitch for part in parts for pitch in pitches(part.ids)] == data.notes.pitch.tolist()
 
 
 def test_the_last_bars_are_as_many_as_fit():

@@ -1,4 +1,4 @@
-"""Damaged files give notes and a list of repairs, or one error that says where; never a crash, never more than their due."""
+"""Damaged files give notes and a list of repairs, or one error that says where, in bounded time and memory."""
 
 import random
 import runpy

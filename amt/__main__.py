@@ -1,0 +1,5 @@
+"""`python -m amt` is the command `amt`."""
+
+from amt.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,89 @@
+"""Every failure as one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from amt.errors import AmtError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+# The base of all that typer says about options and arguments; newer versions bring a click of their own and export only
+# what is derived from it.
+_TyperUsageError: Any = typer.BadParameter.__mro__[1]
+
+# What the Python API calls differently than the command.
+_OPTIONS = {
+    "allow_download=True": "--allow-download",
+    "batch_size": "--batch-size",
+    "decay_steps": "--decay-steps",
+    "do_sample": "sampling",
+    "eval_every": "--eval-every",
+    "learning_rate": "--learning-rate",
+    "max_beats": "--max-beats",
+    "max_len": "--max-len",
+    "max_new_tokens": "--max-tokens",
+    "max_polyphony": "--max-polyphony",
+    "max_steps": "--steps",
+    "min_p": "--min-p",
+    "num_beams": "--beams",
+    "num_return_sequences": "--num",
+    "save_every": "--save-every",
+    "time_signature": "--time-signature",
+    "top_k": "--top-k",
+    "top_p": "--top-p",
+    "warmup_steps": "--warmup-steps",
+}
+_OPTION = re.compile(rf"\b({'|'.join(_OPTIONS)})\b")
+
+
+class UsageError(Exception):
+    """A command that cannot be meant so: the message says what to write instead."""
+
+
+@contextlib.contextmanager
+def checking_options() -> Iterator[None]:
+    """What the API says of a value is what the command says of an option."""
+    try:
+        yield
+    except AmtError:
+        raise
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def tell(message: str) -> None:
+    """One line on stderr, whatever a file's name or a library's message holds."""
+    printable = "".join(character if character.isprintable() else " " for character in message)
+    print("amt:", " ".join(printable.split()), file=sys.stderr)
+
+
+def warn(message: str) -> None:
+    """What the user should know although it worked."""
+    tell(f"warning: {message}")
+
+
+def exit_code(error: Exception) -> int:
+    """2 if the command was wrong, 1 if the work failed."""
+    return USAGE if isinstance(error, (UsageError, _TyperUsageError)) else FAILED
+
+
+def explain(error: Exception) -> str:
+    """What was wrong and what to do, in one line."""
+    if isinstance(error, _TyperUsageError):
+        context = getattr(error, "ctx", None)
+        return f"{error.format_message().rstrip('.')} (see: {context.command_path if context else 'amt'} --help)"
+    if isinstance(error, OSError) and error.filename is not None:
+        if isinstance(error, FileNotFoundError):
+            return f"there is no {error.filename}; check the name and the folder"
+        return f"{error.filename}: {error.strerror}; choose another place, or ask for the right to use it"
+    if isinstance(error, (UsageError, AmtError, ValueError, OSError, FloatingPointError)):
+        return _OPTION.sub(lambda match: _OPTIONS[match[0]], str(error))
+    kind = type(error).__name__
+    return f"something broke inside AMT ({kind}: {error}); run it again with AMT_DEBUG=1 and report what it prints"

@@ -1,0 +1,180 @@
+"""`amt generate`: a MIDI file from a text."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from amt.cli import files
+from amt.cli.errors import UsageError, checking_options, warn
+from amt.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from amt.result import Midi
+
+WISHES, CHOICE = "Wishes that the music keeps to", "How the model chooses"
+
+
+def generate(
+    text: Annotated[
+        str,
+        typer.Argument(
+            help='The music in words, like "a slow sad waltz in D minor for piano"; - reads them from stdin.'
+        ),
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The MIDI file; - is stdout. Without it: named after the text, and never written over another file.",
+        ),
+    ] = None,
+    num: Annotated[
+        int, typer.Option("--num", "-n", min=1, max=4096, help="How many pieces: FILE-1.mid, FILE-2.mid, …")
+    ] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=(1 << 64) - 1, help="The same number gives the same music.", metavar="NUMBER"),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option("--continue", metavar="FILE", help="A MIDI file to go on from; the result begins with it."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A model of the package, a folder, or OWNER/NAME on the hub.")
+    ] = None,
+    allow_download: Annotated[
+        bool, typer.Option("--allow-download", help="Use the network if the model or its text encoder is not here.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print facts of each piece as a line of JSON.")] = False,
+    instruments: Annotated[
+        str | None, typer.Option(help='Only these play, like "violin,cello" or "piano,drums".', rich_help_panel=WISHES)
+    ] = None,
+    tempo: Annotated[float | None, typer.Option(help="Quarter notes a minute.", rich_help_panel=WISHES)] = None,
+    time_signature: Annotated[str | None, typer.Option(help="Like 3/4.", rich_help_panel=WISHES)] = None,
+    key: Annotated[str | None, typer.Option(help='Like "D minor" or "Bb major".', rich_help_panel=WISHES)] = None,
+    max_beats: Annotated[
+        float | None, typer.Option(help="Length in quarter notes, at most.", rich_help_panel=WISHES)
+    ] = None,
+    max_polyphony: Annotated[
+        int | None, typer.Option(help="Notes that sound at once, at most.", rich_help_panel=WISHES)
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Above 1 is wilder, below 1 tamer.", rich_help_panel=CHOICE)
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Choose among so many tokens; 0: all.", rich_help_panel=CHOICE)
+    ] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Choose among the likeliest with this probability.", rich_help_panel=CHOICE)
+    ] = None,
+    min_p: Annotated[
+        float | None, typer.Option(help="Leave out what is so much less likely than the best.", rich_help_panel=CHOICE)
+    ] = None,
+    beams: Annotated[
+        int | None, typer.Option(min=1, help="Beam search with so many beams.", rich_help_panel=CHOICE)
+    ] = None,
+    greedy: Annotated[
+        bool, typer.Option("--greedy", help="Always the likeliest token.", rich_help_panel=CHOICE)
+    ] = False,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Length in tokens, at most; about three a note.", rich_help_panel=CHOICE)
+    ] = None,
+) -> None:
+    """Write a MIDI file that fits a text."""
+    if greedy and ((beams or 1) > 1 or num > 1):
+        raise UsageError("--greedy has one result, without beams; leave out --greedy, or --beams and --num")
+    if text == files.STANDARD:
+        text = files.read_text(text).strip()
+    if not text.strip():
+        raise UsageError('the text is empty; describe the music, as in: amt generate "a slow sad waltz for piano"')
+    names = _names(output, text, num, as_json=as_json)
+    choice = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "num_beams": 1 if greedy else beams,
+        "do_sample": False if greedy else None,
+        "max_new_tokens": max_tokens,
+    }
+
+    from amt.api import generate as generate_pieces
+    from amt.api import load
+
+    with checking_options(), progress_bar("tokens") as bar:
+
+        def show(done: int, at_most: int) -> None:
+            bar.total = at_most
+            bar.update(done - bar.n)
+
+        pieces = generate_pieces(
+            text,
+            seed=seed,
+            num_return_sequences=num,
+            model=load(model, allow_download=allow_download),
+            prompt_midi=prompt,
+            instruments=None if instruments is None else _instruments(instruments),
+            tempo=tempo,
+            time_signature=time_signature,
+            key=key,
+            max_beats=max_beats,
+            max_polyphony=max_polyphony,
+            progress=show,
+            **{name: value for name, value in choice.items() if value is not None},
+        )
+    pieces = pieces if isinstance(pieces, list) else [pieces]
+    for name, piece in zip(names, pieces, strict=False):  # beam search may find fewer
+        files.write(name, piece.to_bytes())
+        if as_json:
+            print(json.dumps(_facts(name, piece), ensure_ascii=False))
+        else:
+            print(_sentence(name, piece), file=sys.stderr if name == files.STANDARD else sys.stdout)
+    for warning in dict.fromkeys(warning for piece in pieces for warning in piece.warnings):
+        warn(warning)
+
+
+def _names(output: str | None, text: str, num: int, *, as_json: bool) -> list[str]:
+    if output == files.STANDARD and (num > 1 or as_json):
+        raise UsageError("-o - writes one MIDI file to stdout and nothing else; name a file for --num or --json")
+    names = files.numbered(output or files.name_for(text), num)
+    for name in names:
+        files.check_output(name)
+        if output is None and Path(name).exists():
+            raise FileExistsError(f"{name} is there already; name the new file, as in: -o {Path(name).stem}-new.mid")
+    return names
+
+
+def _instruments(text: str) -> list[str | int]:
+    return [int(name) if name.strip().isdecimal() else name.strip() for name in text.split(",")]
+
+
+def _facts(name: str, piece: Midi) -> dict[str, Any]:
+    return {
+        "path": name,
+        "text": piece.text,
+        "seed": piece.seed,
+        "num_tokens": len(piece.tokens),
+        "num_notes": len(piece.notes),
+        "duration_s": round(piece.duration_s, 3),
+        "instruments": piece.instruments,
+        "warnings": piece.warnings,
+    }
+
+
+def _sentence(name: str, piece: Midi) -> str:
+    from amt.cli import words
+
+    facts = [
+        words.duration(piece.duration_s),
+        words.listing(piece.instruments) or "no instruments",
+        words.count(len(piece.notes), "note"),
+    ]
+    facts += [] if piece.seed is None else [f"seed {piece.seed}"]
+    return f"{name}: {', '.join(facts)}"

@@ -1,0 +1,58 @@
+"""`amt prepare`: a corpus for training."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated, Any
+
+import typer
+
+from amt.cli.errors import warn
+from amt.cli.progress import progress_bar
+from amt.cli.tokenize import Preset
+
+
+def prepare(
+    corpus: Annotated[str, typer.Argument(help="A folder with MIDI files and a table of captions, *.jsonl.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
+    preset: Annotated[
+        Preset, typer.Option(help="score: several instruments, in beats. performance: one, in 10 ms.")
+    ] = Preset.score,
+    sources: Annotated[
+        str | None, typer.Option(help='Only pieces of these sources of the table, like "chopin,quartets".')
+    ] = None,
+    max_len: Annotated[int, typer.Option(min=4, help="Tokens in a segment, at most.")] = 1025,
+    embed: Annotated[
+        bool, typer.Option("--embed/--no-embed", help="Read the captions with the text encoder now, or while training.")
+    ] = True,
+) -> None:
+    """Turn MIDI files with captions into a folder to train on."""
+    from amt.cli import words
+    from amt.config import TokenizerConfig
+    from amt.data.prepare import SPLITS
+    from amt.data.prepare import prepare as prepare_corpus
+
+    with contextlib.ExitStack() as stack:
+        bars: dict[str, Any] = {}
+
+        def show(what: str, more: int) -> None:
+            if what not in bars:
+                bars[what] = stack.enter_context(progress_bar(what))
+            bars[what].update(more)
+
+        summary = prepare_corpus(
+            corpus,
+            output,
+            tokenizer_config=TokenizerConfig(preset=preset.value),
+            sources=None if sources is None else tuple(source.strip() for source in sources.split(",")),
+            max_len=max_len,
+            embed=embed,
+            progress=show,
+        )
+    for failure in summary["failures"]:
+        warn(f"left out {failure['file']}: {failure['reason']}")
+    for split in SPLITS:
+        counts = [words.count(summary[split][f"{noun}s"], noun) for noun in ("piece", "segment", "token")]
+        print(f"{output}: {split}: {', '.join(counts)}")
+    if summary["failures"]:
+        print(f"{output}: left out: {words.count(len(summary['failures']), 'file')}")

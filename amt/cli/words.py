@@ -1,0 +1,68 @@
+"""Numbers as musicians say them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amt.midi.data import KeySignature
+from amt.midi.programs import DRUM_NAMES, program_name
+from amt.midi.vocabulary import Event, Vocabulary, time_signature
+
+# From seven flats to seven sharps.
+_MAJOR_KEYS = ("C♭", "G♭", "D♭", "A♭", "E♭", "B♭", "F", "C", "G", "D", "A", "E", "B", "F♯", "C♯")
+_MINOR_KEYS = ("A♭", "E♭", "B♭", "F", "C", "G", "D", "A", "E", "B", "F♯", "C♯", "G♯", "D♯", "A♯")
+_PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+MAX_LISTED = 6
+
+
+def count(number: int, noun: str) -> str:
+    """ "1 note", "1,234 notes"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """ "0.6 s", "42 s", "3 min 5 s"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def listing(names: Sequence[str]) -> str:
+    """The names with commas between; the first few of many."""
+    more = len(names) - MAX_LISTED
+    return ", ".join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def pitch(number: int) -> str:
+    """ "C4" for 60."""
+    return f"{_PITCH_CLASSES[number % 12]}{number // 12 - 1}"
+
+
+def key_signature(signature: KeySignature) -> str:
+    """ "D minor", "B♭ major"."""
+    names, mode = (_MINOR_KEYS, "minor") if signature.is_minor else (_MAJOR_KEYS, "major")
+    return f"{names[signature.sharps + 7]} {mode}"
+
+
+def event_value(event: Event, vocabulary: Vocabulary, *, is_drum: bool) -> str:
+    """The value of a token's event: a pitch, a length, an instrument; "" if it has none."""
+    kind, value = event
+    config = vocabulary.config
+    if kind == "note_on" and is_drum and value in DRUM_NAMES:
+        return DRUM_NAMES[value]
+    if kind in ("note_on", "note_off"):
+        return pitch(value)
+    if kind == "time_shift" and config.preset == "score":
+        return f"{value / config.steps_per_beat:.4g} beats"
+    if kind == "time_shift":
+        return f"{value * config.step_ms} ms"
+    if kind == "velocity":
+        return str(vocabulary.bin_velocity(value))
+    if kind == "program":
+        return program_name(value)
+    if kind == "tempo":
+        return str(config.tempos_bpm[value])
+    if kind == "time_signature":
+        return "/".join(map(str, time_signature(value)))
+    return ""

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from amt.data.corpus import read_corpus
+from amt.data.dataset import STEPS_PER_BLOCK, PreparedSplit
+from amt.data.prepare import prepare
+from amt.midi.tokenizer import EventTokenizer
+
+MAX_LEN = 65
+
+
+@pytest.fixture(scope="module")
+def prepared(small_corpus, tmp_path_factory):
+    out = tmp_path_factory.mktemp("prepared") / "data"
+    calls = []
+    summary = prepare(small_corpus, out, max_len=MAX_LEN, embed=False, progress=lambda *call: calls.append(call))
+    assert calls == [("pieces", 1)] * 12
+    return out, summary
+
+
+def test_the_summary_counts_and_lists_failures(prepared):
+    _, summary = prepared
+    assert [summary[split]["pieces"] for split in ("train", "valid", "test")] == [8, 2, 2]
+    assert [failure["file"] for failure in summary["failures"]] == ["loose/broken.mid"]
+
+
+def test_every_segment_is_the_tokens_of_its_piece(prepared, small_corpus):
+    out, summary = prepared
+    tokenizer = EventTokenizer()
+    midi = {piece.name: piece.midi for piece in read_corpus(small_corpus)}
+    split = PreparedSplit(out, "train")
+    assert len(split.segments) == summary["train"]["segments"]
+    for index, row in enumerate(split.segments):
+        ids = split.tokens(index)
+        assert len(ids) == row["length"] <= MAX_LEN
+        assert ids[0] == 1
+        whole = tokenizer.encode(midi[split.pieces[row["piece"]]["file"]]).ids
+        if row["is_start"] and len(whole) <= MAX_LEN:
+            assert np.array_equal(ids, whole)
+
+
+def test_a_batch_is_a_function_of_seed_and_step(prepared):
+    split, again = PreparedSplit(prepared[0], "train"), PreparedSplit(prepared[0], "train")
+    for step in (0, 3, STEPS_PER_BLOCK + 1):
+        first, second = split.batch(7, step, 3, MAX_LEN), again.batch(7, step, 3, MAX_LEN)
+        assert np.array_equal(first.token_ids, second.token_ids) and first.captions == second.captions
+    different = [split.batch(7, step, 3, MAX_LEN).token_ids.tolist() for step in range(6)]
+    assert len({str(batch) for batch in different}) == 6
+    assert split.batch(8, 0, 3, MAX_LEN).token_ids.tolist() != different[0]
+
+
+def test_blocks_draw_independently(prepared):
+    split = PreparedSplit(prepared[0], "train")
+    split.pieces = [{"source": str(p), "form": "", "captions": [str(p)]} for p in range(5000)]
+    split.segments = np.array([(0, 4, p, True) for p in range(5000)], split.segments.dtype)
+    split._first = np.arange(5001)
+    split._cumulative = np.linspace(1 / 5000, 1, 5000)
+    drawn = [caption for step in range(160) for caption in split.batch(0, step, 8, MAX_LEN).captions]
+    assert len(set(drawn)) > 1050  # of 1,280 draws from 5,000, about 1,130 differ
+
+
+def test_a_caption_belongs_to_its_row(prepared):
+    split = PreparedSplit(prepared[0], "train")
+    of_piece = [{split.tokens(i).tobytes() for i in np.flatnonzero(split.segments["piece"] == p)} for p in range(8)]
+    for step in range(8):
+        batch = split.batch(0, step, 2, MAX_LEN)
+        for ids, caption in zip(batch.token_ids, batch.captions, strict=True):
+            piece = next(p for p in range(8) if caption in split.pieces[p]["captions"])
+            assert ids[ids != 0].astype(np.uint16).tobytes() in of_piece[piece]
+
+
+def test_rare_kinds_come_up_more_often_than_their_share(prepared):
+    split = PreparedSplit(prepared[0], "train")
+    split.pieces = [{"source": "many" if p < 7 else "few", "form": "", "captions": [str(p)]} for p in range(8)]
+    counts = {kind: sum(piece["source"] == kind for piece in split.pieces) for kind in ("many", "few")}
+    weights = np.array([counts[piece["source"]] ** -0.5 for piece in split.pieces])
+    split._cumulative = np.cumsum(weights / weights.sum())
+    drawn = [caption for step in range(200) for caption in split.batch(0, step, 4, MAX_LEN).captions]
+    share = drawn.count("7") / len(drawn)
+    assert abs(share - 1 / (1 + 7**0.5)) < 0.05 and share > 1.5 / 8
+
+
+def test_an_existing_folder_is_not_touched(prepared, small_corpus):
+    before = sorted(path.name for path in prepared[0].iterdir())
+    with pytest.raises(FileExistsError, match="choose another folder"):
+        prepare(small_corpus, prepared[0], embed=False)
+    assert sorted(path.name for path in prepared[0].iterdir()) == before
+
+
+def test_a_folder_that_is_not_prepared_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match="amt prepare"):
+        PreparedSplit(tmp_path, "train")
