@@ -23,7 +23,8 @@ def generate(
     text: Annotated[
         str,
         typer.Argument(
-            help='The music in words, like "a slow sad waltz in D minor for piano"; - reads them from stdin.'
+            metavar="TEXT",
+            help='The music in words, like "a slow sad waltz in D minor for piano"; - reads them from stdin.',
         ),
     ],
     output: Annotated[
@@ -39,8 +40,7 @@ def generate(
         int, typer.Option("--num", "-n", min=1, max=4096, help="How many pieces: FILE-1.mid, FILE-2.mid, …")
     ] = 1,
     seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=(1 << 64) - 1, help="The same number gives the same music.", metavar="NUMBER"),
+        int | None, typer.Option(metavar="NUMBER", help="The same number gives the same music; it is printed.")
     ] = None,
     prompt: Annotated[
         str | None,

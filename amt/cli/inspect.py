@@ -17,7 +17,7 @@ MAX_ROWS = 20  # of a table; JSON has all
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(help="A MIDI file; - is stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A MIDI file; - is stdin.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a MIDI file holds: tempos, metres, keys, instruments, and what had to be repaired."""

@@ -13,7 +13,7 @@ from amt.cli.tokenize import Preset
 
 
 def prepare(
-    corpus: Annotated[str, typer.Argument(help="A folder with MIDI files and a table of captions, *.jsonl.")],
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="A folder with MIDI files and a table of captions.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
     preset: Annotated[
         Preset, typer.Option(help="score: several instruments, in beats. performance: one, in 10 ms.")

@@ -20,7 +20,7 @@ SCHEDULE = "Training (defaults: those of the run, else of amt.TrainConfig)"
 
 
 def train(
-    data: Annotated[str, typer.Argument(help="A folder made by amt prepare.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder made by amt prepare.")],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="RUN", help="The run's folder; the model will be RUN/checkpoint.")
     ],
