@@ -26,7 +26,7 @@ class Preset(str, enum.Enum):
 
 
 def tokenize(
-    names: Annotated[list[str], typer.Argument(metavar="FILES...", help="MIDI files; - is stdin.")],
+    names: Annotated[list[str], typer.Argument(metavar="FILES", help="MIDI files; - is stdin.")],
     preset: Annotated[
         Preset, typer.Option(help="score: several instruments, in beats. performance: one, in 10 ms.")
     ] = Preset.score,
@@ -77,8 +77,10 @@ def _page(name: str, encoding: Encoding, tokenizer: EventTokenizer) -> str:
     losses = [
         f"{field.replace('_', ' ')} {value}"
         for field, value in dataclasses.asdict(encoding.report).items()
-        if value and field not in ("num_notes", "kept_notes")
+        if value and field not in ("num_notes", "kept_notes", "moved_us_max")
     ]
+    if encoding.report.moved_us_max:
+        losses.append(f"moved by {encoding.report.moved_ms_max:.1f} ms at most")
     head = f"# {name}: {len(encoding)} tokens, {encoding.report.kept_notes} of {encoding.report.num_notes} notes"
     lines = [f"{head}; {', '.join(losses)}" if losses else head]
     return "\n".join([*lines, *_events(encoding.ids.tolist(), tokenizer.vocabulary)]) + "\n"

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from amt.config import TokenizerConfig
-from amt.data.corpus import read_corpus
+from amt.data.corpus import Piece, read_corpus
 from amt.data.segments import segments
 from amt.errors import MidiError
 from amt.midi.reader import read_midi
@@ -77,7 +77,7 @@ def prepare(
         counts of pieces, segments and tokens per split, and the files that could not be read.
 
     Raises:
-        FileExistsError: `out` exists. FileNotFoundError, ValueError: as `read_corpus`.
+        FileExistsError: `out` exists. FileNotFoundError, ValueError: as `read_corpus`, or nothing is left to prepare.
     """
     out = Path(out)
     if out.exists():
@@ -86,10 +86,44 @@ def prepare(
     tokenizer = EventTokenizer(config)
     if tokenizer.vocab_size > 1 << 16:
         raise ValueError(f"a vocabulary of {tokenizer.vocab_size} does not fit the 16 bits of a prepared folder")
+    temporary = out.with_name(out.name + ".part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)  # before the work: a place that cannot be written to is found now
+    try:
+        writers, failures = _encode(read_corpus(corpus, sources), tokenizer, max_len, progress)
+        if not any(writer.pieces for writer in writers.values()):
+            chosen = f" of the sources {', '.join(sources)}" if sources else ""
+            reason = f"; {failures[0]['file']}: {failures[0]['reason']}" if failures else ""
+            raise ValueError(f"{corpus} has no MIDI file{chosen} that its table names and that can be read{reason}")
+        summary: dict[str, Any] = {
+            split: {"pieces": len(w.pieces), "segments": len(w.rows), "tokens": w.num_tokens}
+            for split, w in writers.items()
+        }
+        summary["failures"] = failures
+        for split, writer in writers.items():
+            writer.write(temporary / split)
+        config.save(temporary / "tokenizer.json")
+        (temporary / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        if embed:
+            captions = {
+                caption for writer in writers.values() for piece in writer.pieces for caption in piece["captions"]
+            }
+            cache = EmbeddingCache(temporary / "embeddings", TextEncoderSpec())
+            report = None if progress is None else lambda done: progress("captions", done)
+            cache.get_many(sorted(captions), progress=report)
+        os.replace(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # gone already if it became `out`
+    return summary
+
+
+def _encode(
+    pieces: Iterable[Piece], tokenizer: EventTokenizer, max_len: int, progress: Callable[[str, int], object] | None
+) -> tuple[dict[str, _SplitWriter], list[dict[str, str]]]:
+    """The pieces by split, and those that could not be read."""
     writers = {split: _SplitWriter() for split in SPLITS}
     failures: list[dict[str, str]] = []
-    captions: dict[str, None] = {}
-    for piece in read_corpus(corpus, sources):
+    for piece in pieces:
         try:
             if piece.split not in writers:
                 raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {piece.split!r}")
@@ -100,22 +134,6 @@ def prepare(
         row = {"file": piece.name, "source": piece.source, "form": piece.form, "captions": piece.captions}
         row |= {field: piece.row[field] for field in KEPT_FIELDS if field in piece.row}
         writers[piece.split].add(row, parts)
-        captions.update(dict.fromkeys(piece.captions))
         if progress is not None:
             progress("pieces", 1)
-    temporary = out.with_name(out.name + ".part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    for split, writer in writers.items():
-        writer.write(temporary / split)
-    config.save(temporary / "tokenizer.json")
-    summary: dict[str, Any] = {
-        split: {"pieces": len(w.pieces), "segments": len(w.rows), "tokens": w.num_tokens}
-        for split, w in writers.items()
-    }
-    summary["failures"] = failures
-    (temporary / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    if embed and captions:
-        cache = EmbeddingCache(temporary / "embeddings", TextEncoderSpec())
-        cache.get_many(list(captions), progress=None if progress is None else lambda done: progress("captions", done))
-    os.replace(temporary, out)
-    return summary
+    return writers, failures

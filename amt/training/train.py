@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from amt.checkpoint import save_checkpoint
 from amt.config import GenerationConfig, ModelConfig, TrainConfig
 from amt.data.dataset import Batch, PreparedSplit
+from amt.midi.vocabulary import Vocabulary
 from amt.models import build_model
 from amt.text import EmbeddingCache, TextEncoder, TextEncoderSpec, pad_embeddings
 from amt.training.losses import token_loss
@@ -96,8 +98,16 @@ def train(
     """
     data, run = Path(data), Path(run)
     spec = text_spec or TextEncoderSpec()
-    train_split, valid_split = PreparedSplit(data, "train"), PreparedSplit(data, "valid")
-    model_config, config = _settings(run, model_config, config)
+    train_split, valid_split = PreparedSplit(data, "train"), _valid_split(data)
+    vocab_size = len(Vocabulary(train_split.tokenizer_config))
+    default = ModelConfig(vocab_size=vocab_size, text_embedding_dim=spec.dim)
+    model_config, config = _settings(run, model_config, config, default)
+    for name in ("vocab_size", "text_embedding_dim"):
+        wanted, given = getattr(default, name), getattr(model_config, name)
+        if given != wanted:
+            raise ValueError(
+                f"{name} must be {wanted} for {data}, got {given}; use another run's folder or ModelConfig"
+            )
     torch.manual_seed(config.seed)
     model = build_model(model_config)
     optimizer = make_optimizer(model, config)
@@ -136,7 +146,7 @@ def train(
                 "tokens": num_tokens,
                 "tokens_per_s": round((num_tokens - began_tokens) / (time.perf_counter() - began)),
             }
-            if done % config.eval_every == 0 or done == config.max_steps:
+            if valid_split is not None and (done % config.eval_every == 0 or done == config.max_steps):
                 row["valid_loss"] = round(evaluate_loss(model, valid_split, text, config), 5)
             log(row)
             if done % config.save_every == 0 or done == config.max_steps:
@@ -146,8 +156,14 @@ def train(
     return checkpoint
 
 
+def _valid_split(data: Path) -> PreparedSplit | None:
+    """The validation split; None if the corpus has none."""
+    num_segments = len(np.load(data / "valid" / "segments.npy", allow_pickle=False))
+    return PreparedSplit(data, "valid") if num_segments else None
+
+
 def _settings(
-    run: Path, model_config: ModelConfig | None, config: TrainConfig | None
+    run: Path, model_config: ModelConfig | None, config: TrainConfig | None, default: ModelConfig
 ) -> tuple[ModelConfig, TrainConfig]:
     """The run's settings, written at its beginning; the training settings may change when it is resumed."""
     run.mkdir(parents=True, exist_ok=True)
@@ -157,7 +173,7 @@ def _settings(
         if model_config is not None and model_config != known:
             raise ValueError(f"{run} was begun with another model ({model_path}); choose another folder for this one")
         model_config = known
-    model_config = model_config or ModelConfig(text_embedding_dim=TextEncoderSpec().dim)
+    model_config = model_config or default
     if config is None:
         config = TrainConfig.load(train_path) if train_path.exists() else TrainConfig()
     if config.max_len > model_config.max_sequence_length + 1:
