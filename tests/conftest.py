@@ -9,6 +9,9 @@ import pytest
 
 FILES_PER_SOURCE = 22
 
+# Small tensors gain nothing from threads that wait for each other, also in the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def corpus_files() -> list[tuple[str, bytes]]:

@@ -34,8 +34,9 @@ def spans(data: bytes) -> list[tuple[int, int, int]]:
 # reads only as many tracks as the header says, and plays the tracks of format 2 together.
 def test_real_files_give_the_notes_of_symusic(corpus_files):
     symusic = pytest.importorskip("symusic")
+    files = corpus_files if native else corpus_files[::40]  # the reference takes seconds for some
     num_notes = 0
-    for name, data in corpus_files:
+    for name, data in files:
         midi = read_midi(data)
         score = symusic.Score.from_midi(data)
         rows = [
@@ -56,7 +57,7 @@ def test_real_files_give_the_notes_of_symusic(corpus_files):
         ours = {(p.start_ticks, p.end_ticks, p.program) for p in midi.pedals}
         assert {pedal for pedal in ours ^ pedals if pedal[:2] != (0, 0)} == set() or midi.repairs, name
         num_notes += len(rows)
-    assert num_notes > 100_000
+    assert num_notes > 1000 * len(files)
 
 
 def test_columns_are_sorted_and_cannot_be_written():
