@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from amt.errors import AmtError
+from amt.errors import AmtError, MidiError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -83,6 +83,8 @@ def explain(error: Exception) -> str:
         if isinstance(error, FileNotFoundError):
             return f"there is no {error.filename}; check the name and the folder"
         return f"{error.filename}: {error.strerror}; choose another place, or ask for the right to use it"
+    if isinstance(error, MidiError):
+        return f"{error}; give a Standard MIDI File"
     if isinstance(error, (UsageError, AmtError, ValueError, OSError, FloatingPointError)):
         return _OPTION.sub(lambda match: _OPTIONS[match[0]], str(error))
     kind = type(error).__name__

@@ -17,12 +17,17 @@ STANDARD = "-"
 MAX_NAME = 60
 
 
+def shown(name: str) -> str:
+    """What to call a file in a message."""
+    return "standard input" if name == STANDARD else name
+
+
 def read_text(name: str) -> str:
     """The text of a file or of standard input."""
     try:
         return sys.stdin.read() if name == STANDARD else Path(name).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is not text in UTF-8; give a text file") from error
+        raise ValueError(f"{shown(name)} is not text in UTF-8; give a text file") from error
 
 
 def read_midi(name: str) -> MidiData:

@@ -21,7 +21,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a MIDI file holds: tempos, metres, keys, instruments, and what had to be repaired."""
-    facts = {"file": file, **_facts(files.read_midi(file))}
+    facts = {"file": files.shown(file), **_facts(files.read_midi(file))}
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=1))
     else:

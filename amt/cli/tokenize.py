@@ -112,13 +112,13 @@ def _decode(names: list[str], preset: Preset, output: str | None) -> None:
     text = files.read_text(name)
     try:
         row = json.loads(text)
-        ids = row["ids"] if isinstance(row, dict) else row
-        data, report = EventTokenizer(
-            row.get("preset", preset.value) if isinstance(row, dict) else preset.value
-        ).decode_with_report(ids)
+        if not isinstance(row, dict):
+            row = {"ids": row}
+        preset = Preset(row.get("preset", preset))
+        data, report = EventTokenizer(preset.value).decode_with_report(row["ids"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(
-            f"{name} is not a list of token ids as JSON, or one line of amt tokenize --json: {error}"
+            f"{files.shown(name)} is not a list of token ids as JSON, or one line of amt tokenize --json: {error}"
         ) from error
     repairs = [f"{field.replace('_', ' ')} {value}" for field, value in dataclasses.asdict(report).items() if value]
     if repairs:

