@@ -42,7 +42,9 @@ def write(output: str | None, contents: bytes) -> None:
     from amt.result import write_atomically
 
     if output is None or output == STANDARD:
-        sys.stdout.buffer.write(contents)
+        rest = memoryview(contents)
+        while rest:  # with PYTHONUNBUFFERED a pipe may take only a part
+            rest = rest[sys.stdout.buffer.write(rest) :]
         sys.stdout.buffer.flush()
     else:
         write_atomically(Path(output), contents)

@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <limits>
+#include <memory_resource>
 #include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "radix_sort.h"
 #include "time_grid.h"
@@ -11,28 +14,26 @@
 namespace amt::midi {
 namespace {
 
-constexpr uint64_t kNoKey = std::numeric_limits<uint64_t>::max();
-constexpr size_t kMostPerEvent = 4;  // shift, program, velocity, the event itself
+constexpr uint8_t kNoPlace = 0;
+constexpr uint8_t kNoBin = 255;
 
-// The order of events in a group, which is all that happens to one program at one step. Changes of metre and tempo
-// stand in the step's first group.
-enum Rank : uint64_t { kMetre, kTempo, kNoteOff, kPedalUp, kPedalDown, kNoteOn };
-
+// A place stands for a program in use, from 1, in ascending order: few places make short keys, which sort faster.
 struct Span {
-  int64_t start, end;
-  int program;
+  int32_t start, end;
+  uint8_t place;
 };
 
-struct QuantisedNote {
-  int64_t end;
-  int velocity;
+struct SteppedNote {
+  int32_t start, end;
+  uint16_t slot;  // place * kNumPitches + pitch
+  uint8_t bin;
 };
 
-// A change of metre or tempo, or a pedal: rare beside notes.
-struct Extra {
-  uint64_t order;  // group * 8 + rank
-  int32_t token;
-  int program;  // -1: none
+// What happens at a step, and what must be in force then: kNoPlace and kNoBin leave it open.
+struct StepEvent {
+  int32_t step;
+  uint16_t token;
+  uint8_t place, bin;
 };
 
 template <typename T>
@@ -41,57 +42,93 @@ std::vector<T> sorted_by_tick(std::vector<T> items) {
   return items;
 }
 
+// Appends ids to a vector by way of a small block.
+class IdWriter {
+ public:
+  explicit IdWriter(std::vector<int32_t>& ids) : ids_(ids) {}
+
+  // To be called before every `kMostPerEvent` ids.
+  void make_room() {
+    if (next_ > block_.data() + block_.size() - kMostPerEvent) flush();
+  }
+  void add(int id) { *next_++ = id; }
+  // Without a branch: in music these conditions are as good as random, and a wrong guess costs more than the write.
+  void add_if(bool is_needed, int id) {
+    *next_ = id;
+    next_ += is_needed;
+  }
+  void flush() {
+    ids_.insert(ids_.end(), block_.data(), next_);
+    next_ = block_.data();
+  }
+
+ private:
+  static constexpr size_t kMostPerEvent = 4;  // shift, program, velocity, the event itself
+  std::vector<int32_t>& ids_;
+  std::array<int32_t, 1024> block_;
+  int32_t* next_ = block_.data();
+};
+
 class Encoder {
  public:
   Encoder(const MidiData& data, const Vocabulary& vocabulary)
       : data_(data),
         vocabulary_(vocabulary),
         is_score_(vocabulary.config().is_score),
-        grid_(sorted_by_tick(data.tempos), data.ticks_per_beat, vocabulary.config()) {}
+        grid_(sorted_by_tick(data.tempos), data.ticks_per_beat, vocabulary.config()),
+        arena_(2 * (sizeof(SteppedNote) + 2 * sizeof(StepEvent)) * data.notes.size() + 4096) {}
 
   Encoding run() {
-    number_programs();
+    survey();
     quantise_notes();
     end_restruck_notes();
     const std::vector<Span> pedals = quantise_pedals();
     if (!is_score_ && !pedals.empty()) sustain(pedals);
-    collect_offs();
-    if (is_score_) {
-      collect_pedals(pedals);
-      collect_changes();
-      std::stable_sort(extras_.begin(), extras_.end(),
-                       [](const Extra& a, const Extra& b) { return a.order < b.order; });
-    }
+    collect_events(pedals);
+    std::pmr::vector<StepEvent> scratch(&arena_);
+    sort_by_key(events_, scratch, [](const StepEvent& event) { return static_cast<uint64_t>(event.step); });
     emit();
     return std::move(result_);
   }
 
  private:
-  // Keys sort by step, program and pitch; few programs in use make short keys, which sort faster.
-  void number_programs() {
+  // Finds the programs in use, and refuses pieces whose steps are too large for the types above.
+  void survey() {
     std::array<bool, kNumPrograms> is_used{};
-    for (const Note& note : data_.notes) is_used[program_of(note)] = true;
-    for (const PedalSpan& pedal : data_.pedals) is_used[is_score_ ? pedal.program & 127 : 0] = true;
+    int32_t last_tick = 0;
+    for (const Note& note : data_.notes) {
+      is_used[program_of(note)] = true;
+      last_tick = std::max(last_tick, note.end_ticks);
+    }
+    for (const PedalSpan& pedal : data_.pedals) {
+      is_used[program_of(pedal)] = true;
+      last_tick = std::max(last_tick, pedal.end_ticks);
+    }
+    for (const Tempo& tempo : data_.tempos) last_tick = std::max(last_tick, tempo.tick);
+    for (const TimeSignature& signature : data_.time_signatures) last_tick = std::max(last_tick, signature.tick);
+    const int64_t last_step = grid_.step(last_tick);
+    if (last_step >= std::numeric_limits<int32_t>::max()) {
+      throw std::invalid_argument("the piece is too long: it ends at step " + std::to_string(last_step) +
+                                  ", which must be below 2^31 - 1");
+    }
+    program_at_.fill(-1);
+    uint8_t num_places = 0;
     for (int program = 0; program < kNumPrograms; ++program) {
       if (!is_used[program]) continue;
-      place_of_[program] = static_cast<int>(programs_.size());
-      programs_.push_back(program);
+      place_of_[program] = ++num_places;
+      program_at_[num_places] = program;
     }
-    while (size_t{1} << program_bits_ < programs_.size()) ++program_bits_;
   }
 
-  int program_of(const Note& note) const { return !is_score_ ? 0 : note.is_drum ? kDrums : note.program & 127; }
-  uint64_t group_key(int64_t step, int program) const {
-    return static_cast<uint64_t>(step) << program_bits_ | static_cast<uint64_t>(place_of_[program]);
+  template <typename T>
+  int program_of(const T& item) const {
+    return !is_score_ ? 0 : item.is_drum ? kDrums : item.program & 127;
   }
-  int64_t group_step(uint64_t group) const { return static_cast<int64_t>(group >> program_bits_); }
-  int group_program(uint64_t group) const { return programs_[group & ((uint64_t{1} << program_bits_) - 1)]; }
 
-  // Steps 1 and 2 of docs/tokens.md: ons_ holds one key per note, its payload the index into notes_.
+  // Steps 1 and 2 of docs/tokens.md.
   void quantise_notes() {
     EncodeReport& report = result_.report;
     report.num_notes = static_cast<int64_t>(data_.notes.size());
-    ons_.reserve(data_.notes.size() + 1);
     notes_.reserve(data_.notes.size());
     std::array<bool, 128> is_merged{};
     for (const Note& note : data_.notes) {
@@ -99,70 +136,63 @@ class Encoder {
         ++report.dropped_drums;
         continue;
       }
-      const int64_t start = grid_.step_of_note(note.start_ticks);
-      int64_t end = start;
+      const auto start = static_cast<int32_t>(grid_.step_of_note(note.start_ticks));
+      int32_t end = start;
       if (!note.is_drum) {
         is_merged[note.program & 127] = true;
-        end = grid_.step_of_note(note.end_ticks);
-        if (end <= start) {
-          end = start + 1;
-          ++report.lengthened_notes;
-        }
+        end = static_cast<int32_t>(grid_.step_of_note(note.end_ticks));
+        report.lengthened_notes += end <= start;
+        end = std::max(end, start + 1);
       }
-      ons_.push_back({group_key(start, program_of(note)) << 7 | (note.pitch & 127),
-                      static_cast<uint32_t>(notes_.size())});
-      notes_.push_back({end, note.velocity});
+      notes_.push_back({start, end,
+                        static_cast<uint16_t>(place_of_[program_of(note)] * kNumPitches + (note.pitch & 127)),
+                        static_cast<uint8_t>(vocabulary_.velocity_bin(note.velocity))});
     }
     const auto num_programs = std::count(is_merged.begin(), is_merged.end(), true);
     if (!is_score_ && num_programs > 1) report.merged_programs = num_programs;
     report.moved_us_max = grid_.moved_us_max();
-    sort_by_key(ons_);
   }
 
-  // Step 3: merges equal notes and ends the sounding one at the next of its pitch; compacts ons_.
+  // Step 3: merges equal notes and ends the sounding one at the next of its pitch. Leaves notes_ in order of slots,
+  // then starts.
   void end_restruck_notes() {
+    std::pmr::vector<SteppedNote> scratch(&arena_);
+    sort_by_key(notes_, scratch, [](const SteppedNote& note) { return static_cast<uint64_t>(note.start); });
+    sort_by_key(notes_, scratch, [](const SteppedNote& note) { return uint64_t{note.slot}; });
     EncodeReport& report = result_.report;
-    constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
-    const uint64_t place_mask = (uint64_t{1} << (program_bits_ + 7)) - 1;
-    std::vector<uint32_t> last(place_mask + 1, kNone);  // by program and pitch: the position in ons_
     size_t kept = 0;
-    for (const Keyed on : ons_) {
-      uint32_t& before = last[on.key & place_mask];
-      if (before != kNone) {
-        QuantisedNote& previous = notes_[ons_[before].payload];
-        if (ons_[before].key == on.key) {
-          previous.end = std::max(previous.end, notes_[on.payload].end);
-          previous.velocity = std::max(previous.velocity, notes_[on.payload].velocity);
+    for (const SteppedNote& note : notes_) {
+      if (kept > 0 && notes_[kept - 1].slot == note.slot) {
+        SteppedNote& previous = notes_[kept - 1];
+        if (previous.start == note.start) {
+          previous.end = std::max(previous.end, note.end);
+          previous.bin = std::max(previous.bin, note.bin);
           ++report.merged_notes;
           continue;
         }
-        const uint64_t group = on.key >> 7;
-        if (previous.end > group_step(group) && group_program(group) != kDrums) {
-          previous.end = group_step(group);
-          ++report.truncated_notes;
-        }
+        report.truncated_notes += previous.end > note.start;
+        previous.end = std::min(previous.end, note.start);
       }
-      before = static_cast<uint32_t>(kept);
-      ons_[kept++] = on;
+      notes_[kept++] = note;
     }
-    ons_.resize(kept);
+    notes_.resize(kept);
     report.kept_notes = static_cast<int64_t>(kept);
   }
 
-  // Step 4: the pedal spans by program and start, overlapping ones joined.
+  // Step 4: the pedal spans by place and start, overlapping ones joined.
   std::vector<Span> quantise_pedals() {
     std::vector<Span> spans;
     for (const PedalSpan& pedal : data_.pedals) {
       if (pedal.is_drum) continue;
-      const Span span{grid_.step(pedal.start_ticks), grid_.step(pedal.end_ticks), is_score_ ? pedal.program & 127 : 0};
+      const Span span{static_cast<int32_t>(grid_.step(pedal.start_ticks)),
+                      static_cast<int32_t>(grid_.step(pedal.end_ticks)), place_of_[program_of(pedal)]};
       if (span.end > span.start) spans.push_back(span);
     }
-    std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {
-      return a.program != b.program ? a.program < b.program : a.start < b.start;
-    });
+    std::sort(spans.begin(), spans.end(),
+              [](const Span& a, const Span& b) { return a.place != b.place ? a.place < b.place : a.start < b.start; });
     std::vector<Span> joined;
     for (const Span& span : spans) {
-      if (!joined.empty() && joined.back().program == span.program && span.start < joined.back().end) {
+      if (!joined.empty() && joined.back().place == span.place && span.start < joined.back().end) {
         joined.back().end = std::max(joined.back().end, span.end);
       } else {
         joined.push_back(span);
@@ -173,146 +203,120 @@ class Encoder {
 
   // Step 4, performance: notes that end under the pedal last to its end or to the next start of their pitch.
   void sustain(const std::vector<Span>& pedals) {
-    std::array<int64_t, kNumPitches> next_start;
-    next_start.fill(std::numeric_limits<int64_t>::max());
-    for (size_t i = ons_.size(); i-- > 0;) {
-      QuantisedNote& note = notes_[ons_[i].payload];
-      int64_t& next = next_start[ons_[i].key & 127];
+    for (size_t i = 0; i < notes_.size(); ++i) {
+      SteppedNote& note = notes_[i];
       const auto after = std::upper_bound(pedals.begin(), pedals.end(), note.end,
-                                          [](int64_t end, const Span& span) { return end < span.start; });
-      if (after != pedals.begin() && note.end < std::prev(after)->end) {
-        const int64_t end = std::min(std::prev(after)->end, next);
-        if (end > note.end) {
-          note.end = end;
-          ++result_.report.sustained_notes;
-        }
+                                          [](int32_t end, const Span& span) { return end < span.start; });
+      if (after == pedals.begin() || note.end >= std::prev(after)->end) continue;
+      int32_t end = std::prev(after)->end;
+      if (i + 1 < notes_.size() && notes_[i + 1].slot == note.slot) end = std::min(end, notes_[i + 1].start);
+      result_.report.sustained_notes += end > note.end;
+      note.end = std::max(note.end, end);
+    }
+  }
+
+  // Step 6, but for the order of steps: changes first, then place by place.
+  void collect_events(const std::vector<Span>& pedals) {
+    events_.resize(2 * (notes_.size() + pedals.size()) + data_.tempos.size() + data_.time_signatures.size());
+    if (is_score_) collect_changes();
+    auto note = notes_.cbegin();
+    auto pedal = pedals.cbegin();
+    for (uint8_t place = 1; program_at_[place] >= 0; ++place) {
+      const auto notes_end = std::partition_point(
+          note, notes_.cend(), [place](const SteppedNote& n) { return n.slot < (place + 1) * kNumPitches; });
+      if (program_at_[place] != kDrums) {
+        for (auto n = note; n != notes_end; ++n) add_event(n->end, vocabulary_.note_off(n->slot % kNumPitches), place);
       }
-      next = group_step(ons_[i].key >> 7);
+      if (is_score_) {
+        const auto pedals_begin = pedal;
+        for (; pedal != pedals.cend() && pedal->place == place; ++pedal) {
+          add_event(pedal->end, vocabulary_.pedal_off(), place);
+        }
+        for (auto p = pedals_begin; p != pedal; ++p) add_event(p->start, vocabulary_.pedal_on(), place);
+      }
+      for (; note != notes_end; ++note) {
+        add_event(note->start, vocabulary_.note_on(note->slot % kNumPitches), place, note->bin);
+      }
     }
-  }
-
-  void collect_offs() {
-    offs_.reserve(ons_.size() + 1);
-    const uint64_t place_mask = (uint64_t{1} << (program_bits_ + 7)) - 1;
-    for (const Keyed& on : ons_) {
-      if (group_program(on.key >> 7) == kDrums) continue;
-      const auto end = static_cast<uint64_t>(notes_[on.payload].end);
-      offs_.push_back({end << (program_bits_ + 7) | (on.key & place_mask), 0});
-    }
-    sort_by_key(offs_);
-  }
-
-  void collect_pedals(const std::vector<Span>& pedals) {
-    for (const Span& span : pedals) {
-      extras_.push_back({group_key(span.start, span.program) << 3 | kPedalDown, vocabulary_.pedal_on(), span.program});
-      extras_.push_back({group_key(span.end, span.program) << 3 | kPedalUp, vocabulary_.pedal_off(), span.program});
-    }
+    events_.resize(num_events_);
   }
 
   // Step 5.
   void collect_changes() {
-    std::vector<std::pair<int64_t, int>> tokens;  // (step, token), by tick
+    std::vector<std::pair<int32_t, int>> tokens;  // (step, token), by tick
     for (const TimeSignature& signature : sorted_by_tick(data_.time_signatures)) {
       const int index = Vocabulary::time_signature_index(signature.numerator, signature.denominator);
       if (index < 0) {
         ++result_.report.dropped_time_signatures;
       } else {
-        tokens.push_back({grid_.step(signature.tick), vocabulary_.time_signature(index)});
+        tokens.push_back({static_cast<int32_t>(grid_.step(signature.tick)), vocabulary_.time_signature(index)});
       }
     }
-    first_time_signature_ = vocabulary_.time_signature(Vocabulary::time_signature_index(4, 4));
-    collect_changes(tokens, kMetre, &first_time_signature_);
+    const int common_time = Vocabulary::time_signature_index(4, 4);
+    first_time_signature_ = collect_changes(tokens, vocabulary_.time_signature(common_time));
     tokens.clear();
     for (const Tempo& tempo : sorted_by_tick(data_.tempos)) {
-      tokens.push_back({grid_.step(tempo.tick), vocabulary_.tempo(vocabulary_.tempo_index(tempo.us_per_beat))});
+      tokens.push_back({static_cast<int32_t>(grid_.step(tempo.tick)),
+                        vocabulary_.tempo(vocabulary_.tempo_index(tempo.us_per_beat))});
     }
-    first_tempo_ = vocabulary_.tempo(vocabulary_.tempo_index(500'000));
-    collect_changes(tokens, kTempo, &first_tempo_);
+    first_tempo_ = collect_changes(tokens, vocabulary_.tempo(vocabulary_.tempo_index(500'000)));
   }
 
-  // Leaves the token of step 0 in `first`.
-  void collect_changes(const std::vector<std::pair<int64_t, int>>& tokens, Rank rank, int* first) {
+  // Returns the token of step 0: the last one there, or else `first`.
+  int collect_changes(const std::vector<std::pair<int32_t, int>>& tokens, int first) {
     size_t i = 0;
-    for (; i < tokens.size() && tokens[i].first == 0; ++i) *first = tokens[i].second;
-    int current = *first;
+    for (; i < tokens.size() && tokens[i].first == 0; ++i) first = tokens[i].second;
+    int current = first;
     for (; i < tokens.size(); ++i) {
       const auto [step, token] = tokens[i];
       const bool is_last_of_step = i + 1 == tokens.size() || tokens[i + 1].first != step;
       if (!is_last_of_step || token == current) continue;
       current = token;
-      extras_.push_back({static_cast<uint64_t>(step) << program_bits_ << 3 | rank, token, -1});
+      add_event(step, token, kNoPlace);
     }
+    return first;
   }
 
-  // Steps 6 and 7: merges offs_, extras_ and ons_.
+  void add_event(int32_t step, int token, uint8_t place, uint8_t bin = kNoBin) {
+    events_[num_events_++] = {step, static_cast<uint16_t>(token), place, bin};
+  }
+
+  // Step 7.
   void emit() {
-    result_.ids.resize(ons_.size() * 4 + 2 * kMostPerEvent);
-    end_ = result_.ids.data();
-    *end_++ = Vocabulary::kBosId;
+    result_.ids.reserve(3 * notes_.size() + 64);
+    IdWriter ids(result_.ids);
+    ids.add(Vocabulary::kBosId);
     if (is_score_) {
-      *end_++ = first_time_signature_;
-      *end_++ = first_tempo_;
+      ids.add(first_time_signature_);
+      ids.add(first_tempo_);
     }
-    ons_.push_back({kNoKey, 0});
-    offs_.push_back({kNoKey, 0});
-    const Keyed* on = ons_.data();
-    const Keyed* off = offs_.data();
-    size_t next_extra = 0;
-    if (!is_score_) program_ = 0;
-    while (true) {
-      const bool is_off = off->key >> 7 <= on->key >> 7;
-      const uint64_t key = is_off ? off->key : on->key;
-      const uint64_t group = key >> 7;
-      while (next_extra < extras_.size() &&
-             (key == kNoKey || extras_[next_extra].order < (group << 3 | (is_off ? kNoteOff : kNoteOn)))) {
-        const Extra& extra = extras_[next_extra++];
-        enter(group_step(extra.order >> 3), extra.program < 0 ? program_ : extra.program);
-        *end_++ = extra.token;
+    const int max_time_shift = vocabulary_.config().max_time_shift;
+    int32_t now = 0;
+    int place = is_score_ ? kNoPlace : 1, bin = kNoBin;  // in force; performance has one program and no token for it
+    for (const StepEvent& event : events_) {
+      ids.make_room();
+      const int32_t gap = event.step - now;
+      now = event.step;
+      if (gap > max_time_shift) {
+        shift_far(gap, ids);
+      } else {
+        ids.add_if(gap > 0, vocabulary_.time_shift(gap));
       }
-      if (key == kNoKey) break;
-      // What comes before the event is written always and counted only if it is needed: in music these conditions are
-      // as good as random, and a processor loses more on a wrong guess than on the write.
-      enter(group_step(group), is_score_ ? group_program(group) : program_);
-      const int pitch = static_cast<int>(key & 127);
-      const int bin = is_off ? velocity_ : vocabulary_.velocity_bin(notes_[on->payload].velocity);
-      *end_ = vocabulary_.velocity(bin);
-      end_ += bin != velocity_;
-      velocity_ = bin;
-      *end_++ = is_off ? vocabulary_.note_off(pitch) : vocabulary_.note_on(pitch);
-      off += is_off;
-      on += !is_off;
+      const int next_place = event.place == kNoPlace ? place : event.place;
+      ids.add_if(next_place != place, vocabulary_.program(program_at_[next_place]));
+      place = next_place;
+      const int next_bin = event.bin == kNoBin ? bin : event.bin;
+      ids.add_if(next_bin != bin, vocabulary_.velocity(next_bin));
+      bin = next_bin;
+      ids.add(event.token);
     }
-    make_room(1);
-    *end_++ = Vocabulary::kEosId;
-    result_.ids.resize(static_cast<size_t>(end_ - result_.ids.data()));
-  }
-
-  // Goes to a step and program and makes room for what happens there.
-  void enter(int64_t step, int program) {
-    make_room(kMostPerEvent);
-    const int64_t gap = step - now_;
-    if (gap > vocabulary_.config().max_time_shift) {
-      shift_far(gap);
-    } else {
-      *end_ = vocabulary_.time_shift(static_cast<int>(gap));
-      end_ += gap != 0;
-    }
-    now_ = step;
-    *end_ = vocabulary_.program(program);
-    end_ += program != program_;
-    program_ = program;
-  }
-
-  void make_room(size_t count) {
-    std::vector<int32_t>& ids = result_.ids;
-    const auto used = static_cast<size_t>(end_ - ids.data());
-    if (ids.size() - used >= count) return;
-    ids.resize(ids.size() + ids.size() / 2 + count);
-    end_ = ids.data() + used;
+    ids.make_room();
+    ids.add(Vocabulary::kEosId);
+    ids.flush();
   }
 
   // A way of more than one time_shift.
-  void shift_far(int64_t gap) {
+  void shift_far(int64_t gap, IdWriter& ids) {
     const int64_t max_gap = vocabulary_.config().max_gap_steps;
     if (gap > max_gap) {
       ++result_.report.clamped_gaps;
@@ -320,32 +324,36 @@ class Encoder {
       gap = max_gap;
     }
     const int largest = vocabulary_.config().max_time_shift;
-    make_room(static_cast<size_t>(gap / largest) + kMostPerEvent);
-    for (; gap > largest; gap -= largest) *end_++ = vocabulary_.time_shift(largest);
-    *end_++ = vocabulary_.time_shift(static_cast<int>(gap));
+    for (; gap > largest; gap -= largest) {
+      ids.add(vocabulary_.time_shift(largest));
+      ids.make_room();
+    }
+    ids.add(vocabulary_.time_shift(static_cast<int>(gap)));
   }
 
   const MidiData& data_;
   const Vocabulary& vocabulary_;
   const bool is_score_;
   TimeGrid grid_;
-  std::array<int, kNumPrograms> place_of_{};
-  std::vector<int> programs_;
-  int program_bits_ = 0;
-  std::vector<Keyed> ons_, offs_;  // (step, program, pitch), sorted
-  std::vector<Extra> extras_;
-  std::vector<QuantisedNote> notes_;
-  int first_time_signature_ = 0, first_tempo_ = 0;
-  int64_t now_ = 0;
-  int program_ = -1, velocity_ = -1;
+  std::array<uint8_t, kNumPrograms> place_of_{};
+  std::array<int, kNumPrograms + 2> program_at_;  // by place; -1: none
+  // One piece of memory for all that is as long as the notes. Many pieces, when they are freed, make a heap give its
+  // end back to the system and ask for it again at the next file, which takes as long as a third of the encoding.
+  std::pmr::monotonic_buffer_resource arena_;
+  std::pmr::vector<SteppedNote> notes_{&arena_};
+  std::pmr::vector<StepEvent> events_{&arena_};
+  size_t num_events_ = 0;
+  int first_time_signature_ = 0, first_tempo_ = 0;  // tokens
   Encoding result_;
-  int32_t* end_ = nullptr;  // where the next id goes
 };
 
 }  // namespace
 
 Encoding encode(const MidiData& data, const Vocabulary& vocabulary) {
   if (data.ticks_per_beat < 1) throw std::invalid_argument("ticks_per_beat must be positive");
+  if (vocabulary.size() > std::numeric_limits<uint16_t>::max()) {
+    throw std::invalid_argument("the vocabulary has " + std::to_string(vocabulary.size()) + " ids, more than 65535");
+  }
   return Encoder(data, vocabulary).run();
 }
 

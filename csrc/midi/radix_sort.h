@@ -1,13 +1,44 @@
-// A stable sort of 64-bit keys with a payload, by digits of equal width, from the lowest bit in which keys differ.
+// A stable sort of items by a 64-bit key, by digits of equal width, up to the highest bit in which keys differ.
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace amt::midi {
+
+template <typename Items, typename KeyOf>
+void sort_by_key(Items& items, Items& scratch, KeyOf key_of) {
+  uint64_t varying = 0;
+  bool is_sorted = true;
+  for (size_t i = 1; i < items.size(); ++i) {
+    varying |= key_of(items[i]) ^ key_of(items[i - 1]);
+    is_sorted &= key_of(items[i - 1]) <= key_of(items[i]);
+  }
+  if (is_sorted) return;
+  int num_bits = 0;
+  while (num_bits < 64 && varying >> num_bits != 0) ++num_bits;
+  int most_bits = 4;  // a digit's table has two to four times as many entries as there are items
+  while (most_bits < 16 && items.size() >> (most_bits - 2) != 0) ++most_bits;
+  const int num_passes = (num_bits + most_bits - 1) / most_bits;
+  const int width = (num_bits + num_passes - 1) / num_passes;
+  const uint64_t mask = (uint64_t{1} << width) - 1;
+  std::vector<uint32_t> starts;
+  scratch.resize(items.size());
+  for (int shift = 0; shift < num_bits; shift += width) {
+    starts.assign(mask + 1, 0);
+    for (const auto& item : items) ++starts[key_of(item) >> shift & mask];
+    uint32_t total = 0;
+    for (uint32_t& start : starts) {
+      const uint32_t count = start;
+      start = total;
+      total += count;
+    }
+    for (const auto& item : items) scratch[starts[key_of(item) >> shift & mask]++] = item;
+    items.swap(scratch);
+  }
+}
 
 struct Keyed {
   uint64_t key;
@@ -15,37 +46,8 @@ struct Keyed {
 };
 
 inline void sort_by_key(std::vector<Keyed>& items) {
-  constexpr int kMostBits = 11;
-  uint64_t varying = 0;
-  bool is_sorted = true;
-  for (size_t i = 1; i < items.size(); ++i) {
-    varying |= items[i].key ^ items[i - 1].key;
-    is_sorted &= items[i - 1].key <= items[i].key;
-  }
-  if (is_sorted) return;
-  if (items.size() < 128) {
-    std::stable_sort(items.begin(), items.end(), [](const Keyed& a, const Keyed& b) { return a.key < b.key; });
-    return;
-  }
-  int num_bits = 0;
-  while (num_bits < 64 && varying >> num_bits != 0) ++num_bits;
-  const int num_passes = (num_bits + kMostBits - 1) / kMostBits;
-  const int width = (num_bits + num_passes - 1) / num_passes;
-  const uint64_t mask = (uint64_t{1} << width) - 1;
-  std::array<uint32_t, size_t{1} << kMostBits> starts;
-  std::vector<Keyed> scratch(items.size());
-  for (int shift = 0; shift < num_bits; shift += width) {
-    std::fill_n(starts.begin(), mask + 1, 0);
-    for (const Keyed& item : items) ++starts[item.key >> shift & mask];
-    uint32_t total = 0;
-    for (uint64_t digit = 0; digit <= mask; ++digit) {
-      const uint32_t count = starts[digit];
-      starts[digit] = total;
-      total += count;
-    }
-    for (const Keyed& item : items) scratch[starts[item.key >> shift & mask]++] = item;
-    items.swap(scratch);
-  }
+  std::vector<Keyed> scratch;
+  sort_by_key(items, scratch, [](const Keyed& item) { return item.key; });
 }
 
 }  // namespace amt::midi

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <vector>
 
 #include "notes.h"
@@ -25,6 +26,7 @@ class TimeGrid {
         segments_.back().us_per_beat = tempo.us_per_beat;
       }
     }
+    for (const Segment& at : segments_) slowest_us_per_beat_ = std::max(slowest_us_per_beat_, at.us_per_beat);
   }
 
   int64_t step(int64_t tick) {
@@ -34,10 +36,14 @@ class TimeGrid {
 
   // The step of a note's start or end; keeps how far it was moved.
   int64_t step_of_note(int64_t tick) {
-    const int64_t exact = is_score_ ? 2 * tick * steps_per_beat_ : time(tick);
-    const int64_t step = floor_div(exact + unit_ / 2);
-    const int64_t off = std::abs(exact - step * unit_);
-    most_moved_ = std::max(most_moved_, is_score_ ? off * segment(tick).us_per_beat : off);
+    const int64_t rounded = (is_score_ ? 2 * tick * steps_per_beat_ : time(tick)) + unit_ / 2;
+    const int64_t step = floor_div(rounded);
+    const int64_t moved = std::abs(rounded - step * unit_ - unit_ / 2);
+    if (!is_score_) {
+      most_moved_ = std::max(most_moved_, moved);
+    } else if (moved * slowest_us_per_beat_ > most_moved_) {  // else there is no need to look at the tempo here
+      most_moved_ = std::max(most_moved_, moved * segment(tick).us_per_beat);
+    }
     return step;
   }
 
@@ -77,7 +83,7 @@ class TimeGrid {
 
   bool is_score_;
   int64_t ticks_per_beat_, steps_per_beat_, unit_;
-  int64_t most_moved_ = 0;
+  int64_t most_moved_ = 0, slowest_us_per_beat_ = 0;
   double per_unit_;
   std::vector<Segment> segments_;
   size_t hint_ = 0;

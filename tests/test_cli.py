@@ -1,0 +1,555 @@
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import amt
+from amt.cli import main
+from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
+from amt.errors import TextEncoderError
+from amt.midi.data import KeySignature, MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.models import build_model
+from amt.text import TextEncoderSpec, find_encoder_files
+
+ROOT = Path(amt.__file__).parents[1]
+WALTZ = "A slow, sad waltz"
+SMALL = {
+    "d_model": 16, "nhead": 2, "num_encoder_layers": 1, "num_decoder_layers": 1, "dim_feedforward": 24,
+    "max_sequence_length": 96,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model with random weights: what it writes is noise, but in every detail valid."""
+    torch.manual_seed(3)
+    model = build_model(ModelConfig(**SMALL, text_embedding_dim=384)).eval()
+    folder = tmp_path_factory.mktemp("models") / "small"
+    amt.save_checkpoint(folder, model, TokenizerConfig(), TextEncoderSpec(), GenerationConfig(max_new_tokens=40))
+    return str(folder)
+
+
+@pytest.fixture
+def encoder():
+    try:
+        find_encoder_files(TextEncoderSpec())
+    except TextEncoderError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capfd):
+    """Runs a command line in this process: exit code, stdout, stderr."""
+
+    def run(*arguments):
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def set_stdin(contents):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(contents), encoding="utf-8"))
+
+    return set_stdin
+
+
+@pytest.fixture
+def song(folder):
+    """Two bars for two instruments and drums, with a change of everything."""
+    notes = [Note(0, 480, 60, 80), Note(480, 960, 64, 80), Note(0, 1920, 38, 90, 42), Note(960, 1000, 36, 99, 0, True)]
+    tempos, metres = [Tempo(0, 500_000), Tempo(960, 600_000)], [TimeSignature(0, 2, 4), TimeSignature(960, 3, 8)]
+    keys = [KeySignature(0, -1, True), KeySignature(960, 6, False)]
+    MidiData(notes, [PedalSpan(0, 480)], tempos, metres, keys).save("song.mid")
+    return "song.mid"
+
+
+def start(*arguments, **options):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "amt", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        text=True,
+        **options,
+    )
+
+
+# generate
+
+
+def test_a_text_becomes_a_file(run, model, encoder):
+    code, out, err = run("generate", WALTZ, "-o", "waltz.mid", "--model", model, "--seed", 7)
+    piece = amt.generate(WALTZ, seed=7, model=model)
+    assert (code, err) == (0, "")
+    assert re.fullmatch(rf"waltz\.mid: [\d.]+ s, .+, {len(piece.notes)} notes, seed 7\n", out)
+    assert Path("waltz.mid").read_bytes() == piece.to_bytes()
+    code, out, _ = run("generate", WALTZ, "-o", "waltz.mid", "--model", model, "--seed", 8)
+    assert code == 0 and Path("waltz.mid").read_bytes() != piece.to_bytes()  # a name that was given is written over
+
+
+def test_a_file_is_named_after_the_text_and_never_written_over(run, model, encoder):
+    assert run("generate", WALTZ, "--model", model)[0] == 0
+    before = Path("a-slow-sad-waltz.mid").read_bytes()
+    code, out, err = run("generate", WALTZ, "--model", model)
+    assert (code, out) == (1, "")
+    assert err == "amt: a-slow-sad-waltz.mid is there already; name the new file, as in: -o a-slow-sad-waltz-new.mid\n"
+    assert Path("a-slow-sad-waltz.mid").read_bytes() == before
+
+
+def test_several_files_are_numbered_and_json_tells_about_each(run, model, encoder, song):
+    options = ["-n", 2, "--json", "--seed", 7, "--continue", song, "--max-tokens", 60]
+    code, out, err = run("generate", WALTZ, "-o", "w.mid", "--model", model, *options)
+    assert (code, err) == (0, "")
+    facts = [json.loads(line) for line in out.splitlines()]
+    assert [row["path"] for row in facts] == ["w-1.mid", "w-2.mid"]
+    for row in facts:
+        data = amt.read_midi(row["path"])
+        assert row["num_notes"] == len(data.notes) and row["duration_s"] == round(data.duration_s, 3)
+        assert row["text"] == WALTZ and row["seed"] == 7 and row["warnings"] == []
+        assert row["num_tokens"] == len(amt.EventTokenizer().encode(data))
+        assert set(row["instruments"]) >= {"Acoustic Grand Piano", "Cello", "Drums"}
+        assert data.notes[0].pitch == 60 and len(data.notes) > 4
+
+
+def test_options_reach_the_music(run, model, encoder):
+    wishes = ["--instruments", "violin, 42", "--tempo", 101, "--time-signature", "6/8", "--key", "Bb major"]
+    wishes += ["--max-beats", 8, "--max-polyphony", 2]
+    choice = ["--temperature", 0.9, "--top-k", 600, "--top-p", 0.99, "--min-p", 0.0001, "--max-tokens", 80]
+    code, _, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--seed", 3, *wishes, *choice)
+    piece = amt.generate(
+        WALTZ,
+        model=model,
+        seed=3,
+        instruments=["violin", "cello"],
+        tempo=101,
+        time_signature="6/8",
+        key="Bb major",
+        max_beats=8,
+        max_polyphony=2,
+        temperature=0.9,
+        top_k=600,
+        top_p=0.99,
+        min_p=0.0001,
+        max_new_tokens=80,
+    )
+    assert code == 0 and len(piece.notes) and Path("w.mid").read_bytes() == piece.to_bytes()
+    for option, settings in ((["--greedy"], {"do_sample": False}), (["--beams", 2], {"num_beams": 2})):
+        code, out, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--max-tokens", 12, *option)
+        piece = amt.generate(WALTZ, model=model, max_new_tokens=12, **settings)
+        assert code == 0 and Path("w.mid").read_bytes() == piece.to_bytes() and "seed" not in out
+
+
+def test_standard_input_and_output(run, model, encoder, stdin, folder):
+    stdin(WALTZ.encode() + b"\n")
+    process = start("generate", "-", "-o", "-", "--model", model, "--seed", "7", stdin=subprocess.PIPE)
+    code, out, _ = run("generate", "-", "-o", "w.mid", "--model", model, "--seed", 7)
+    assert code == 0 and out.startswith("w.mid: ")
+    process.stdin.write(WALTZ)
+    process.stdin.close()
+    process.stdin = None
+    sound = process.stdout.buffer.read()
+    assert process.wait() == 0 and sound == Path("w.mid").read_bytes()
+    assert process.stderr.read() == out.replace("w.mid", "-", 1)
+    assert sorted(path.name for path in folder.iterdir()) == ["w.mid"]
+
+
+def test_warnings_go_to_stderr(run, model, encoder):
+    code, out, err = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--seed", 7, "--max-tokens", 3)
+    assert code == 0 and out == "w.mid: 0.0 s, no instruments, 0 notes, seed 7\n"
+    assert err == "amt: warning: the model wrote no notes; try another seed or other words\n"
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_the_progress_bar_is_for_terminals(run, model, encoder, monkeypatch, capfd, is_terminal):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return is_terminal
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert main(["generate", WALTZ, "-o", "w.mid", "--model", model, "--seed", "7"]) == 0
+    assert ("tokens/s" in screen.getvalue()) == is_terminal
+
+
+# tokenize and inspect
+
+
+def test_events_in_words(run, song):
+    code, out, err = run("tokenize", song)
+    assert (code, err) == (0, "")
+    ids = amt.EventTokenizer().encode(song).ids.tolist()
+    head, *lines = out.splitlines()
+    assert head == f"# song.mid: {len(ids)} tokens, 4 of 4 notes"
+    assert [int(line.split()[0]) for line in lines] == ids
+    for line in (
+        "time_signature 2/4",
+        "tempo 120",
+        "program Cello",
+        "program Drums",
+        "note_on Bass Drum",
+        "note_off E4",
+    ):
+        assert any(text.endswith(f" {line}") for text in lines), line
+    assert [line.split(maxsplit=1)[1] for line in lines if "time_shift" in line] == ["time_shift 1 beats"] * 2 + [
+        "time_shift 2 beats"
+    ]
+
+
+def test_what_tokens_cannot_keep_is_told(run, song):
+    out = run("tokenize", song, "--preset", "performance")[1]
+    assert out.startswith("# song.mid: ") and "3 of 4 notes; dropped drums 1, merged programs 2" in out
+    assert re.search(r"359|velocity 82", out) and "time_shift 500 ms" in out
+
+
+def test_ids_of_several_files_and_one_bad_one(run, song, folder):
+    (folder / "noise.mid").write_bytes(b"ID3 an mp3")
+    code, out, err = run("tokenize", "noise.mid", song, "none.mid", song, "--ids")
+    ids = " ".join(map(str, amt.EventTokenizer().encode(song).ids))
+    assert (code, out) == (1, f"{ids}\n{ids}\n")
+    first, second = err.splitlines()
+    assert first.startswith("amt: noise.mid: not a MIDI file") and second.startswith("amt: there is no file none.mid")
+
+
+@pytest.mark.parametrize("preset", ["score", "performance"])
+def test_json_goes_there_and_back(run, song, stdin, preset):
+    assert run("tokenize", song, "--json", "--preset", preset, "-o", "song.json") == (0, "", "")
+    row = json.loads(Path("song.json").read_text())
+    encoding = amt.EventTokenizer(preset).encode(song)
+    assert row["ids"] == encoding.ids.tolist() and row["report"]["num_notes"] == 4 and row["preset"] == preset
+    assert run("tokenize", "--decode", "song.json", "-o", "back.mid") == (0, "", "")
+    assert Path("back.mid").read_bytes() == amt.EventTokenizer(preset).to_midi_bytes(encoding.ids)
+    stdin(json.dumps(row["ids"]).encode())
+    assert run("tokenize", "--decode", "-", "-o", "again.mid", "--preset", preset) == (0, "", "")
+    assert Path("again.mid").read_bytes() == Path("back.mid").read_bytes()
+
+
+def test_half_a_piece_is_closed_and_that_is_told(run):
+    Path("ids.json").write_text(
+        json.dumps(amt.EventTokenizer().encode(MidiData([Note(0, 480, 60, 80)])).ids.tolist()[:-2])
+    )
+    code, out, err = run("tokenize", "--decode", "ids.json", "-o", "x.mid")
+    assert (code, out, err) == (0, "", "amt: warning: not a whole piece: closed notes 1\n")
+
+
+def test_inspect_shows_what_a_file_holds(run, song):
+    code, out, err = run("inspect", song)
+    assert (code, err) == (0, "")
+    assert out.startswith("song.mid: 2.2 s, 4 notes, 1 pedal, format 1, 480 ticks a beat\n")
+    for words in (
+        "Acoustic Grand Piano",
+        "Cello",
+        "Drums",
+        "C4",
+        "E4",
+        "D2",
+        "120.0",
+        "100.0",
+        "2/4",
+        "3/8",
+        "D minor",
+    ):
+        assert words in out
+    assert "F♯ major" in out and "Repairs" not in out
+
+
+def test_inspect_as_json_and_from_stdin(run, song, stdin):
+    broken = Path(song).read_bytes()[:-4]  # without the end of the last track
+    stdin(broken)
+    code, out, err = run("inspect", "-", "--json")
+    facts = json.loads(out)
+    assert (code, err, facts["file"]) == (0, "", "standard input")
+    assert facts["repairs"] and facts["num_notes"] == 4 and facts["format"] == 1 and facts["num_pedals"] == 1
+    assert facts["tempos"] == [{"tick": 0, "time_s": 0.0, "bpm": 120.0}, {"tick": 960, "time_s": 1.0, "bpm": 100.0}]
+    assert facts["time_signatures"][1] == {"tick": 960, "time_s": 1.0, "time_signature": "3/8"}
+    assert facts["instruments"][1] == {
+        "name": "Cello", "program": 42, "notes": 1, "lowest_pitch": 38, "highest_pitch": 38,
+    }  # fmt: skip
+    Path("broken.mid").write_bytes(broken)
+    assert "Repairs" in run("inspect", "broken.mid")[1]
+
+
+def test_long_tables_are_cut_and_json_is_not(run):
+    tempos = [Tempo(480 * beat, 500_000 + beat) for beat in range(50)]
+    MidiData([Note(0, 50 * 480, 60, 80)], tempos=tempos).save("many.mid")
+    assert "… and 30 more; all of them: --json" in run("inspect", "many.mid")[1]
+    assert len(json.loads(run("inspect", "many.mid", "--json")[1])["tempos"]) == 50
+
+
+# prepare, train, info
+
+
+@pytest.fixture
+def corpus(folder):
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    rows = []
+    for index in range(4):
+        notes = [Note(480 * beat, 480 * (beat + 1), 60 + index + beat, 80) for beat in range(12)]
+        MidiData(notes).save(corpus / f"{index}.mid")
+        rows.append({"file": f"{index}.mid", "caption": f"scale {index}", "source": "odd" if index % 2 else "even"})
+    (corpus / "noise.mid").write_bytes(b"ID3")
+    rows.append({"file": "noise.mid", "caption": "noise", "source": "odd"})
+    (corpus / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return "corpus"
+
+
+def test_from_a_corpus_to_a_model_to_music(run, corpus, encoder):
+    code, out, err = run("prepare", corpus, "-o", "data")
+    assert code == 0 and out.startswith("data: train: 4 pieces, 4 segments, ") and "left out: 1 file" in out
+    assert err.startswith("amt: warning: left out noise.mid: not a MIDI file") and err.count("\n") == 1
+
+    Path("model.json").write_text(json.dumps(SMALL))
+    Path("train.json").write_text(json.dumps({"max_steps": 3, "batch_size": 5, "max_len": 40, "eval_batches": 1}))
+    train = ["train", "data", "-o", "run", "--config", "train.json", "--model-config", "model.json", "--threads", 1]
+    code, out, err = run(*train, "--batch-size", 2)
+    assert (code, err) == (0, "") and "amt generate" in out and "--model run/checkpoint" in out
+    assert json.loads(Path("run/train.json").read_text())["batch_size"] == 2
+    assert len(Path("run/metrics.jsonl").read_text().splitlines()) == 3
+
+    code, _, _ = run("train", "data", "-o", "run", "--steps", 5)  # goes on with the run's own settings
+    rows = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert code == 0 and [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+    assert json.loads(Path("run/train.json").read_text())["batch_size"] == 2
+
+    code, _, err = run("generate", WALTZ, "--model", "run/checkpoint", "-o", "w.mid", "--max-tokens", 20)
+    assert code == 0 and Path("w.mid").exists(), err
+
+
+def test_the_progress_of_training(run, corpus, encoder, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    Path(corpus, "captions.jsonl").write_text(
+        "".join(
+            json.dumps({"file": f"{i}.mid", "caption": "x", "split": ("train", "valid")[i % 2]}) + "\n"
+            for i in range(4)
+        )
+    )
+    Path("model.json").write_text(json.dumps(SMALL))
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert main(["prepare", corpus, "-o", "data", "--preset", "performance", "--no-embed"]) == 0
+    assert "pieces/s" in screen.getvalue() and not Path("data/embeddings").exists()
+    train = ["train", "data", "-o", "run", "--steps", "2", "--max-len", "40", "--model-config", "model.json"]
+    assert main([*train, "--eval-every", "2"]) == 0
+    assert re.search(r"step 2: loss [\d.]+, validation loss [\d.]+", screen.getvalue())
+    assert re.search(r"2/2 .*loss [\d.]+, [\d,]+ tokens/s", screen.getvalue())
+    assert json.loads(Path("run/config.json").read_text())["vocab_size"] == 391
+
+
+def test_sources_are_chosen(run, corpus):
+    code, out, _ = run("prepare", corpus, "-o", "data", "--no-embed", "--sources", "even, none")
+    assert code == 0 and out.startswith("data: train: 2 pieces")
+
+
+def test_info(run):
+    code, out, _ = run("info")
+    assert code == 0 and f"amt           {amt.__version__}\n" in out and torch.__version__ in out
+    assert json.loads(run("info", "--json")[1])["torch"] == torch.__version__
+
+
+# Mistakes
+
+
+GENERATE = ["generate", WALTZ, "-o", "w.mid", "--model", "MODEL"]
+DECODE = ["tokenize", "-o", "x.mid", "--decode"]
+PREPARE = ["prepare", "-o", "data"]
+TRAIN = ["train", "folder", "-o", "run"]
+MISTAKES = {
+    "unknown command": (["generat", WALTZ], 2, "No such command 'generat'. Did you mean 'generate'?"),
+    "no text": (["generate"], 2, "Missing argument 'TEXT'"),
+    "unknown option": ([*GENERATE, "--tempoo", "90"], 2, "No such option: --tempoo"),
+    "unknown preset": (["tokenize", "song.mid", "--preset", "jazz"], 2, "'score'"),
+    "not a number": ([*GENERATE, "--seed", "lucky"], 2, "--seed"),
+    "empty text": (["generate", " "], 2, "the text is empty; describe the music, as in: amt generate"),
+    "tempo out of range": ([*GENERATE, "--tempo", "900"], 2, "tempo must be between 20 and 304 beats a minute"),
+    "no key": ([*GENERATE, "--key", "H moll"], 2, 'key must be like "D minor"'),
+    "no metre": ([*GENERATE, "--time-signature", "3/5"], 2, "--time-signature must be like 3/4"),
+    "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
+    "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),
+    "no tokens": ([*GENERATE, "--max-tokens", "0"], 2, "--max-tokens must be between 1 and"),
+    "top-p above 1": ([*GENERATE, "--top-p", "2"], 2, "--top-p must be between"),
+    "more pieces than beams": ([*GENERATE, "--beams", "2", "-n", "3"], 2, "--num (3) must be at most --beams (2)"),
+    "greedy and several": ([*GENERATE, "--greedy", "-n", "3"], 2, "leave out --greedy"),
+    "several to stdout": (["generate", WALTZ, "-o", "-", "-n", "2"], 2, "name a file for --num or --json"),
+    "output is a folder": ([*GENERATE, "-o", "folder"], 2, "folder; name a file in it, as in: -o folder/music.mid"),
+    "no such folder": ([*GENERATE, "-o", "no/w.mid"], 1, "there is no folder no; make it, or name a file in another"),
+    "unknown model": (["generate", WALTZ, "--model", "tuba"], 1, "there is no model 'tuba'"),
+    "model is a file": (["generate", WALTZ, "--model", "song.mid"], 1, "song.mid is a file; give the folder"),
+    "no model in the folder": (["generate", WALTZ, "--model", "folder"], 1, "has no config.json"),
+    "continue nothing": ([*GENERATE, "--continue", "no.mid"], 1, "there is no file no.mid; check its name"),
+    "continue an mp3": ([*GENERATE, "--continue", "mp3.mid"], 1, "it is an MP3 file (at byte 0); give a Standard MIDI"),
+    "continue against a wish": ([*GENERATE, "--continue", "song.mid", "--tempo", "90"], 2, "does not keep to tempo 90"),
+    "missing file": (["inspect", "no.mid"], 1, "there is no file no.mid"),
+    "folder for a file": (["inspect", "folder"], 1, "folder is a folder; give the path of one MIDI file"),
+    "empty file": (["inspect", "empty.mid"], 1, "the file is empty"),
+    "not a MIDI file": (["inspect", "mp3.mid"], 1, "not a MIDI file: it does not start with MThd; it is an MP3 file"),
+    "two forms": (["tokenize", "song.mid", "--ids", "--json"], 2, "leave one out"),
+    "decode without a name": (["tokenize", "--decode", "ids.json"], 2, "-o FILE.mid"),
+    "decode a MIDI file": ([*DECODE, "song.mid"], 1, "song.mid is not"),
+    "decode no tokens": ([*DECODE, "text.json"], 1, "text.json is not a list of token ids"),
+    "decode unknown tokens": ([*DECODE, "ids.json"], 1, "token id 9999 at position 1"),
+    "corpus without a table": ([*PREPARE, "folder"], 1, "folder has no table of captions"),
+    "no such source": ([*PREPARE, "corpus", "--sources", "x"], 1, "no MIDI file of the sources x"),
+    "prepared already": (["prepare", "corpus", "-o", "folder"], 1, "folder exists; choose another folder"),
+    "prepare into a file": (["prepare", "corpus", "-o", "song.mid/data"], 1, "song.mid"),
+    "train on no data": (TRAIN, 1, "make one with: amt prepare"),
+    "no settings": ([*TRAIN, "--config", "no.json"], 1, "there is no no.json; check the name"),
+    "settings are not JSON": ([*TRAIN, "--config", "song.mid"], 1, "song.mid is not text"),
+    "settings are no object": ([*TRAIN, "--config", "ids.json"], 2, "must hold a JSON object"),
+    "unknown setting": ([*TRAIN, "--config", "text.json"], 2, "TrainConfig does not know ids"),
+    "unknown size": ([*TRAIN, "--model-config", "text.json"], 2, "ModelConfig does not know"),
+    "learning rate": ([*TRAIN, "--learning-rate", "-1"], 2, "--learning-rate must be between"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_with_the_remedy(run, mistake, model, song, corpus, folder):
+    (folder / "folder").mkdir()
+    (folder / "empty.mid").touch()
+    (folder / "mp3.mid").write_bytes(b"ID3\x03 not music")
+    (folder / "ids.json").write_text("[1, 9999]")
+    (folder / "text.json").write_text('{"ids": ["one"]}')
+    before = sorted(folder.rglob("*"))
+    arguments, code, message = MISTAKES[mistake]
+    found, out, err = run(*(model if argument == "MODEL" else argument for argument in arguments))
+    assert (found, out) == (code, "")
+    assert err.startswith("amt: ") and err.endswith("\n") and err.count("\n") == 1, err
+    assert message in err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_damaged_model_is_told(run, model, folder):
+    shutil.copytree(model, folder / "model")
+    os.truncate(folder / "model" / "model.safetensors", 100)
+    code, out, err = run("generate", WALTZ, "--model", "model")
+    assert (code, out) == (1, "") and "is no intact safetensors file" in err and err.endswith("; get the model again\n")
+
+
+def test_a_missing_text_encoder_is_told(run, model, folder, monkeypatch):
+    shutil.copytree(model, folder / "model")  # not the one whose encoder is open already
+    monkeypatch.setattr("amt.text.MINILM_PACKAGE", "no-such-package")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
+    code, out, err = run("generate", WALTZ, "--model", "model", "-o", "w.mid")
+    assert (code, out, err.count("\n")) == (1, "", 1) and not Path("w.mid").exists()
+    assert err.endswith(
+        'is not on this machine; pip install "amt-midi[offline]", or allow its download (--allow-download)\n'
+    )
+
+
+def test_a_folder_that_may_not_be_written_to_is_told_before_the_work(run, model, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    code, out, err = run("generate", WALTZ, "--model", model, "-o", "w.mid")
+    assert (code, out) == (1, "") and err.startswith("amt: you may not write to the folder ")
+
+
+def test_a_disk_that_is_full_is_told(run, model, encoder, monkeypatch, folder):
+    def fail(*_):
+        raise OSError(28, "No space left on device", "w.mid")
+
+    monkeypatch.setattr(os, "replace", fail)
+    code, out, err = run("generate", WALTZ, "--model", model, "-o", "w.mid")
+    assert (code, out, list(folder.iterdir())) == (1, "", [])
+    assert err.startswith("amt: cannot write w.mid: No space left on device; ")
+
+
+def test_a_name_that_would_paint_the_terminal_is_harmless(run):
+    _, _, err = run("inspect", "\x1b[31m\nno.mid")
+    assert err.startswith("amt: there is no file [31m no.mid; ") and err.count("\n") == 1 and "\x1b" not in err
+
+
+def test_an_error_of_our_own_is_one_line_and_with_amt_debug_a_traceback(run, monkeypatch, song):
+    def fail(*_):
+        raise KeyError("oops")
+
+    monkeypatch.setattr("amt.midi.reader.read_midi", fail)
+    code, out, err = run("inspect", song)
+    assert (code, out) == (1, "")
+    assert err.startswith("amt: something broke inside AMT (KeyError: 'oops'); run it again with AMT_DEBUG=1")
+    monkeypatch.setenv("AMT_DEBUG", "1")
+    with pytest.raises(KeyError, match="oops"):
+        run("inspect", song)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (["generate", WALTZ, "-o", "w.mid"], "amt.api.load"),
+        (["generate", WALTZ, "-o", "w.mid"], "os.replace"),
+        (["prepare", "corpus", "-o", "data", "--no-embed"], "amt.data.prepare.segments"),
+        (["tokenize", "song.mid", "-o", "song.txt"], "amt.midi.reader.read_midi"),
+    ],
+    ids=["generate", "save", "prepare", "tokenize"],
+)
+def test_ctrl_c_leaves_nothing_half_written(run, arguments, place, monkeypatch, model, corpus, song, folder, encoder):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    before = sorted(folder.rglob("*"))
+    monkeypatch.setattr(place, stop)
+    assert run(*arguments, *(["--model", model] if "generate" in arguments else [])) == (130, "", "amt: stopped\n")
+    assert sorted(folder.rglob("*")) == before
+
+
+# The process
+
+
+def test_a_signal_stops_a_process(folder):
+    os.mkfifo(folder / "pipe")
+    process = start("inspect", "pipe", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    deadline = time.monotonic() + 120
+    while True:  # until the command reads the pipe
+        try:
+            pipe = os.open(folder / "pipe", os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=120) == ("", "amt: stopped\n") and process.returncode == 130
+    os.close(pipe)
+
+
+def test_a_reader_that_goes_away_is_no_error(song):
+    process = start("tokenize", *[song] * 3000)
+    assert process.stdout.readline().startswith("# song.mid")
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait() == 1
+
+
+def test_help_is_quick_because_it_loads_nothing():
+    code = "import sys; from amt.cli import main; main(['--help']); main(['generate', '--help']); print(*sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    *_, modules = result.stdout.splitlines()
+    assert not {"torch", "transformers", "numpy", "tqdm", "mido", "huggingface_hub"} & set(modules.split())
+    for command in ("generate", "tokenize", "inspect", "prepare", "train", "info"):
+        assert f"│ {command} " in result.stdout
+    assert "--time-signature" in result.stdout
+
+
+def test_python_m_amt(run):
+    process = start("--version")
+    assert process.communicate() == (f"amt {amt.__version__}\n", "") and process.returncode == 0
+    assert run() == run("--help") and run()[0] == 0
