@@ -77,7 +77,7 @@ def test_length_is_in_steps(beats, steps):
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        ({"instruments": ["violin", "violine d'amour"]}, "there is no instrument \"violine d'amour\""),
+        ({"instruments": ["violin", "violine d'amour"]}, 'there is no instrument "violine d\'amour"'),
         ({"instruments": ["violim"]}, "did you mean 'violin'"),
         ({"instruments": [129]}, "program must be between 0 and 128"),
         ({"instruments": []}, "instruments must name at least one; leave it out to allow all"),

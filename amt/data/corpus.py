@@ -64,7 +64,7 @@ def _piece(name: str, midi: bytes, row: dict[str, Any]) -> Piece:
 
 
 def read_corpus(folder: str | os.PathLike[str], sources: tuple[str, ...] | None = None) -> Iterator[Piece]:
-    """Yield the pieces of a folder: `*.jsonl(.xz)` tables name MIDI files, which lie in the folder or in its `*.tar.xz`.
+    """Yield the pieces of a folder: its tables `*.jsonl(.xz)` name MIDI files, in the folder or in its `*.tar.xz`.
 
     Args:
         folder: where the tables and files are.

@@ -203,7 +203,7 @@ def _start(
     return Start(model, prefix, cache, logits, grammar)
 
 
-def _counter(progress: Callable[[int, int], object] | None, done: int, total: int) -> Callable[[int], None] | None:
+def _counter(progress: Callable[[int, int], object] | None, done: int, total: int) -> Callable[[int], object] | None:
     if progress is None:
         return None
     return lambda num_tokens: progress(done + num_tokens, total)

@@ -52,7 +52,7 @@ def decode_one(
     seed: int | None = None,
     sequence: int = 0,
     streamer: Streamer | None = None,
-    on_token: Callable[[int], None] | None = None,
+    on_token: Callable[[int], object] | None = None,
 ) -> Hypothesis:
     """Greedy search without a seed, sampling with one.
 
@@ -100,7 +100,7 @@ def decode_one(
     return Hypothesis(tuple(token_ids[0].tolist()), sum(log_probs), tuple(log_probs), reason, seed)
 
 
-def decode_beams(start: Start, rules: Rules, on_token: Callable[[int], None] | None = None) -> list[Hypothesis]:
+def decode_beams(start: Start, rules: Rules, on_token: Callable[[int], object] | None = None) -> list[Hypothesis]:
     """Beam search; see `amt.reference.beam_search`. The finished hypotheses, the best first."""
     config = rules.config
     num_beams = config.num_beams

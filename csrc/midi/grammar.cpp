@@ -25,8 +25,8 @@ bool GrammarState::is_allowed(int id) const {
     case Stage::kStart:
       return event.kind == Kind::kBos;
     case Stage::kTimeSignature:
-      return event.kind == Kind::kTimeSignature && (constraints().time_signature_index < 0 ||
-                                                    event.value == constraints().time_signature_index);
+      return event.kind == Kind::kTimeSignature &&
+             (constraints().time_signature_index < 0 || event.value == constraints().time_signature_index);
     case Stage::kTempo:
       return event.kind == Kind::kTempo && (constraints().tempo_index < 0 || event.value == constraints().tempo_index);
     case Stage::kBody:
@@ -92,8 +92,7 @@ bool GrammarState::may_note_off(int pitch) const {
 bool GrammarState::may_time_shift(int64_t steps) const {
   if (is_dangling() || last_ == Last::kShift || gap_ + steps > vocabulary().config().max_gap_steps) return false;
   const int64_t then = now_ + steps;
-  return then < constraints().max_steps ||
-         (then == constraints().max_steps && is_any_open());
+  return then < constraints().max_steps || (then == constraints().max_steps && is_any_open());
 }
 
 bool GrammarState::may_change(Kind kind, int index) const {
@@ -106,8 +105,8 @@ bool GrammarState::may_change(Kind kind, int index) const {
 }
 
 bool GrammarState::may_pedal_on(int program) const {
-  return program != kDrums && !has_pedal_[program] && phase_of(program) <= kPedalUp && constraints().programs[program] &&
-         now_ < constraints().max_steps;
+  return program != kDrums && !has_pedal_[program] && phase_of(program) <= kPedalUp &&
+         constraints().programs[program] && now_ < constraints().max_steps;
 }
 
 bool GrammarState::may_program(int program) const {
@@ -116,9 +115,7 @@ bool GrammarState::may_program(int program) const {
   return is_open(program) || may_pedal_on(program) || may_any_note_on(program);
 }
 
-bool GrammarState::may_eos() const {
-  return !is_any_open() && last_ == Last::kEvent;
-}
+bool GrammarState::may_eos() const { return !is_any_open() && last_ == Last::kEvent; }
 
 bool GrammarState::may_close(int program, int pitch) const {
   if (now_ < constraints().max_steps) return true;

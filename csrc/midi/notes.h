@@ -53,8 +53,8 @@ struct MidiData {
   int32_t end_ticks = 0;  // the last event of any track, end-of-track included
   std::vector<Note> notes;
   std::vector<PedalSpan> pedals;
-  std::vector<Tempo> tempos;                    // by tick; may be empty: 120 BPM
-  std::vector<TimeSignature> time_signatures;   // by tick; may be empty: 4/4
+  std::vector<Tempo> tempos;                   // by tick; may be empty: 120 BPM
+  std::vector<TimeSignature> time_signatures;  // by tick; may be empty: 4/4
   std::vector<KeySignature> key_signatures;
   std::vector<Repair> repairs;
 };
@@ -62,8 +62,7 @@ struct MidiData {
 // Bytes that cannot be read as MIDI, or (strict) that would need a repair.
 class MidiError : public std::runtime_error {
  public:
-  MidiError(int64_t byte_offset, const std::string& reason)
-      : std::runtime_error(reason), byte_offset_(byte_offset) {}
+  MidiError(int64_t byte_offset, const std::string& reason) : std::runtime_error(reason), byte_offset_(byte_offset) {}
   int64_t byte_offset() const { return byte_offset_; }
 
  private:

@@ -204,9 +204,9 @@ void bind_tokenizer(py::module_& m) {
              constraints.time_signature_index = time_signature_index.value_or(-1);
              return Grammar(vocabulary, constraints);
            }),
-           py::arg("tokenizer"), py::kw_only(), py::arg("max_polyphony") = py::none(), py::arg("max_steps") = py::none(),
-           py::arg("programs") = py::none(), py::arg("pitch_classes") = py::none(), py::arg("tempo_index") = py::none(),
-           py::arg("time_signature_index") = py::none());
+           py::arg("tokenizer"), py::kw_only(), py::arg("max_polyphony") = py::none(),
+           py::arg("max_steps") = py::none(), py::arg("programs") = py::none(), py::arg("pitch_classes") = py::none(),
+           py::arg("tempo_index") = py::none(), py::arg("time_signature_index") = py::none());
 
   py::class_<GrammarState>(m, "GrammarState", "A place in a token sequence.")
       .def(py::init<const Grammar&>(), py::arg("grammar"), py::keep_alive<1, 2>())

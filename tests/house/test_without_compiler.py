@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 
-
 CODE = """
 import json, random, sys
 if {is_blocked}:
