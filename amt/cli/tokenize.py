@@ -57,6 +57,9 @@ def tokenize(
         except (MidiError, OSError) as error:  # one bad file does not stop the others
             tell(explain(error))
             continue
+        except ValueError as error:  # what it says is no music for tokens
+            tell(f"{files.shown(name)}: {error}")
+            continue
         if as_json:
             pages.append(json.dumps(_row(name, preset, encoding), ensure_ascii=False) + "\n")
         elif ids:
