@@ -103,7 +103,8 @@ def asked(piece: Piece) -> dict[str, object]:
     row, caption = piece.row, piece.captions[KEYWORDS]
     key = None
     match = re.fullmatch(r"([A-G])([#b]?) (major|minor)", str(row.get("key", "")))
-    if match and match[0] in caption:
+    spelled = match and match[1] + {"#": "-sharp", "b": "-flat", "": ""}[match[2]] + " " + match[3]
+    if match and spelled and spelled in caption:
         key = (("C D EF G A B".index(match[1]) + (match[2] == "#") - (match[2] == "b")) % 12, match[3] == "minor")
     return {
         "metre": row["meter"] if str(row.get("meter")) in caption else None,
