@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,14 +71,14 @@ def tokenize(
 
 
 def _row(name: str, preset: Preset, encoding: Encoding) -> dict[str, Any]:
-    report = dataclasses.asdict(encoding.report)
+    report = encoding.report._asdict()
     return {"file": name, "preset": preset.value, "ids": encoding.ids.tolist(), "report": report}
 
 
 def _page(name: str, encoding: Encoding, tokenizer: EventTokenizer) -> str:
     losses = [
         f"{field.replace('_', ' ')} {value}"
-        for field, value in dataclasses.asdict(encoding.report).items()
+        for field, value in encoding.report._asdict().items()
         if value and field not in ("num_notes", "kept_notes", "moved_us_max")
     ]
     if encoding.report.moved_us_max:
@@ -123,7 +122,7 @@ def _decode(names: list[str], preset: Preset, output: str | None) -> None:
         raise ValueError(
             f"{files.shown(name)} is not a list of token ids as JSON, or one line of amt tokenize --json: {error}"
         ) from error
-    repairs = [f"{field.replace('_', ' ')} {value}" for field, value in dataclasses.asdict(report).items() if value]
+    repairs = [f"{field.replace('_', ' ')} {value}" for field, value in report._asdict().items() if value]
     if repairs:
         warn(f"not a whole piece: {', '.join(repairs)}")
     files.write(output, data.to_bytes())

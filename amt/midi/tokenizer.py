@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from amt.reference import tokenizer as reference
 FILES_PER_CALL = 64  # between two calls of a batch's progress
 
 
-@dataclasses.dataclass(frozen=True)
-class EncodeReport:
+class EncodeReport(NamedTuple):
     """What encoding could not keep; docs/tokens.md defines each count."""
 
     num_notes: int = 0
@@ -44,8 +43,7 @@ class EncodeReport:
         return self.moved_us_max / 1000
 
 
-@dataclasses.dataclass(frozen=True)
-class DecodeReport:
+class DecodeReport(NamedTuple):
     """What decoding had to put right; docs/tokens.md defines each count."""
 
     ignored_tokens: int = 0
@@ -53,7 +51,7 @@ class DecodeReport:
     closed_notes: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Encoding:
     """Token ids, int32, and what could not be kept."""
 
@@ -131,15 +129,15 @@ class EventTokenizer:
             except MidiError:
                 read_midi(source, strict=strict)  # raises the same with a guess at what the bytes are
                 raise
-            return Encoding(ids, EncodeReport(**report))
+            return Encoding(ids, EncodeReport._make(report))
         if isinstance(source, NoteTable):
             source = MidiData(notes=source)
         data = source if isinstance(source, MidiData) else read_midi(source, strict=strict)
         if self._native is not None:
             ids, report = self._native.encode(data.native())
-        else:
-            ids, report = reference.encode(data, self.config)
-        return Encoding(np.asarray(ids, np.int32), EncodeReport(**report))
+            return Encoding(ids, EncodeReport._make(report))
+        token_ids, counts = reference.encode(data, self.config)
+        return Encoding(np.asarray(token_ids, np.int32), EncodeReport(**counts))
 
     def decode(self, ids: Iterable[int] | np.ndarray) -> MidiData:
         """The music of token ids; any ids of the vocabulary decode.
@@ -158,9 +156,9 @@ class EventTokenizer:
         array = self._checked(ids)
         if self._native is not None:
             data, report = self._native.decode(array)
-            return MidiData.from_native(data), DecodeReport(**report)
-        data, report = reference.decode(array.tolist(), self.config)
-        return data, DecodeReport(**report)
+            return MidiData.from_native(data), DecodeReport._make(report)
+        data, counts = reference.decode(array.tolist(), self.config)
+        return data, DecodeReport(**counts)
 
     def to_midi_bytes(self, ids: Iterable[int] | np.ndarray) -> bytes:
         """The MIDI file of token ids.
@@ -256,6 +254,8 @@ class EventTokenizer:
         array = np.asarray(ids if isinstance(ids, (np.ndarray, list, tuple)) else list(ids))
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise ValueError(f"ids must be one row of integers, got shape {array.shape} of {array.dtype}")
+        if array.dtype == np.int32 and self._native is not None:
+            return array  # the native decoder checks every id
         wrong = np.flatnonzero((array < 0) | (array >= self.vocab_size)) if array.size else array
         if len(wrong):
             raise ValueError(
@@ -268,7 +268,7 @@ class EventTokenizer:
     ) -> Iterable[Encoding | tuple[str, int]]:
         if self._native is not None:
             for first, second in self._native.encode_many(list(files), strict, num_threads):
-                yield (first, second) if isinstance(first, str) else Encoding(first, EncodeReport(**second))
+                yield (first, second) if isinstance(first, str) else Encoding(first, EncodeReport._make(second))
             return
         for file in files:
             try:

@@ -36,11 +36,15 @@ def encode(midi_data: MidiData, config: TokenizerConfig) -> tuple[list[int], dic
 
     Returns:
         ids, from `bos` to `eos`, and the report with the keys of ENCODE_REPORT.
+
+    Raises:
+        ValueError: the piece ends at step 2^31 - 1 or later.
     """
     is_score = config.preset == "score"
     vocabulary = vocabulary_of(config)
     grid = TimeGrid(midi_data.tempos, midi_data.ticks_per_beat, config)
     report = dict.fromkeys(ENCODE_REPORT, 0)
+    _check_length(midi_data, grid)
 
     notes = _quantise_notes(midi_data, grid, is_score, report)
     notes = _merge_notes(notes, report)
@@ -89,6 +93,15 @@ def encode(midi_data: MidiData, config: TokenizerConfig) -> tuple[list[int], dic
         ids.append(vocabulary.token_id(kind, value))
     ids.append(vocabulary.token_id("eos"))
     return ids, report
+
+
+def _check_length(midi_data: MidiData, grid: TimeGrid) -> None:
+    """Refuses a piece whose last step is not below 2^31 - 1."""
+    end_ticks = [span.end_ticks for spans in (midi_data.notes, midi_data.pedals) for span in spans]
+    change_ticks = [change.tick for part in (midi_data.tempos, midi_data.time_signatures) for change in part]
+    last_step = grid.step(max([0, *end_ticks, *change_ticks]))
+    if last_step >= 2**31 - 1:
+        raise ValueError(f"the piece is too long: it ends at step {last_step}, which must be below 2^31 - 1")
 
 
 def _quantise_notes(midi_data: MidiData, grid: TimeGrid, is_score: bool, report: dict[str, int]) -> list[StepNote]:

@@ -43,7 +43,8 @@ struct Decoding {
   DecodeReport report;
 };
 
-// Throws std::invalid_argument for an id that is not in the vocabulary, and where the music is longer than a file can be.
+// Throws std::invalid_argument for an id that is not in the vocabulary, and where the music is longer than a file can
+// be.
 Decoding decode(const int32_t* ids, size_t num_ids, const Vocabulary& vocabulary);
 
 }  // namespace amt::midi

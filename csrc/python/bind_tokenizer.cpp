@@ -29,29 +29,16 @@ py::array_t<int32_t> to_array(const std::vector<int32_t>& ids) {
   return py::array_t<int32_t>(static_cast<py::ssize_t>(ids.size()), ids.data());
 }
 
-py::dict to_dict(const midi::EncodeReport& report) {
-  py::dict values;
-  values["num_notes"] = report.num_notes;
-  values["kept_notes"] = report.kept_notes;
-  values["merged_notes"] = report.merged_notes;
-  values["truncated_notes"] = report.truncated_notes;
-  values["lengthened_notes"] = report.lengthened_notes;
-  values["dropped_drums"] = report.dropped_drums;
-  values["merged_programs"] = report.merged_programs;
-  values["sustained_notes"] = report.sustained_notes;
-  values["dropped_time_signatures"] = report.dropped_time_signatures;
-  values["clamped_gaps"] = report.clamped_gaps;
-  values["clamped_steps"] = report.clamped_steps;
-  values["moved_us_max"] = report.moved_us_max;
-  return values;
+// The counts in the order of amt.midi.tokenizer.EncodeReport.
+py::tuple to_tuple(const midi::EncodeReport& report) {
+  return py::make_tuple(report.num_notes, report.kept_notes, report.merged_notes, report.truncated_notes,
+                        report.lengthened_notes, report.dropped_drums, report.merged_programs, report.sustained_notes,
+                        report.dropped_time_signatures, report.clamped_gaps, report.clamped_steps, report.moved_us_max);
 }
 
-py::dict to_dict(const midi::DecodeReport& report) {
-  py::dict values;
-  values["ignored_tokens"] = report.ignored_tokens;
-  values["dropped_notes"] = report.dropped_notes;
-  values["closed_notes"] = report.closed_notes;
-  return values;
+// The counts in the order of amt.midi.tokenizer.DecodeReport.
+py::tuple to_tuple(const midi::DecodeReport& report) {
+  return py::make_tuple(report.ignored_tokens, report.dropped_notes, report.closed_notes);
 }
 
 std::string_view view(const py::bytes& bytes) {
@@ -130,7 +117,7 @@ void bind_tokenizer(py::module_& m) {
               py::gil_scoped_release release;
               encoding = midi::encode(data, vocabulary);
             }
-            return py::make_tuple(to_array(encoding.ids), to_dict(encoding.report));
+            return py::make_tuple(to_array(encoding.ids), to_tuple(encoding.report));
           },
           py::arg("data"), "(ids, report) of notes.")
       .def(
@@ -142,7 +129,7 @@ void bind_tokenizer(py::module_& m) {
               py::gil_scoped_release release;
               encoding = encode_bytes(file, vocabulary, strict);
             }
-            return py::make_tuple(to_array(encoding.ids), to_dict(encoding.report));
+            return py::make_tuple(to_array(encoding.ids), to_tuple(encoding.report));
           },
           py::arg("data"), py::arg("strict") = false, "(ids, report) of a MIDI file's bytes.")
       .def(
@@ -158,7 +145,7 @@ void bind_tokenizer(py::module_& m) {
             py::list results;
             for (const Outcome& outcome : outcomes) {
               if (outcome.encoding) {
-                results.append(py::make_tuple(to_array(outcome.encoding->ids), to_dict(outcome.encoding->report)));
+                results.append(py::make_tuple(to_array(outcome.encoding->ids), to_tuple(outcome.encoding->report)));
               } else {
                 results.append(py::make_tuple(outcome.reason, outcome.byte_offset));
               }
@@ -166,7 +153,8 @@ void bind_tokenizer(py::module_& m) {
             return results;
           },
           py::arg("files"), py::arg("strict") = false, py::arg("num_threads") = 1,
-          "For each file (ids, report), or (reason, byte_offset) if it cannot be read.")
+          "For each file (ids, report), or (reason, byte_offset) if it cannot "
+          "be read.")
       .def(
           "decode",
           [](const Vocabulary& vocabulary, const Ids& ids) {
@@ -175,7 +163,7 @@ void bind_tokenizer(py::module_& m) {
               py::gil_scoped_release release;
               decoding = midi::decode(ids.data(), static_cast<size_t>(ids.size()), vocabulary);
             }
-            return py::make_tuple(std::move(decoding.data), to_dict(decoding.report));
+            return py::make_tuple(std::move(decoding.data), to_tuple(decoding.report));
           },
           py::arg("ids"), "(MidiData, report) of token ids.")
       .def(

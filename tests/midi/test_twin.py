@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amt.config import TokenizerConfig
-from amt.midi.data import MidiData
+from amt.midi.data import MidiData, PedalSpan
 from amt.midi.grammar import Constraints, Grammar
 from amt.midi.reader import read_midi
 from amt.midi.tokenizer import EventTokenizer
@@ -48,7 +48,7 @@ def assert_same_encoding(midi_data: MidiData, config: TokenizerConfig) -> list[i
     encoding = EventTokenizer(config).encode(midi_data)
     ids, report = reference_tokenizer.encode(midi_data, config)
     assert encoding.ids.tolist() == ids
-    assert dataclasses.asdict(encoding.report) == report
+    assert encoding.report._asdict() == report
     return ids
 
 
@@ -56,7 +56,7 @@ def assert_same_decoding(ids: list[int], config: TokenizerConfig) -> None:
     native, native_report = EventTokenizer(config).decode_with_report(ids)
     reference, reference_report = reference_tokenizer.decode(ids, config)
     assert_same_music(native, reference)
-    assert dataclasses.asdict(native_report) == reference_report
+    assert native_report._asdict() == reference_report
 
 
 @by_config
@@ -92,6 +92,17 @@ def test_music_too_long_for_a_file_is_refused_alike(preset):
     for decode in (tokenizer.decode, lambda ids: reference_tokenizer.decode(ids, config)):
         with pytest.raises(ValueError, match="longer than a MIDI file can"):
             decode([*longest, tokenizer.vocabulary.token_id("time_shift", 1)])
+
+
+@pytest.mark.parametrize("preset", ["score", "performance"])
+def test_a_piece_of_too_many_steps_is_refused_alike(preset):
+    config = TokenizerConfig(preset=preset, step_ms=1)
+    for span in (PedalSpan(0, 2**31 - 1), PedalSpan(0, 2**31 - 1, is_drum=True)):
+        midi_data = MidiData(ticks_per_beat=24 if preset == "score" else 500, pedals=[span])
+        for encode in (EventTokenizer(config).encode, lambda data: reference_tokenizer.encode(data, config)):
+            with pytest.raises(ValueError, match="ends at step 2147483647, which must be below"):
+                encode(midi_data)
+        assert_same_encoding(MidiData(ticks_per_beat=midi_data.ticks_per_beat + 1, pedals=[span]), config)
 
 
 def constraints_strategy(config: TokenizerConfig) -> st.SearchStrategy[Constraints]:

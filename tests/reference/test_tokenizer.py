@@ -439,3 +439,19 @@ def test_quantised_music_comes_back_as_it_was(config, data):
     assert (midi_data.tempos, midi_data.time_signatures) == (piece.tempos, piece.time_signatures)
     assert not any(decode_report.values())
     assert report == {**dict.fromkeys(ENCODE_REPORT, 0), "num_notes": len(piece.notes), "kept_notes": len(piece.notes)}
+
+
+LAST = 2**31 - 1
+ENDS = {
+    "drum": {"notes": [Note(0, LAST, 36, 64, is_drum=True)]},
+    "pedal": {"pedals": [PedalSpan(0, LAST)]},
+    "tempo": {"tempos": [Tempo(LAST, 500_000)]},
+    "time_signature": {"time_signatures": [TimeSignature(LAST, 3, 4)]},
+}
+
+
+@pytest.mark.parametrize("contents", ENDS.values(), ids=ENDS.keys())
+def test_a_piece_whose_steps_are_too_many_is_refused(contents):
+    with pytest.raises(ValueError, match="ends at step 2147483647, which must be below"):
+        encode(MidiData(ticks_per_beat=24, **contents), SCORE)
+    encode(MidiData(ticks_per_beat=25, **contents), SCORE)
