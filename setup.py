@@ -40,7 +40,9 @@ class CMakeBuild(build_ext):
         try:
             subprocess.run(configure, check=True)
             subprocess.run(["cmake", "--build", str(build)], check=True)
-            subprocess.run(["cmake", "--install", str(build), "--prefix", str(package)], check=True)
+            # Beside the sources, too: Python started in a clone imports the package from there.
+            for prefix in {package, source / "amt"}:
+                subprocess.run(["cmake", "--install", str(build), "--prefix", str(prefix)], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             if MODE == "require":
                 raise SystemExit(f"AMT_BUILD=require: the C++ part did not build: {error}") from error

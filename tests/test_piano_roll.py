@@ -11,8 +11,9 @@ from amt.piano_roll import MAX_GRID_LINES, PALETTE, PianoRoll, draw
 def no_window():
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
     yield
-    matplotlib.pyplot.close("all")
+    pyplot.close("all")
 
 
 def waltz():
