@@ -117,10 +117,10 @@ def asked(piece: Piece) -> dict[str, object]:
 def agreement(name: str, wish: object, fact: object) -> float:
     """1 or 0; for instruments the F1 of the two sets; for tempo whether it is within a tenth."""
     if name == "programs":
-        common = len(wish & fact)  # type: ignore[operator]
-        return 2 * common / (len(wish) + len(fact)) if fact else 0.0  # type: ignore[arg-type]
+        common = len(wish & fact)
+        return 2 * common / (len(wish) + len(fact)) if fact else 0.0
     if name == "tempo":
-        return float(abs(fact / wish - 1) <= 0.1)  # type: ignore[operator]
+        return float(abs(fact / wish - 1) <= 0.1)
     return float(wish == fact)
 
 
