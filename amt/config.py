@@ -214,6 +214,7 @@ class TrainConfig(Config):
     """How a model is trained.
 
     The learning rate rises over `warmup_steps`, stays, and falls linearly to 0 over the last `decay_steps`.
+    `optimizer`: see `amt.training.optimizers`. `precision` of matrix products and attention; weights are float32.
     """
 
     max_steps: int = 1000
@@ -226,6 +227,8 @@ class TrainConfig(Config):
     beta1: float = 0.9
     beta2: float = 0.95
     max_grad_norm: float = 1.0
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     save_every: int = 200
     eval_every: int = 200

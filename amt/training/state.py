@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def _complete(run: Path) -> list[Path]:
 
 
 def save_state(
-    run: Path, step: int, model: torch.nn.Module, optimizer: torch.optim.Optimizer, extra: dict[str, Any]
+    run: Path, step: int, model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer], extra: dict[str, Any]
 ) -> None:
     """Save after `step` steps; older states go once the new one is whole."""
     older = list(run.glob(f"{_PREFIX}*"))
@@ -33,7 +34,8 @@ def save_state(
     folder.mkdir(parents=True)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
     moments = {
-        f"{index}.{name}": value.contiguous()
+        f"{place}.{index}.{name}": value.contiguous()
+        for place, optimizer in enumerate(optimizers)
         for index, values in optimizer.state_dict()["state"].items()
         for name, value in values.items()
     }
@@ -48,18 +50,18 @@ def save_state(
         shutil.rmtree(path, ignore_errors=True)
 
 
-def load_state(run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-    """Load the newest whole state into model and optimizer; None if there is none."""
+def load_state(run: Path, model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any] | None:
+    """Load the newest whole state into model and optimizers; None if there is none."""
     found = _complete(run)
     if not found:
         return None
     folder = found[-1]
     model.load_state_dict(load_file(folder / "model.safetensors"))
-    moments: dict[int, dict[str, torch.Tensor]] = {}
+    moments: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimizers]
     for name, value in load_file(folder / "optimizer.safetensors").items():
-        index, _, key = name.partition(".")
-        moments.setdefault(int(index), {})[key] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        place, index, key = name.split(".")
+        moments[int(place)].setdefault(int(index), {})[key] = value
+    for optimizer, own in zip(optimizers, moments, strict=True):
+        optimizer.load_state_dict({"state": own, "param_groups": optimizer.state_dict()["param_groups"]})
     state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     return state

@@ -20,6 +20,7 @@ from amt.midi.vocabulary import Vocabulary
 from amt.models import build_model
 from amt.text import EmbeddingCache, TextEncoder, TextEncoderSpec, pad_embeddings
 from amt.training.losses import token_loss
+from amt.training.optimizers import make_optimizers, set_learning_rate
 from amt.training.state import load_state, save_state
 
 
@@ -39,11 +40,15 @@ class TextSource:
         return pad_embeddings([row.half() for row in self._encoder.encode_batch(captions)])
 
 
-def batch_loss(model: torch.nn.Module, batch: Batch, text: TextSource) -> torch.Tensor:
-    """Mean cross-entropy in nats of each next token, padding left out."""
+def batch_loss(model: torch.nn.Module, batch: Batch, text: TextSource, precision: str = "float32") -> torch.Tensor:
+    """Mean cross-entropy in nats of each next token, padding left out.
+
+    With precision "bfloat16" matrix products and attention run in it; weights, norms and the loss stay float32.
+    """
     token_ids = torch.from_numpy(batch.token_ids)
     embeddings, mask = text(batch.captions)
-    logits = model(embeddings, token_ids[:, :-1], text_mask=mask)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        logits = model(embeddings, token_ids[:, :-1], text_mask=mask)
     return token_loss(logits, token_ids[:, 1:])
 
 
@@ -55,20 +60,10 @@ def evaluate_loss(model: torch.nn.Module, split: PreparedSplit, text: TextSource
     for step in range(config.eval_batches):
         batch = split.batch(0, step, config.batch_size, config.max_len)
         num_tokens = int((batch.token_ids[:, 1:] != 0).sum())
-        total += float(batch_loss(model, batch, text)) * num_tokens
+        total += float(batch_loss(model, batch, text, config.precision)) * num_tokens
         count += num_tokens
     model.train()
     return total / count
-
-
-def make_optimizer(model: torch.nn.Module, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; matrices decay, norms and biases do not."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
 
 
 def train(
@@ -110,9 +105,9 @@ def train(
             )
     torch.manual_seed(config.seed)
     model = build_model(model_config)
-    optimizer = make_optimizer(model, config)
+    optimizers = make_optimizers(model, config)
     text = TextSource(data, spec)
-    state = load_state(run, model, optimizer) or {"step": 0, "tokens": 0}
+    state = load_state(run, model, optimizers) or {"step": 0, "tokens": 0}
     num_tokens = int(state["tokens"])
     model.train()
     with open(run / "metrics.jsonl", "a", encoding="utf-8") as metrics:
@@ -125,17 +120,18 @@ def train(
 
         began, began_tokens = time.perf_counter(), num_tokens
         for step in range(int(state["step"]), config.max_steps):
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate_at(step)
+            set_learning_rate(optimizers, config.learning_rate_at(step))
             torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, too, depends on (seed, step) alone
             batch = train_split.batch(config.seed, step, config.batch_size, config.max_len)
-            loss = batch_loss(model, batch, text)
+            loss = batch_loss(model, batch, text, config.precision)
             if not math.isfinite(loss.item()):
                 raise FloatingPointError(f"the loss is {loss.item()} at step {step}; resume with a lower learning_rate")
-            optimizer.zero_grad(set_to_none=True)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             num_tokens += int((batch.token_ids[:, 1:] != 0).sum())
             done = step + 1
             row: dict[str, Any] = {
@@ -150,7 +146,7 @@ def train(
                 row["valid_loss"] = round(evaluate_loss(model, valid_split, text, config), 5)
             log(row)
             if done % config.save_every == 0 or done == config.max_steps:
-                save_state(run, done, model, optimizer, {"tokens": num_tokens})
+                save_state(run, done, model, optimizers, {"tokens": num_tokens})
     checkpoint = run / "checkpoint"
     save_checkpoint(checkpoint, model, train_split.tokenizer_config, spec, GenerationConfig())
     return checkpoint

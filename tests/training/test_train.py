@@ -15,9 +15,11 @@ from safetensors.torch import load_file
 
 from amt.config import ModelConfig, TokenizerConfig, TrainConfig
 from amt.data.prepare import SEGMENT_DTYPE
+from amt.models import build_model
 from amt.training import train as train_module
+from amt.training.optimizers import ADAMW_SHARE_BESIDE_MUON, make_optimizers, set_learning_rate
 from amt.training.state import load_state, save_state
-from amt.training.train import make_optimizer, train
+from amt.training.train import train
 
 MODEL = ModelConfig(
     vocab_size=659, d_model=16, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=32,
@@ -78,9 +80,10 @@ def assert_same(first, second):
         assert torch.equal(first[name], second[name]), name
 
 
-def test_the_loss_falls(data, tmp_path):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_the_loss_falls(data, tmp_path, optimizer):
     rows = []
-    config = TrainConfig.from_dict(CONFIG.to_dict() | {"max_steps": 60, "decay_steps": 10})
+    config = TrainConfig.from_dict(CONFIG.to_dict() | {"max_steps": 60, "decay_steps": 10, "optimizer": optimizer})
     train(data, tmp_path / "run", model_config=MODEL, config=config, progress=rows.append)
     assert [row["step"] for row in rows] == list(range(1, 61))
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
@@ -89,18 +92,36 @@ def test_the_loss_falls(data, tmp_path):
     assert logged == rows
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"optimizer": "muon", "precision": "bfloat16"}], ids=["adamw", "muon-bfloat16"]
+)
 @pytest.mark.parametrize("stop_at", [1, 4, 6, 11])
-def test_resuming_gives_the_same_bits(data, tmp_path, stop_at):
-    train(data, tmp_path / "whole", model_config=MODEL, config=CONFIG)
+def test_resuming_gives_the_same_bits(data, tmp_path, stop_at, options):
+    config = TrainConfig.from_dict(CONFIG.to_dict() | options)
+    train(data, tmp_path / "whole", model_config=MODEL, config=config)
 
     def stop(row):
         if row["step"] == stop_at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(data, tmp_path / "parts", model_config=MODEL, config=CONFIG, progress=stop)
+        train(data, tmp_path / "parts", model_config=MODEL, config=config, progress=stop)
     train(data, tmp_path / "parts")
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_muon_takes_the_matrices_of_the_layers_and_nothing_else():
+    model = build_model(MODEL)
+    muon, adamw = make_optimizers(model, TrainConfig(optimizer="muon"))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    of_muon = {names[id(p)] for group in muon.param_groups for p in group["params"]}
+    of_adamw = {names[id(p)] for group in adamw.param_groups for p in group["params"]}
+    assert of_muon | of_adamw == set(names.values()) and not of_muon & of_adamw
+    assert "decoder.layers.0.feed_forward.linear1.weight" in of_muon
+    assert {"token_embedding.weight", "text_projection.weight", "decoder.norm.weight"} <= of_adamw
+    set_learning_rate([muon, adamw], 1e-2)
+    assert [group["lr"] for group in muon.param_groups] == [1e-2]
+    assert {group["lr"] for group in adamw.param_groups} == {1e-2 * ADAMW_SHARE_BESIDE_MUON}
 
 
 def test_a_killed_run_resumes(data, tmp_path):
@@ -139,17 +160,17 @@ train_module.train({str(data)!r}, sys.argv[1], model_config=test_train.MODEL, co
 
 def test_half_a_state_is_not_loaded(tmp_path):
     model = torch.nn.Linear(3, 2)
-    optimizer = make_optimizer(model, CONFIG)
+    optimizers = make_optimizers(model, CONFIG)
     model(torch.ones(1, 3)).sum().backward()
-    optimizer.step()
-    save_state(tmp_path, 5, model, optimizer, {"tokens": 70})
+    optimizers[0].step()
+    save_state(tmp_path, 5, model, optimizers, {"tokens": 70})
     (tmp_path / "state-0000000009").mkdir()
     (tmp_path / "state-0000000009" / "model.safetensors").write_bytes(b"half")
     other = torch.nn.Linear(3, 2)
-    state = load_state(tmp_path, other, make_optimizer(other, CONFIG))
+    state = load_state(tmp_path, other, make_optimizers(other, CONFIG))
     assert state == {"step": 5, "tokens": 70}
     assert torch.equal(model.weight, other.weight)
-    assert load_state(tmp_path / "nothing", other, optimizer) is None
+    assert load_state(tmp_path / "nothing", other, optimizers) is None
 
 
 def test_another_model_in_the_same_run_is_refused(data, tmp_path):
