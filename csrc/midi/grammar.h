@@ -4,6 +4,7 @@
 #include <array>
 #include <bitset>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "vocabulary.h"
@@ -35,6 +36,9 @@ class Grammar {
 class GrammarState {
  public:
   explicit GrammarState(const Grammar& grammar);
+
+  // Makes a state that was copied as bytes belong to `grammar`: the same one, perhaps somewhere else.
+  void bind(const Grammar& grammar) { grammar_ = &grammar; }
 
   bool is_allowed(int id) const;
   // mask: vocabulary size. With remaining >= 0, only tokens from which the sequence can still be ended in time, `eos`
@@ -91,5 +95,7 @@ class GrammarState {
   Last last_ = Last::kEvent;
   Phase phase_ = kNoPhase;
 };
+
+static_assert(std::is_trivially_copyable_v<GrammarState>, "states are kept in blocks of memory that may move");
 
 }  // namespace amt::midi
