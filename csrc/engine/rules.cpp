@@ -1,0 +1,61 @@
+#include "rules.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+namespace amt::engine {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// Keskar et al. 2019, arXiv:1909.05858, section 4.1. Reads what it does not write: a token may occur many times.
+void penalize_repetition(const int32_t* token_ids, int64_t length, float penalty, const float* given, float* scores) {
+  for (int64_t i = 0; i < length; ++i) {
+    const float score = given[token_ids[i]];
+    scores[token_ids[i]] = score < 0 ? score * penalty : score / penalty;
+  }
+}
+
+// Forbids each token that would end an n-gram which the row already contains.
+void ban_repeated_ngrams(const int32_t* token_ids, int64_t length, int64_t ngram_size, float* scores) {
+  const int64_t context_len = ngram_size - 1;
+  const int32_t* context = token_ids + length - context_len;
+  for (int64_t start = 0; start + ngram_size <= length; ++start) {
+    const int32_t* ngram = token_ids + start;
+    if (std::equal(ngram, ngram + context_len, context)) scores[ngram[context_len]] = -kInfinity;
+  }
+}
+
+}  // namespace
+
+bool is_any_legal(const float* scores, int64_t vocab_size) {
+  int is_any = 0;
+  for (int64_t id = 0; id < vocab_size; ++id) is_any |= scores[id] > -kInfinity;
+  return is_any != 0;
+}
+
+void apply_rules(const SearchOptions& options, const int32_t* token_ids, int64_t length, int64_t step,
+                 const uint8_t* allowed, const float* given, float* scores) {
+  const int64_t vocab_size = options.vocab_size;
+  const bool is_penalized = options.repetition_penalty != 1.0f;
+  bool holds_eos = step < options.min_new_tokens;
+  bool bans_ngrams = options.no_repeat_ngram_size > 0;
+  for (bool is_settled = false; !is_settled;) {
+    std::copy(given, given + vocab_size, scores);
+    if (is_penalized) penalize_repetition(token_ids, length, options.repetition_penalty, given, scores);
+    if (holds_eos) scores[options.eos_token_id] = -kInfinity;
+    if (bans_ngrams) ban_repeated_ngrams(token_ids, length, options.no_repeat_ngram_size, scores);
+    if (allowed == nullptr) break;
+    for (int64_t id = 0; id < vocab_size; ++id) scores[id] = allowed[id] ? scores[id] : -kInfinity;
+    // Lift one rule and begin again, if that is what leaves nothing.
+    is_settled = !(holds_eos || bans_ngrams) || is_any_legal(scores, vocab_size);
+    (bans_ngrams ? bans_ngrams : holds_eos) = false;
+  }
+  // Only a penalty far from 1 can do this to finite scores.
+  if (is_penalized && std::find(scores, scores + vocab_size, kInfinity) != scores + vocab_size) {
+    throw DecodingError("a logits processor gave NaN or infinite scores at step " + std::to_string(step));
+  }
+}
+
+}  // namespace amt::engine

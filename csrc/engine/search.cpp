@@ -1,0 +1,362 @@
+#include "search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include "philox.h"
+#include "rules.h"
+#include "sampling.h"
+
+namespace amt::engine {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+void require(bool is_true, const std::string& message) {
+  if (!is_true) throw std::invalid_argument(message);
+}
+
+void check(const SearchOptions& options, int64_t max_len) {
+  const int64_t most_rows = options.mode == Mode::kBeams    ? kMaxBeams
+                            : options.mode == Mode::kSample ? int64_t{1} << 16
+                                                            : 1;
+  require(options.num_rows >= 1 && options.num_rows <= most_rows,
+          "num_rows must be between 1 and " + std::to_string(most_rows) + ", got " + std::to_string(options.num_rows));
+  require(options.vocab_size >= 2, "vocab_size must be at least 2, got " + std::to_string(options.vocab_size));
+  require(options.eos_token_id >= 0 && options.eos_token_id < options.vocab_size, "eos_token_id is not a token");
+  require(max_len >= 2, "max_len must be at least 2, got " + std::to_string(max_len));
+}
+
+// The largest logit; NaN and +inf are errors.
+float max_logit(const float* logits, int64_t vocab_size, int64_t step) {
+  float max = -kInfinity;
+  int is_all_finite = 1;
+  for (int64_t id = 0; id < vocab_size; ++id) {
+    max = logits[id] > max ? logits[id] : max;
+    is_all_finite &= logits[id] < kInfinity;
+  }
+  if (is_all_finite == 0) {
+    throw DecodingError("the model gave NaN or infinite logits at step " + std::to_string(step) +
+                        "; its weights or inputs are damaged");
+  }
+  return max;
+}
+
+// log_softmax in float32, in the order of torch's: (logit - max) - log(sum), which stays exact for large logits.
+// Returns log(sum) and leaves logit - max in `shifted`; -inf stays -inf, also where it is all there is.
+float shift(const float* logits, int64_t vocab_size, float max, const Kernels& kernels, float* shifted) {
+  if (max == -kInfinity) {
+    std::fill_n(shifted, vocab_size, -kInfinity);
+    return 0;
+  }
+  for (int64_t id = 0; id < vocab_size; ++id) shifted[id] = logits[id] - max;
+  return kernels.log_sum_exp(shifted, vocab_size);
+}
+
+}  // namespace
+
+struct Search::Header {
+  int64_t prefix_len, length, max_new_tokens;
+  uint64_t seed;
+  int64_t bank;         // of the running rows
+  int64_t num_running;  // rows that have not ended; kBeams: see BeamState
+};
+
+struct Search::Row {
+  int64_t length;
+  FinishReason reason;
+};
+
+Search::Layout Search::lay_out(const SearchOptions& options, int64_t max_len, bool has_grammar) {
+  static_assert(std::is_trivially_copyable_v<Header> && std::is_trivially_copyable_v<Row> &&
+                std::is_trivially_copyable_v<BeamState> && std::is_trivially_copyable_v<midi::GrammarState>);
+  const bool has_beams = options.mode == Mode::kBeams;
+  const auto num_rows = static_cast<size_t>(options.num_rows);
+  const size_t num_banked = (has_beams ? 2 : 1) * num_rows;
+  const auto num_tokens = static_cast<size_t>(max_len);
+  Layout layout{};
+  size_t size = 0;
+  auto add = [&size](size_t bytes) {
+    const size_t offset = size;
+    size += (bytes + 63) / 64 * 64;
+    return offset;
+  };
+  add(sizeof(Header));
+  layout.beams = add(has_beams ? sizeof(BeamState) : 0);
+  layout.rows = add(has_beams ? 0 : num_rows * sizeof(Row));
+  layout.tokens = add(num_banked * num_tokens * sizeof(int32_t));
+  layout.log_probs = add(num_banked * num_tokens * sizeof(float));
+  layout.finished_tokens = add(has_beams ? num_rows * num_tokens * sizeof(int32_t) : 0);
+  layout.finished_log_probs = add(has_beams ? num_rows * num_tokens * sizeof(float) : 0);
+  layout.grammar_states = add(has_grammar ? num_banked * sizeof(midi::GrammarState) : 0);
+  layout.size = size;
+  return layout;
+}
+
+size_t Search::bytes(const SearchOptions& options, int64_t max_len, bool has_grammar) {
+  check(options, max_len);
+  return lay_out(options, max_len, has_grammar).size;
+}
+
+Search::Search(const SearchOptions& options, int64_t max_len, const midi::Grammar* grammar, void* memory)
+    : options_(options), max_len_(max_len), grammar_(grammar), memory_(static_cast<std::byte*>(memory)) {
+  check(options, max_len);
+  layout_ = lay_out(options, max_len, grammar != nullptr);
+  if (grammar == nullptr) return;
+  require(grammar->vocabulary().size() == options.vocab_size,
+          "the grammar knows " + std::to_string(grammar->vocabulary().size()) + " tokens, the model has " +
+              std::to_string(options.vocab_size));
+  for (int64_t bank = 0; bank < num_banks(); ++bank) {
+    for (int64_t row = 0; row < options.num_rows; ++row) grammar_state(bank, row).bind(*grammar);
+  }
+}
+
+Search::Row& Search::row_state(int64_t row) const { return at<Row>(layout_.rows)[row]; }
+
+int32_t* Search::tokens(int64_t bank, int64_t row) const {
+  return at<int32_t>(layout_.tokens) + (bank * options_.num_rows + row) * max_len_;
+}
+
+float* Search::log_probs(int64_t bank, int64_t row) const {
+  return at<float>(layout_.log_probs) + (bank * options_.num_rows + row) * max_len_;
+}
+
+int32_t* Search::finished_tokens(int64_t slot) const { return at<int32_t>(layout_.finished_tokens) + slot * max_len_; }
+
+float* Search::finished_log_probs(int64_t slot) const {
+  return at<float>(layout_.finished_log_probs) + slot * max_len_;
+}
+
+midi::GrammarState& Search::grammar_state(int64_t bank, int64_t row) const {
+  return at<midi::GrammarState>(layout_.grammar_states)[bank * options_.num_rows + row];
+}
+
+int64_t Search::num_new_tokens() const { return header().length - header().prefix_len; }
+
+void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_tokens, uint64_t seed) {
+  const int64_t num_rows = options_.num_rows;
+  // Until everything is checked the search is done, with nothing in it.
+  header() = {};
+  if (has_beams()) {
+    begin_beams(num_rows, beam_state());
+    beam_state().is_done = true;
+  } else {
+    std::fill_n(&row_state(0), num_rows, Row{0, FinishReason::kLength});
+  }
+  require(prefix_len >= 1, "the prefix is empty; it begins with bos");
+  require(max_new_tokens >= 1, "max_new_tokens must be at least 1, got " + std::to_string(max_new_tokens));
+  require(max_new_tokens <= max_len_ && prefix_len <= max_len_ - max_new_tokens,
+          "prefix and new tokens may be " + std::to_string(max_len_) + " together, got " + std::to_string(prefix_len) +
+              " + " + std::to_string(max_new_tokens));
+  for (int64_t i = 0; i < prefix_len; ++i) {
+    require(prefix[i] >= 0 && prefix[i] < options_.vocab_size,
+            "the prefix has token " + std::to_string(prefix[i]) + " at position " + std::to_string(i) +
+                "; ids are 0 to " + std::to_string(options_.vocab_size - 1));
+  }
+  if (has_beams()) {
+    const double penalty = std::pow(static_cast<double>(max_new_tokens), options_.length_penalty);
+    require(penalty >= 1e-30 && penalty <= 1e30, "length_penalty " + std::to_string(options_.length_penalty) +
+                                                     " overflows float32 over " + std::to_string(max_new_tokens) +
+                                                     " tokens; move it towards 0");
+  }
+  if (grammar_ != nullptr) {
+    midi::GrammarState state(*grammar_);
+    for (int64_t i = 0; i < prefix_len; ++i) {
+      try {
+        state.advance(prefix[i]);
+      } catch (const std::invalid_argument& error) {
+        throw std::invalid_argument("the prefix breaks the grammar at position " + std::to_string(i) + ": " +
+                                    error.what());
+      }
+    }
+    std::uninitialized_fill_n(&grammar_state(0, 0), num_banks() * num_rows, state);
+  }
+  for (int64_t row = 0; row < num_rows; ++row) std::copy_n(prefix, prefix_len, tokens(0, row));
+  header() = {prefix_len, prefix_len, max_new_tokens, seed, 0, num_rows};
+  if (has_beams()) {
+    beam_state().is_done = false;
+  } else {
+    std::fill_n(&row_state(0), num_rows, Row{prefix_len, FinishReason::kRunning});
+  }
+}
+
+void Search::step(const float* logits, int64_t stride, const Kernels& kernels, float* scratch) {
+  if (is_done()) return;
+  if (num_new_tokens() == 0) stride = 0;
+  if (has_beams()) {
+    step_beams(logits, stride, kernels, scratch);
+  } else {
+    step_rows(logits, stride, kernels, scratch);
+  }
+}
+
+float* Search::legal_scores(int64_t row, const float* given, float* scratch) const {
+  const Header& now = header();
+  const int64_t vocab_size = options_.vocab_size, step = num_new_tokens();
+  float* scores = scratch + 2 * vocab_size;
+  uint8_t* allowed = nullptr;
+  if (grammar_ != nullptr) {
+    allowed = reinterpret_cast<uint8_t*>(scratch + 3 * vocab_size);
+    grammar_state(now.bank, row).allowed(allowed, now.max_new_tokens - step);
+  }
+  apply_rules(options_, tokens(now.bank, row), now.length, step, allowed, given, scores);
+  return scores;
+}
+
+// Greedy search and sampling: every row goes on by itself.
+void Search::step_rows(const float* logits, int64_t stride, const Kernels& kernels, float* scratch) {
+  Header& now = header();
+  const int64_t vocab_size = options_.vocab_size, step = num_new_tokens();
+  // What is written behind the end of a row counts only when all rows have chosen.
+  for (int64_t row = 0; row < options_.num_rows; ++row) {
+    if (row_state(row).reason != FinishReason::kRunning) continue;
+    const float* row_logits = logits + row * stride;
+    const float max = max_logit(row_logits, vocab_size, step);
+    float* scores = legal_scores(row, row_logits, scratch);
+    if (!is_any_legal(scores, vocab_size)) {
+      throw DecodingError("no token is legal at step " + std::to_string(step) +
+                          ": loosen the rules or the constraints");
+    }
+    int32_t token;
+    if (options_.mode == Mode::kGreedy) {
+      token = static_cast<int32_t>(std::max_element(scores, scores + vocab_size) - scores);  // the first of equals
+    } else {
+      filter_scores(options_, scores, scratch);
+      const double draw = uniform(now.seed, static_cast<uint32_t>(now.length), static_cast<uint32_t>(row));
+      token = choose(scores, vocab_size, draw, reinterpret_cast<double*>(scratch));
+    }
+    const float log_sum = shift(row_logits, vocab_size, max, kernels, scratch);
+    tokens(0, row)[now.length] = token;
+    log_probs(0, row)[step] = (row_logits[token] - max) - log_sum;
+  }
+  ++now.length;
+  for (int64_t row = 0; row < options_.num_rows; ++row) {
+    Row& state = row_state(row);
+    if (state.reason != FinishReason::kRunning) continue;
+    state.length = now.length;
+    const int32_t token = tokens(0, row)[now.length - 1];
+    if (grammar_ != nullptr) grammar_state(0, row).advance(token);
+    if (token == options_.eos_token_id) {
+      state.reason = FinishReason::kEos;
+    } else if (num_new_tokens() >= now.max_new_tokens) {
+      state.reason = FinishReason::kLength;
+    }
+    if (state.reason != FinishReason::kRunning) --now.num_running;
+  }
+}
+
+void Search::step_beams(const float* logits, int64_t stride, const Kernels& kernels, float* scratch) {
+  Header& now = header();
+  BeamState& state = beam_state();
+  const int64_t num_beams = options_.num_rows, vocab_size = options_.vocab_size, step = num_new_tokens();
+  float* own_log_probs = scratch;
+  const float* scores = nullptr;
+  BestContinuations best(num_beams);
+  for (int32_t row = 0; row < num_beams; ++row) {
+    const Beam& beam = state.beams[row];
+    if (step > 0 && grammar_ != nullptr && !beam.is_real) {
+      // A placeholder has no grammar state, so no token is legal for it, and the model has not run it.
+      std::fill_n(own_log_probs, vocab_size, -kInfinity);
+      scores = own_log_probs;
+    } else if (step > 0 || row == 0) {  // at first all rows are the same
+      const float* row_logits = logits + row * stride;
+      const float max = max_logit(row_logits, vocab_size, step);
+      const float log_sum = shift(row_logits, vocab_size, max, kernels, own_log_probs);
+      for (int64_t id = 0; id < vocab_size; ++id) own_log_probs[id] -= log_sum;
+      scores = legal_scores(row, own_log_probs, scratch);
+    }
+    best.offer(row, beam, scores, own_log_probs, vocab_size);
+  }
+  const Finishes finishes = advance_beams(options_, now.max_new_tokens, step + 1, best, state);
+  keep_finished(finishes, best);
+  if (!state.is_done) reorder();
+  ++now.length;
+  if (state.is_done && num_results() == 0) {
+    throw DecodingError("no beam has a legal token at step " + std::to_string(step) + ", and none has ended before");
+  }
+}
+
+// Copies the hypotheses that have just taken a place out of the running rows.
+void Search::keep_finished(const Finishes& finishes, BestContinuations& best) {
+  const Header& now = header();
+  for (int64_t i = 0; i < finishes.size; ++i) {
+    const auto [slot, rank] = finishes.items[i];
+    const Continuation& ended = best[rank];
+    *std::copy_n(tokens(now.bank, ended.beam), now.length, finished_tokens(slot)) = ended.token;
+    *std::copy_n(log_probs(now.bank, ended.beam), num_new_tokens(), finished_log_probs(slot)) = ended.log_prob;
+  }
+}
+
+// Rows follow their beams into the other bank.
+void Search::reorder() {
+  Header& now = header();
+  const int64_t bank = 1 - now.bank;
+  for (int64_t row = 0; row < options_.num_rows; ++row) {
+    Beam& beam = beam_state().beams[row];
+    if (num_new_tokens() == 0) beam.parent = 0;  // at first all rows are the same, and the model has run one
+    *std::copy_n(tokens(now.bank, beam.parent), now.length, tokens(bank, row)) = beam.token;
+    *std::copy_n(log_probs(now.bank, beam.parent), num_new_tokens(), log_probs(bank, row)) = beam.log_prob;
+    if (grammar_ != nullptr && beam.is_real) {
+      grammar_state(bank, row) = grammar_state(now.bank, beam.parent);
+      grammar_state(bank, row).advance(beam.token);
+    }
+  }
+  now.bank = bank;
+}
+
+bool Search::is_done() const { return has_beams() ? beam_state().is_done : header().num_running == 0; }
+
+int64_t Search::length() const { return header().length; }
+
+bool Search::is_active(int64_t row) const {
+  if (is_done()) return false;
+  if (num_new_tokens() == 0) return row == 0;
+  if (has_beams()) return grammar_ == nullptr || beam_state().beams[row].is_real;
+  return row_state(row).reason == FinishReason::kRunning;
+}
+
+int32_t Search::last_token(int64_t row) const { return tokens(header().bank, row)[header().length - 1]; }
+
+int32_t Search::parent(int64_t row) const {
+  if (has_beams()) return beam_state().beams[row].parent;
+  return num_new_tokens() <= 1 ? 0 : static_cast<int32_t>(row);
+}
+
+int64_t Search::num_results() const {
+  if (!has_beams()) return options_.num_rows;
+  const auto first = beam_state().places.begin();
+  return std::count_if(first, first + options_.num_rows, [](const Place& place) { return place.is_real; });
+}
+
+int64_t Search::result_length(int64_t index) const {
+  if (!has_beams()) return row_state(index).length;
+  return header().prefix_len + beam_state().places[index].length;
+}
+
+const int32_t* Search::result_tokens(int64_t index) const {
+  return has_beams() ? finished_tokens(beam_state().places[index].slot) : tokens(0, index);
+}
+
+const float* Search::result_log_probs(int64_t index) const {
+  return has_beams() ? finished_log_probs(beam_state().places[index].slot) : log_probs(0, index);
+}
+
+double Search::result_score(int64_t index) const {
+  if (has_beams()) return beam_state().places[index].score;
+  const float* first = log_probs(0, index);
+  const int64_t num_tokens = row_state(index).length - header().prefix_len;
+  double sum = 0;
+  for (int64_t i = 0; i < num_tokens; ++i) sum += first[i];
+  return sum;
+}
+
+FinishReason Search::result_reason(int64_t index) const {
+  return has_beams() ? beam_state().places[index].reason : row_state(index).reason;
+}
+
+}  // namespace amt::engine

@@ -1,0 +1,95 @@
+// One prompt's search: greedy, sampling or beams over its rows. It chooses tokens from logits and knows nothing of
+// models or kernels' insides. All its memory is one block that the caller gives, so it can be copied, kept and resumed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "beam_search.h"
+#include "grammar.h"
+#include "kernels.h"
+#include "search_options.h"
+
+namespace amt::engine {
+
+// A view of a search over its block of memory; copying the view copies nothing.
+class Search {
+ public:
+  // The block's size for sequences of at most max_len tokens, prefix included; a multiple of 64. has_grammar: whether a
+  // grammar state for each row lies in it. Throws std::invalid_argument for options that no search can have.
+  static size_t bytes(const SearchOptions& options, int64_t max_len, bool has_grammar);
+
+  // memory: 64-byte aligned, of that size. grammar: nullptr, or what the states in the block belong to (they are bound
+  // to it here, so that the block may have moved).
+  Search(const SearchOptions& options, int64_t max_len, const midi::Grammar* grammar, void* memory);
+
+  // Begins: prefix (bos first), at most max_new_tokens more (prefix_len + max_new_tokens <= max_len). With a grammar,
+  // the prefix is taken by it; throws std::invalid_argument with the position if it is not legal. A search that could
+  // not begin is done and has nothing in it.
+  void begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_tokens, uint64_t seed);
+
+  // Takes the logits (row r at logits + r * stride; rows that are not active are not read) and chooses the next tokens.
+  // scratch: vocab_size * 4 floats, however many rows; 64-byte aligned. On the first step only row 0's logits are read,
+  // and they serve all rows. Does nothing once the search is done.
+  // Throws DecodingError with the step; what was chosen before stays readable.
+  void step(const float* logits, int64_t stride, const Kernels& kernels, float* scratch);
+
+  bool is_done() const;
+  int64_t length() const;  // tokens of every active row, prefix included
+  // Whether the model must run the row in the next step. Before the first step that is row 0 alone; in beam search
+  // without a grammar it is every row, because what a placeholder does is part of the meaning.
+  bool is_active(int64_t row) const;
+  int32_t last_token(int64_t row) const;  // of an active row: the token to run
+  // Of an active row: the row of the step before that it continues. Behind the first step that is 0 for all.
+  int32_t parent(int64_t row) const;
+
+  // What there is to return, the best first: kBeams: the finished hypotheses (at most num_rows); else num_rows.
+  // May be read while running (kGreedy, kSample: what there is so far; kBeams: those that have finished).
+  int64_t num_results() const;
+  int64_t result_length(int64_t index) const;  // prefix included
+  const int32_t* result_tokens(int64_t index) const;
+  const float* result_log_probs(int64_t index) const;  // of the new tokens
+  double result_score(int64_t index) const;
+  FinishReason result_reason(int64_t index) const;
+
+ private:
+  struct Header;
+  struct Row;
+  // Where things lie in the block, in bytes.
+  struct Layout {
+    size_t beams, rows, tokens, log_probs, finished_tokens, finished_log_probs, grammar_states, size;
+  };
+  static Layout lay_out(const SearchOptions& options, int64_t max_len, bool has_grammar);
+
+  template <typename T>
+  T* at(size_t offset) const {
+    return reinterpret_cast<T*>(memory_ + offset);
+  }
+  bool has_beams() const { return options_.mode == Mode::kBeams; }
+  // Beams are reordered from one of two banks into the other; otherwise there is one.
+  int64_t num_banks() const { return has_beams() ? 2 : 1; }
+  Header& header() const { return *at<Header>(0); }
+  BeamState& beam_state() const { return *at<BeamState>(layout_.beams); }
+  Row& row_state(int64_t row) const;  // kGreedy, kSample
+  int32_t* tokens(int64_t bank, int64_t row) const;
+  float* log_probs(int64_t bank, int64_t row) const;  // of the new tokens
+  int32_t* finished_tokens(int64_t slot) const;
+  float* finished_log_probs(int64_t slot) const;
+  midi::GrammarState& grammar_state(int64_t bank, int64_t row) const;
+  int64_t num_new_tokens() const;
+
+  // What the rules leave of a row, in the third quarter of scratch. `given` may lie in the first half.
+  float* legal_scores(int64_t row, const float* given, float* scratch) const;
+  void step_rows(const float* logits, int64_t stride, const Kernels& kernels, float* scratch);
+  void step_beams(const float* logits, int64_t stride, const Kernels& kernels, float* scratch);
+  void keep_finished(const Finishes& finishes, BestContinuations& best);
+  void reorder();
+
+  SearchOptions options_;
+  int64_t max_len_;
+  const midi::Grammar* grammar_;
+  std::byte* memory_;
+  Layout layout_;
+};
+
+}  // namespace amt::engine

@@ -1,0 +1,159 @@
+// The search for tests, through ctypes: logits come from the test in place of a model.
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "search.h"
+
+#define AMT_TESTING extern "C" __attribute__((visibility("default")))
+
+namespace amt::engine {
+namespace {
+
+// 64-byte aligned bytes.
+class Block {
+ public:
+  explicit Block(size_t size) : bytes_(size + 64), size_(size) {}
+  std::byte* data() {
+    void* place = bytes_.data();
+    size_t space = bytes_.size();
+    return static_cast<std::byte*>(std::align(64, size_, place, space));
+  }
+  size_t size() const { return size_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+  size_t size_;
+};
+
+float plain_log_sum_exp(const float* x, int64_t num) {
+  float max = x[0], sum = 0;
+  for (int64_t i = 0; i < num; ++i) max = x[i] > max ? x[i] : max;
+  if (std::isinf(max)) return max;
+  for (int64_t i = 0; i < num; ++i) sum += std::exp(x[i] - max);
+  return max + std::log(sum);
+}
+
+midi::Grammar copy_of(const midi::Grammar& grammar) { return {grammar.vocabulary(), grammar.constraints()}; }
+
+struct TestSearch {
+  TestSearch(const SearchOptions& given_options, int64_t given_max_len, const midi::Grammar* given_grammar)
+      : options(given_options),
+        max_len(given_max_len),
+        block(Search::bytes(options, max_len, given_grammar != nullptr)),
+        scratch(static_cast<size_t>(options.vocab_size) * 4 * sizeof(float)) {
+    if (given_grammar != nullptr) grammar = std::make_unique<midi::Grammar>(copy_of(*given_grammar));
+    kernels.log_sum_exp = plain_log_sum_exp;
+  }
+  Search view() { return {options, max_len, grammar.get(), block.data()}; }
+
+  SearchOptions options;
+  int64_t max_len;
+  std::unique_ptr<midi::Grammar> grammar;
+  Block block, scratch;
+  Kernels kernels{};
+  std::string error;
+};
+
+// 0, or 1 with the reason in `error`; 2 for a DecodingError.
+template <typename Work>
+int32_t guard(std::string& error, Work work) {
+  try {
+    work();
+    return 0;
+  } catch (const DecodingError& caught) {
+    error = caught.what();
+    return 2;
+  } catch (const std::exception& caught) {
+    error = caught.what();
+    return 1;
+  }
+}
+
+}  // namespace
+}  // namespace amt::engine
+
+using amt::engine::Block;
+using amt::engine::guard;
+using amt::engine::SearchOptions;
+using amt::engine::TestSearch;
+using amt::midi::Grammar;
+
+// programs: 129 flags; pitch_classes: 12 flags; sizes below 0: free. nullptr if there is no such grammar.
+AMT_TESTING Grammar* amt_grammar_new(bool is_score, int32_t step_ms, int32_t steps_per_beat, int32_t max_time_shift,
+                                     int32_t num_velocities, int64_t max_gap_steps, const int32_t* tempos_bpm,
+                                     int32_t num_tempos, int64_t max_polyphony, int64_t max_steps,
+                                     const uint8_t* programs, const uint8_t* pitch_classes, int32_t tempo_index,
+                                     int32_t time_signature_index) {
+  amt::midi::Constraints constraints;
+  if (max_polyphony >= 0) constraints.max_polyphony = max_polyphony;
+  if (max_steps >= 0) constraints.max_steps = max_steps;
+  for (size_t i = 0; i < amt::midi::kNumPrograms; ++i) constraints.programs[i] = programs[i] != 0;
+  for (size_t i = 0; i < 12; ++i) constraints.pitch_classes[i] = pitch_classes[i] != 0;
+  constraints.tempo_index = tempo_index;
+  constraints.time_signature_index = time_signature_index;
+  std::string error;
+  std::unique_ptr<Grammar> grammar;
+  guard(error, [&] {
+    amt::midi::Vocabulary vocabulary({is_score, step_ms, steps_per_beat, max_time_shift, num_velocities, max_gap_steps,
+                                      std::vector<int>(tempos_bpm, tempos_bpm + num_tempos)});
+    grammar = std::make_unique<Grammar>(std::move(vocabulary), constraints);
+  });
+  return grammar.release();
+}
+AMT_TESTING void amt_grammar_delete(Grammar* grammar) { std::unique_ptr<Grammar>{grammar}; }
+
+// options: SearchOptions, field by field. log_sum_exp: nullptr for a plain one. nullptr if there is no such search.
+AMT_TESTING TestSearch* amt_search_new(const SearchOptions* options, int64_t max_len, const Grammar* grammar,
+                                       float (*log_sum_exp)(const float*, int64_t)) {
+  std::string error;
+  std::unique_ptr<TestSearch> search;
+  guard(error, [&] {
+    search = std::make_unique<TestSearch>(*options, max_len, grammar);
+    search->view();
+    if (log_sum_exp != nullptr) search->kernels.log_sum_exp = log_sum_exp;
+  });
+  return search.release();
+}
+AMT_TESTING void amt_search_delete(TestSearch* search) { std::unique_ptr<TestSearch>{search}; }
+AMT_TESTING const char* amt_search_error(TestSearch* search) { return search->error.c_str(); }
+
+AMT_TESTING int32_t amt_search_begin(TestSearch* search, const int32_t* prefix, int64_t prefix_len,
+                                     int64_t max_new_tokens, uint64_t seed) {
+  return guard(search->error, [&] { search->view().begin(prefix, prefix_len, max_new_tokens, seed); });
+}
+AMT_TESTING int32_t amt_search_step(TestSearch* search, const float* logits, int64_t stride) {
+  auto* scratch = reinterpret_cast<float*>(search->scratch.data());
+  return guard(search->error, [&] { search->view().step(logits, stride, search->kernels, scratch); });
+}
+// Moves the block and the grammar elsewhere and overwrites where they were.
+AMT_TESTING void amt_search_move(TestSearch* search) {
+  Block moved(search->block.size());
+  std::memcpy(moved.data(), search->block.data(), moved.size());
+  std::memset(search->block.data(), 0xA5, moved.size());
+  search->block = std::move(moved);
+  if (search->grammar) search->grammar = std::make_unique<Grammar>(amt::engine::copy_of(*search->grammar));
+}
+
+AMT_TESTING bool amt_search_is_done(TestSearch* search) { return search->view().is_done(); }
+AMT_TESTING int64_t amt_search_length(TestSearch* search) { return search->view().length(); }
+AMT_TESTING bool amt_search_is_active(TestSearch* search, int64_t row) { return search->view().is_active(row); }
+AMT_TESTING int32_t amt_search_last_token(TestSearch* search, int64_t row) { return search->view().last_token(row); }
+AMT_TESTING int32_t amt_search_parent(TestSearch* search, int64_t row) { return search->view().parent(row); }
+AMT_TESTING int64_t amt_search_num_results(TestSearch* search) { return search->view().num_results(); }
+AMT_TESTING int64_t amt_result_length(TestSearch* search, int64_t index) { return search->view().result_length(index); }
+AMT_TESTING const int32_t* amt_result_tokens(TestSearch* search, int64_t index) {
+  return search->view().result_tokens(index);
+}
+AMT_TESTING const float* amt_result_log_probs(TestSearch* search, int64_t index) {
+  return search->view().result_log_probs(index);
+}
+AMT_TESTING double amt_result_score(TestSearch* search, int64_t index) { return search->view().result_score(index); }
+AMT_TESTING int32_t amt_result_reason(TestSearch* search, int64_t index) {
+  return static_cast<int32_t>(search->view().result_reason(index));
+}
