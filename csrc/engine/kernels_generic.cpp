@@ -1,0 +1,11 @@
+// The kernels for any processor, with no flags of an instruction set.
+#include "kernel_sets.h"
+#include "simd_generic.h"
+// The vector type comes before what is written with it.
+#include "kernels_impl.h"
+
+namespace amt::engine {
+
+const Kernels kGenericKernels = make_kernels("generic");
+
+}  // namespace amt::engine
