@@ -1,4 +1,4 @@
-"""Builds the compiled module with CMake and ninja.
+"""Builds the compiled module and the op library with CMake and ninja.
 
 AMT_BUILD=require fails without a compiler, off builds nothing, auto (default) tries and falls back to the reference.
 """
@@ -22,6 +22,7 @@ class CMakeBuild(build_ext):
     def run(self) -> None:
         """Build all targets; in mode auto a failure leaves a package that works through the reference."""
         import pybind11
+        import torch
 
         source = Path(__file__).parent.resolve()
         build = Path(self.build_temp).resolve()
@@ -36,6 +37,7 @@ class CMakeBuild(build_ext):
             "-GNinja",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+            f"-DTORCH_DIR={Path(torch.__file__).parent}",
         ]
         try:
             subprocess.run(configure, check=True)

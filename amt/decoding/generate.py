@@ -1,8 +1,9 @@
-"""Decoding for a batch of prompts, in plain PyTorch: the meaning that a faster engine must equal.
+"""Decoding for a batch of prompts: by the compiled engine, or in plain PyTorch, which is the meaning of both.
 
-Prompts are decoded one at a time and returned sequences of sampling one after the other; the rows of a batch are only
-ever one prompt's beams. Padding behind a prompt is cut off, and PyTorch runs with one thread: so the tokens of (prompt,
-prefix, seed, options) are the same alone, anywhere in any batch, and with any number of threads.
+In plain PyTorch prompts are decoded one at a time and returned sequences of sampling one after the other; the rows of a
+batch are only ever one prompt's beams. Padding behind a prompt is cut off, and PyTorch runs with one thread: so the
+tokens of (prompt, prefix, seed, options) are the same alone, anywhere in any batch, and with any number of threads. The
+engine runs all prompts at once and keeps to that in its own way.
 
 Options mean what they mean in `transformers`, except that
 - with several sequences a streamer gets one after the other, each with its prefix and `end()` (there: one batch);
@@ -22,10 +23,12 @@ from typing import Any
 import torch
 
 from amt.config import GenerationConfig
+from amt.decoding.engine import Engine, Prompt
 from amt.decoding.hypothesis import Hypothesis
 from amt.decoding.protocols import DecoderModel, GrammarState, LogitsProcessor, StoppingCriteria, Streamer
 from amt.decoding.rules import Rules
 from amt.decoding.strategies import Start, decode_beams, decode_one
+from amt.midi.grammar import Grammar
 
 
 @torch.no_grad()
@@ -49,7 +52,8 @@ def generate(
     """Decode every prompt.
 
     Args:
-        model: see `amt.decoding.protocols.DecoderModel`. Dropout is off meanwhile.
+        model: see `amt.decoding.protocols.DecoderModel`. Dropout is off meanwhile. An `amt.decoding.engine.Engine`
+            decodes all prompts at once, unless there are processors, criteria or a grammar that are not its own.
         text_embeddings: (batch, text_len, text_embedding_dim), on the model's device.
         text_mask: (batch, text_len), bool, True = real; None if all are.
         config: the options. `max_new_tokens` is cut so that prefix and new tokens fit into the model's
@@ -87,14 +91,24 @@ def generate(
 
     rounds = config.num_return_sequences if config.num_beams == 1 else 1
     total, done = rounds * sum(limits), 0
-    results: list[list[Hypothesis]] = []
-    with _one_thread(), _evaluation_mode(model):
+    chosen_seeds = [_seed(config, seeds, index) for index in range(batch_size)]
+    if isinstance(model, Engine) and not logits_processor and not stopping_criteria and _is_native(make_grammar):
+        prompts = [Prompt(*row) for row in zip(started, limits, chosen_seeds, strict=True)]
+        with _one_thread(), _evaluation_mode(model.model):
+            memories = [_memory(model, *_one_prompt(text_embeddings, text_mask, index)) for index in range(batch_size)]
+        grammar = None if make_grammar is None else make_grammar.__self__  # type: ignore[attr-defined]
+        tokens: dict[str, Any] = {"eos_token_id": eos_token_id, "grammar": grammar}
+        if streamer is not None:
+            return _stream(model, memories, prompts, config, rounds, streamer, _counter(progress, 0, total), **tokens)
+        results = model.decode(memories, prompts, config, progress=_counter(progress, 0, total), **tokens)
+        if progress:
+            progress(total, total)
+        return results
+    results = []
+    with _one_thread(), _evaluation_mode(model.model if isinstance(model, Engine) else model):
         for index, (prefix, limit) in enumerate(zip(started, limits, strict=True)):
             start = _start(model, *_one_prompt(text_embeddings, text_mask, index), prefix, make_grammar, index)
-            seed = None
-            if config.do_sample:
-                seed = seeds[index] if seeds is not None else config.seed
-                seed = secrets.randbits(32) if seed is None else seed
+            seed = chosen_seeds[index]
             hypotheses: list[Hypothesis] = []
             for sequence in range(rounds):
                 on_token = _counter(progress, done, total)
@@ -201,6 +215,58 @@ def _start(
     cache = model.start_cache(memory, text_mask)
     logits = model.decode_step(torch.tensor([prefix], device=text_embeddings.device), cache)[:, -1]
     return Start(model, prefix, cache, logits, grammar)
+
+
+def _seed(config: GenerationConfig, seeds: Sequence[int] | None, index: int) -> int | None:
+    """What sampling of a prompt is seeded with; None where nothing is drawn."""
+    if not config.do_sample:
+        return None
+    seed = seeds[index] if seeds is not None else config.seed
+    return secrets.randbits(32) if seed is None else seed
+
+
+def _is_native(make_grammar: Callable[[], GrammarState] | None) -> bool:
+    """Whether the engine knows the grammar itself: there is none, or it is `Grammar.start` of a compiled one."""
+    if make_grammar is None:
+        return True
+    owner = getattr(make_grammar, "__self__", None)
+    return isinstance(owner, Grammar) and make_grammar == owner.start and owner.is_native
+
+
+def _memory(
+    engine: Engine, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    memory = engine.encode(text_embeddings.clone(memory_format=torch.contiguous_format), text_mask)
+    return engine.memory_kv(memory), None if text_mask is None else text_mask[0]
+
+
+def _stream(
+    engine: Engine,
+    memories: list[tuple[torch.Tensor, torch.Tensor | None]],
+    prompts: list[Prompt],
+    config: GenerationConfig,
+    rounds: int,
+    streamer: Streamer,
+    on_token: Callable[[int], object] | None,
+    **tokens: Any,
+) -> list[list[Hypothesis]]:
+    """Every sequence by itself, its tokens handed out as they come."""
+    results, done = [], 0
+    for memory, prompt in zip(memories, prompts, strict=True):
+        hypotheses = []
+        for sequence in range(rounds):
+            streamer.put(torch.tensor([prompt.prefix]))
+            for token in engine.stream(memory, prompt, config, sequence=sequence, **tokens):
+                if isinstance(token, Hypothesis):
+                    hypotheses.append(token)
+                    continue
+                streamer.put(torch.tensor([token]))
+                done += 1
+                if on_token:
+                    on_token(done)
+            streamer.end()
+        results.append(hypotheses)
+    return results
 
 
 def _counter(progress: Callable[[int, int], object] | None, done: int, total: int) -> Callable[[int], object] | None:

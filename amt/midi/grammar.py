@@ -94,6 +94,11 @@ class Grammar:
             self.vocab_size = tokenizer.vocab_size
             self._native = native.Grammar(tokenizer._native, **dataclasses.asdict(self.constraints))
 
+    @property
+    def is_native(self) -> bool:
+        """Whether its states are the compiled ones."""
+        return self._native is not None
+
     def start(self) -> GrammarState:
         """The state before `bos`."""
         if self._native is not None and native is not None:

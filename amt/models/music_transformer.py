@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from amt.config import ModelConfig
 from amt.nn.cache import DecoderCache
 from amt.nn.layers import Decoder, Encoder
+from amt.ops.decode import DecoderShape
 
 M = TypeVar("M", bound="MusicTransformer")
 
@@ -187,6 +188,39 @@ class MusicTransformer(nn.Module):
         """`encode`, then `decode`: logits (batch, seq_len, vocab_size)."""
         memory = self.encode(text_embeddings, text_mask)
         return self.decode(token_ids, memory, memory_mask=text_mask, token_mask=token_mask)
+
+    @torch.no_grad()
+    def decoder_weights(self) -> tuple[DecoderShape, list[torch.Tensor]]:
+        """What the decode engine packs: the decoder's sizes and tensors, in its order; see `amt.ops.decode`."""
+        config, positions = self.config, self.decoder.positions
+        layers = list(self.decoder.layers)
+        shape = DecoderShape(
+            vocab_size=config.vocab_size,
+            d_model=config.d_model,
+            num_heads=config.nhead,
+            num_layers=len(layers),
+            hidden_size=layers[0].feed_forward.linear2.in_features,  # type: ignore[union-attr, arg-type]
+            max_sequence_length=config.max_sequence_length,
+            norm_first=config.norm_first,
+            activation=config.activation,
+            positions=config.positions,
+        )
+        tensors = [self.token_embedding.weight, *positions.decode_tables(config.max_sequence_length)]
+        for layer in layers:
+            tensors += [tensor for norm in (layer.norm1, layer.norm2, layer.norm3) for tensor in norm.parameters()]  # type: ignore[union-attr]
+            for linear in (
+                layer.self_attention.query_key_value,  # type: ignore[union-attr]
+                layer.self_attention.output,  # type: ignore[union-attr]
+                layer.cross_attention.query,  # type: ignore[union-attr]
+                layer.cross_attention.output,  # type: ignore[union-attr]
+                layer.feed_forward.linear1,  # type: ignore[union-attr]
+                layer.feed_forward.linear2,  # type: ignore[union-attr]
+            ):
+                tensors += [linear.weight, linear.bias]  # type: ignore[union-attr, list-item]
+        if self.decoder.norm is not None:
+            tensors += [self.decoder.norm.weight, self.decoder.norm.bias]
+        output_weight = self.token_embedding.weight if self.output_weight is None else self.output_weight
+        return shape, [*tensors, output_weight, self.output_bias]
 
     @torch.no_grad()
     def start_cache(self, memory: torch.Tensor, memory_mask: torch.Tensor | None = None) -> DecoderCache:

@@ -91,3 +91,18 @@ class Positions(nn.Module):
             -MAX_RELATIVE_DISTANCE, MAX_RELATIVE_DISTANCE
         )  # key - query
         return self.relative_bias[:, distance + MAX_RELATIVE_DISTANCE]
+
+    def decode_tables(self, max_len: int) -> list[torch.Tensor]:
+        """What decoding one position at a time needs of them.
+
+        Returns:
+            sinusoidal: the table (max_len, d_model); rotary: cosine and signed sine, (max_len, head_dim) each;
+            relative: the bias of the last of max_len queries on every key, (num_heads, max_len).
+        """
+        if self.kind == "sinusoidal":
+            return [self.table[:max_len]]
+        if self.kind == "rotary":
+            return [self.cosine[:max_len, 0, 0], self.signed_sine[:max_len, 0, 0]]
+        bias = self.attn_bias(max_len - 1, max_len)
+        assert bias is not None
+        return [bias[:, 0]]

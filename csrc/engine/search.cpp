@@ -63,6 +63,7 @@ float shift(const float* logits, int64_t vocab_size, float max, const Kernels& k
 struct Search::Header {
   int64_t prefix_len, length, max_new_tokens;
   uint64_t seed;
+  int64_t first_sequence;
   int64_t bank;         // of the running rows
   int64_t num_running;  // rows that have not ended; kBeams: see BeamState
 };
@@ -138,7 +139,8 @@ midi::GrammarState& Search::grammar_state(int64_t bank, int64_t row) const {
 
 int64_t Search::num_new_tokens() const { return header().length - header().prefix_len; }
 
-void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_tokens, uint64_t seed) {
+void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_tokens, uint64_t seed,
+                   int64_t first_sequence) {
   const int64_t num_rows = options_.num_rows;
   // Until everything is checked the search is done, with nothing in it.
   header() = {};
@@ -177,7 +179,7 @@ void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_to
     std::uninitialized_fill_n(&grammar_state(0, 0), num_banks() * num_rows, state);
   }
   for (int64_t row = 0; row < num_rows; ++row) std::copy_n(prefix, prefix_len, tokens(0, row));
-  header() = {prefix_len, prefix_len, max_new_tokens, seed, 0, num_rows};
+  header() = {prefix_len, prefix_len, max_new_tokens, seed, first_sequence, 0, num_rows};
   if (has_beams()) {
     beam_state().is_done = false;
   } else {
@@ -227,7 +229,8 @@ void Search::step_rows(const float* logits, int64_t stride, const Kernels& kerne
       token = static_cast<int32_t>(std::max_element(scores, scores + vocab_size) - scores);  // the first of equals
     } else {
       filter_scores(options_, scores, scratch);
-      const double draw = uniform(now.seed, static_cast<uint32_t>(now.length), static_cast<uint32_t>(row));
+      const double draw =
+          uniform(now.seed, static_cast<uint32_t>(now.length), static_cast<uint32_t>(now.first_sequence + row));
       token = choose(scores, vocab_size, draw, reinterpret_cast<double*>(scratch));
     }
     const float log_sum = shift(row_logits, vocab_size, max, kernels, scratch);

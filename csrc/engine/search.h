@@ -26,7 +26,9 @@ class Search {
   // Begins: prefix (bos first), at most max_new_tokens more (prefix_len + max_new_tokens <= max_len). With a grammar,
   // the prefix is taken by it; throws std::invalid_argument with the position if it is not legal. A search that could
   // not begin is done and has nothing in it.
-  void begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_tokens, uint64_t seed);
+  // first_sequence: the number of row 0 among the prompt's samples, for the random numbers.
+  void begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_tokens, uint64_t seed,
+             int64_t first_sequence = 0);
 
   // Takes the logits (row r at logits + r * stride; rows that are not active are not read) and chooses the next tokens.
   // scratch: vocab_size * 4 floats, however many rows; 64-byte aligned. On the first step only row 0's logits are read,

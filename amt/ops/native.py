@@ -1,0 +1,89 @@
+"""The compiled op library: whether it is here, what it can run, and how its errors are told."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amt.errors import BackendUnavailableError, DecodingError
+
+LIBRARY = Path(__file__).parents[1] / "_ops.so"
+ISA_VARIABLE = "AMT_CPU_ISA"
+
+
+@functools.cache
+def _load() -> str | None:
+    """Load the library once; the reason if that fails."""
+    if not LIBRARY.is_file():
+        return "the op library is not built; install a C++17 compiler and reinstall with AMT_BUILD=require"
+    try:
+        torch.ops.load_library(str(LIBRARY))  # type: ignore[no-untyped-call]
+    except OSError as error:
+        return f"the op library does not load ({error}); reinstall with AMT_BUILD=require"
+    for name in ("pack_decoder_", "generation_start_", "generation_run_", "generation_append_", "generation_read_"):
+        torch.library.register_fake(f"amt::{name}", _nothing)  # they write into tensors that they are given
+    return None
+
+
+def _nothing(*_args: Any, **_options: Any) -> None:
+    """What an op that only writes into its arguments does to their shapes."""
+
+
+def is_available() -> bool:
+    """Whether the engine's ops can be called."""
+    return _load() is None
+
+
+def explain() -> str:
+    """One line for `amt info`."""
+    return _load() or f"C++ engine, {chosen_kernel_set()} (this processor runs {', '.join(kernel_sets())})"
+
+
+def ops() -> Any:
+    """The namespace `torch.ops.amt`.
+
+    Raises:
+        BackendUnavailableError: the library is not there.
+    """
+    reason = _load()
+    if reason is not None:
+        raise BackendUnavailableError(f"{reason}; or decode with backend='reference'")
+    return torch.ops.amt
+
+
+def kernel_sets() -> list[str]:
+    """The instruction sets that were built and that this processor runs, the slowest first."""
+    return str(ops().kernel_sets()).split(",")
+
+
+def chosen_kernel_set(isa: str | None = None) -> str:
+    """The instruction set to use: `isa`, else that of the environment variable AMT_CPU_ISA, else the fastest.
+
+    Raises:
+        BackendUnavailableError: there is no such set here.
+    """
+    names = kernel_sets()
+    name = isa or os.environ.get(ISA_VARIABLE) or names[-1]
+    if name not in names:
+        source = "isa" if isa else ISA_VARIABLE
+        raise BackendUnavailableError(f"{source} is {name!r}; here there are {', '.join(names)}")
+    return name
+
+
+@contextlib.contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what the ops raise into the errors of the rest of AMT."""
+    try:
+        yield
+    except RuntimeError as error:
+        for name, kind in (("ValueError: ", ValueError), ("DecodingError: ", DecodingError)):
+            _, found, message = str(error).partition(name)
+            if found:
+                raise kind(message.splitlines()[0]) from None
+        raise

@@ -1,0 +1,145 @@
+// The decoder of a MusicTransformer, one position for each row: packed weights, caches, and the pass over all layers.
+// What it computes is amt.models.MusicTransformer.decode_step.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <vector>
+
+#include "aligned.h"
+#include "kernels.h"
+#include "team.h"
+
+namespace amt::engine {
+
+enum class Activation : int32_t { kRelu = 0, kGelu = 1, kSwiglu = 2 };
+enum class PositionKind : int32_t { kSinusoidal = 0, kRotary = 1, kRelative = 2 };
+
+struct DecoderShape {
+  int64_t vocab_size, d_model, num_heads, num_layers;
+  int64_t hidden_size;  // what the second linear layer of a feed-forward network reads
+  int64_t max_sequence_length;
+  bool is_norm_first;
+  Activation activation;
+  PositionKind positions;
+  NumberType weight_type;
+
+  int64_t head_dim() const { return d_model / num_heads; }
+  // Caches are rounded where weights are.
+  NumberType cache_type() const {
+    return weight_type == NumberType::kFloat32 ? NumberType::kFloat32 : NumberType::kBfloat16;
+  }
+  bool operator==(const DecoderShape& other) const {
+    const auto all = [](const DecoderShape& s) {
+      return std::make_tuple(s.vocab_size, s.d_model, s.num_heads, s.num_layers, s.hidden_size, s.max_sequence_length,
+                             s.is_norm_first, s.activation, s.positions, s.weight_type);
+    };
+    return all(*this) == all(other);
+  }
+  // Throws std::invalid_argument for sizes that no model has.
+  void check() const;
+};
+
+struct Norm {
+  const float *weight, *bias;
+};
+
+struct LayerWeights {
+  Norm norms[3];
+  PackedMatrix query_key_value, self_output, cross_query, cross_output, linear1, linear2;
+};
+
+// A view of the packed weights of a decoder, one block of bytes.
+class PackedDecoder {
+ public:
+  static int64_t bytes(const DecoderShape& shape);
+  // How many numbers are in each tensor that `pack` takes, float32 in rows, in this order: token_embedding (vocab_size,
+  // d_model); positions: sinusoidal (max_len, d_model), rotary cosine and signed sine (max_len, head_dim) each,
+  // relative (num_heads, max_len): the bias of the last query on every key; for each layer norm1..3 and
+  // query_key_value, self_output, cross_query, cross_output, linear1, linear2, each weight then bias; with
+  // is_norm_first the last norm's weight and bias; the output's weight and bias.
+  static std::vector<int64_t> tensor_sizes(const DecoderShape& shape);
+  // memory: 64-byte aligned. Throws std::invalid_argument if a weight is NaN or infinite.
+  static void pack(const DecoderShape& shape, const std::vector<const float*>& tensors, std::byte* memory);
+
+  // Throws std::invalid_argument if the block is not what `pack` wrote.
+  PackedDecoder(const std::byte* memory, int64_t size);
+
+  const DecoderShape& shape() const { return shape_; }
+  const float* embedding(int64_t token) const { return embedding_ + token * round_up(shape_.d_model, kRowAlign); }
+  const float* positions[2];  // by the kind of positions
+  std::vector<LayerWeights> layers;
+  Norm last_norm;  // null without is_norm_first
+  PackedMatrix output;
+
+ private:
+  DecoderShape shape_;
+  const float* embedding_;
+};
+
+// Keys and values of one sequence group (a prompt's beams, or its samples), which share a memory.
+struct GroupCache {
+  std::byte* self;  // [layer][key, value][head][slot][position][head_dim]
+  int64_t num_slots, capacity;
+  uint8_t* ancestry;        // [row][capacity]: the slot in which a row finds a position
+  int64_t trunk_len;        // before it all rows find the same slot
+  const std::byte* memory;  // [layer][key, value][head][position][head_dim]
+  int64_t memory_len;
+  const uint8_t* memory_mask;  // (memory_len), 0 = may not attend; or nullptr
+};
+
+// One row of a pass: `token` stands at `position` of the sequence in `slot` of a group.
+struct Row {
+  int32_t token, position, group, slot;
+};
+
+// Passes of at most max_rows rows by at most max_threads threads, over positions and memories of at most max_len.
+class Decoder {
+ public:
+  Decoder(const PackedDecoder& weights, const Kernels& kernels, int64_t max_rows, int64_t max_len, int64_t max_threads);
+
+  // Sets the rows of the next pass and those whose logits are wanted, ascending. By one thread.
+  void prepare(const GroupCache* groups, const std::vector<Row>& rows, const std::vector<int32_t>& logits_rows);
+  // The pass, called by all threads of a team; afterwards the caches hold the rows' positions. Ends with a barrier.
+  void run(const Member& member);
+
+  const float* logits(int64_t index) const { return logits_.data() + index * logits_stride_; }  // of logits_rows[index]
+  int64_t logits_stride() const { return logits_stride_; }
+
+ private:
+  struct Bundle {  // rows of one group at one position, in neighbouring slots: they share what they read
+    int64_t first_row, num_rows;
+  };
+
+  void embed(const Member& member);
+  void self_attention(const Member& member, int64_t layer);
+  void cross_attention(const Member& member, int64_t layer);
+  void feed_forward(const Member& member, const LayerWeights& layer);
+  void output(const Member& member);
+  void store(const Row& row, const float* keys, const float* values, int64_t layer) const;
+  void attend(const Member& member, int64_t layer, bool is_self);
+  void next_input(const Member& member, const Norm& before, const Norm& after);
+  void quantize(const float* values, int64_t stride, int64_t num_features, Range rows);
+  void project(const Member& member, const PackedMatrix& matrix, const float* values, int64_t stride, int64_t num_rows,
+               bool accumulate, float* out, int64_t out_stride);
+  void add_to_residual(const Member& member, const PackedMatrix& matrix, const float* values, int64_t stride);
+  // What the next sublayer reads.
+  float* input() { return shape_.is_norm_first ? normed_.data() : x_.data(); }
+  bool is_quantized() const { return shape_.weight_type == NumberType::kInt8; }
+
+  const PackedDecoder& weights_;
+  const DecoderShape shape_;
+  const Kernels& kernels_;
+  const GroupCache* groups_ = nullptr;
+  std::vector<Row> rows_;
+  std::vector<int32_t> logits_rows_;
+  std::vector<Bundle> bundles_;
+  // Strides of rows, in numbers.
+  const int64_t width_, qkv_stride_, wide_stride_, hidden_stride_, logits_stride_, quantized_stride_, scores_len_;
+  // x: the residual stream; wide: what linear1 gives; hidden: what linear2 reads, with SwiGLU.
+  AlignedVector<float> x_, normed_, qkv_, mixed_, wide_, hidden_, scores_, logits_, scales_;
+  AlignedVector<int8_t> quantized_;
+};
+
+}  // namespace amt::engine

@@ -1,0 +1,198 @@
+// The layout of packed decoder weights: one walk over all parts, used for sizes, packing and views alike.
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "decoder.h"
+
+namespace amt::engine {
+namespace {
+
+constexpr uint64_t kMagic = 0x31'52'45'44'4F'43'45'44;  // "DECODER1"
+
+struct Header {
+  uint64_t magic;
+  int64_t bytes;
+  DecoderShape shape;
+};
+
+int64_t wide_size(const DecoderShape& shape) {
+  return shape.activation == Activation::kSwiglu ? 2 * shape.hidden_size : shape.hidden_size;
+}
+
+// The parts of the block one after the other, each at a multiple of 64 bytes. `memory` null: only their sizes.
+// `tensors` null: a view of what is there already.
+class Walk {
+ public:
+  Walk(std::byte* memory, const std::vector<const float*>* tensors)
+      : memory_(memory), tensors_(tensors), offset_(round_up(sizeof(Header), 64)) {}
+
+  // Rows of numbers, each padded with zeros to `stride`.
+  const float* rows(int64_t num_rows, int64_t size, int64_t stride) {
+    auto* place = reinterpret_cast<float*>(take(num_rows * stride * 4));
+    const float* source = next(num_rows * size);
+    if (place && source) {
+      for (int64_t row = 0; row < num_rows; ++row) {
+        std::memcpy(place + row * stride, source + row * size, static_cast<size_t>(size) * 4);
+        std::memset(place + row * stride + size, 0, static_cast<size_t>(stride - size) * 4);
+      }
+    }
+    return place;
+  }
+
+  const float* vector(int64_t size, int64_t stride) { return rows(1, size, stride); }
+
+  Norm norm(int64_t size) {
+    const float* weight = vector(size, size);
+    return {weight, vector(size, size)};
+  }
+
+  PackedMatrix matrix(NumberType type, int64_t out_features, int64_t in_features) {
+    const int64_t padded = round_up(out_features, kPanel);
+    std::byte* weights = take(packed_weight_bytes(type, in_features, out_features));
+    float* scales = nullptr;
+    int32_t* row_sums = nullptr;
+    if (type == NumberType::kInt8) {
+      scales = reinterpret_cast<float*>(take(padded * 4));
+      row_sums = reinterpret_cast<int32_t*>(take(padded * 4));
+    }
+    const float* source = next(out_features * in_features);
+    if (weights && source) pack_weights(type, source, in_features, out_features, weights, scales, row_sums);
+    return {type, in_features, out_features, weights, vector(out_features, padded), scales, row_sums};
+  }
+
+  int64_t offset() const { return offset_; }
+  const std::vector<int64_t>& sizes() const { return sizes_; }
+
+ private:
+  std::byte* take(int64_t bytes) {
+    std::byte* place = memory_ ? memory_ + offset_ : nullptr;
+    offset_ += round_up(bytes, 64);
+    return place;
+  }
+
+  // The next tensor; checked, since a NaN would come out as damaged music much later.
+  const float* next(int64_t size) {
+    sizes_.push_back(size);
+    if (!tensors_) return nullptr;
+    const float* source = tensors_->at(sizes_.size() - 1);
+    for (int64_t i = 0; i < size; ++i) {
+      if (!std::isfinite(source[i])) {
+        throw std::invalid_argument("weight tensor " + std::to_string(sizes_.size() - 1) + " has NaN or infinity at " +
+                                    std::to_string(i) + "; the model is damaged");
+      }
+    }
+    return source;
+  }
+
+  std::byte* memory_;
+  const std::vector<const float*>* tensors_;
+  int64_t offset_;
+  std::vector<int64_t> sizes_;
+};
+
+struct Parts {
+  const float* embedding;
+  const float* positions[2] = {nullptr, nullptr};
+  std::vector<LayerWeights> layers;
+  Norm last_norm{};
+  PackedMatrix output;
+};
+
+Parts walk_parts(const DecoderShape& shape, Walk& walk) {
+  const int64_t d_model = shape.d_model, width = round_up(d_model, kRowAlign), longest = shape.max_sequence_length;
+  const NumberType type = shape.weight_type;
+  Parts parts;
+  parts.embedding = walk.rows(shape.vocab_size, d_model, width);
+  switch (shape.positions) {
+    case PositionKind::kSinusoidal:
+      parts.positions[0] = walk.rows(longest, d_model, d_model);
+      break;
+    case PositionKind::kRotary:
+      parts.positions[0] = walk.rows(longest, shape.head_dim(), shape.head_dim());
+      parts.positions[1] = walk.rows(longest, shape.head_dim(), shape.head_dim());
+      break;
+    case PositionKind::kRelative:
+      parts.positions[0] = walk.rows(shape.num_heads, longest, longest);
+      break;
+  }
+  for (int64_t index = 0; index < shape.num_layers; ++index) {
+    LayerWeights layer;
+    for (Norm& norm : layer.norms) norm = walk.norm(d_model);
+    layer.query_key_value = walk.matrix(type, 3 * d_model, d_model);
+    layer.self_output = walk.matrix(type, d_model, d_model);
+    layer.cross_query = walk.matrix(type, d_model, d_model);
+    layer.cross_output = walk.matrix(type, d_model, d_model);
+    layer.linear1 = walk.matrix(type, wide_size(shape), d_model);
+    layer.linear2 = walk.matrix(type, d_model, shape.hidden_size);
+    parts.layers.push_back(layer);
+  }
+  if (shape.is_norm_first) parts.last_norm = walk.norm(d_model);
+  parts.output = walk.matrix(type, shape.vocab_size, d_model);
+  return parts;
+}
+
+}  // namespace
+
+void DecoderShape::check() const {
+  const auto check_range = [](const char* name, int64_t value, int64_t low, int64_t high) {
+    if (value < low || value > high) {
+      throw std::invalid_argument(std::string(name) + " must be between " + std::to_string(low) + " and " +
+                                  std::to_string(high) + ", got " + std::to_string(value));
+    }
+  };
+  check_range("vocab_size", vocab_size, 1, 1 << 20);
+  check_range("d_model", d_model, 2, 1 << 16);
+  check_range("num_heads", num_heads, 1, d_model);
+  check_range("num_layers", num_layers, 1, 1 << 10);
+  check_range("hidden_size", hidden_size, 1, 1 << 18);
+  check_range("max_sequence_length", max_sequence_length, 1, 1 << 20);
+  check_range("activation", static_cast<int64_t>(activation), 0, 2);
+  check_range("positions", static_cast<int64_t>(positions), 0, 2);
+  check_range("weight_type", static_cast<int64_t>(weight_type), 0, 2);
+  if (d_model % (2 * num_heads) != 0) throw std::invalid_argument("d_model must be a multiple of 2 * num_heads");
+}
+
+int64_t PackedDecoder::bytes(const DecoderShape& shape) {
+  shape.check();
+  Walk walk(nullptr, nullptr);
+  walk_parts(shape, walk);
+  return walk.offset();
+}
+
+std::vector<int64_t> PackedDecoder::tensor_sizes(const DecoderShape& shape) {
+  shape.check();
+  Walk walk(nullptr, nullptr);
+  walk_parts(shape, walk);
+  return walk.sizes();
+}
+
+void PackedDecoder::pack(const DecoderShape& shape, const std::vector<const float*>& tensors, std::byte* memory) {
+  Header header{};
+  header.magic = kMagic;
+  header.bytes = bytes(shape);
+  header.shape = shape;
+  Walk walk(memory, &tensors);
+  walk_parts(shape, walk);
+  std::memcpy(memory, &header, sizeof header);
+}
+
+PackedDecoder::PackedDecoder(const std::byte* memory, int64_t size) {
+  Header header{};
+  if (size >= static_cast<int64_t>(sizeof header)) std::memcpy(&header, memory, sizeof header);
+  if (header.magic != kMagic || header.bytes != size || bytes(header.shape) != size) {
+    throw std::invalid_argument("these are not packed decoder weights; make them with pack_decoder");
+  }
+  shape_ = header.shape;
+  Walk walk(const_cast<std::byte*>(memory), nullptr);  // written to only where there are tensors
+  Parts parts = walk_parts(shape_, walk);
+  embedding_ = parts.embedding;
+  positions[0] = parts.positions[0];
+  positions[1] = parts.positions[1];
+  layers = std::move(parts.layers);
+  last_norm = parts.last_norm;
+  output = parts.output;
+}
+
+}  // namespace amt::engine

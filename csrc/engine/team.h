@@ -1,0 +1,104 @@
+// Threads for the length of one run, and the barrier at which they meet between the phases of a step.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
+
+namespace amt::engine {
+
+// Half-open part `index` of `count` of the numbers 0..size-1.
+struct Range {
+  int64_t first, last;
+};
+inline Range part_of(int64_t size, int64_t index, int64_t count) {
+  return {size * index / count, size * (index + 1) / count};
+}
+
+// Waiting threads spin, since phases take microseconds; where there are more threads than processors they give way.
+class Barrier {
+ public:
+  explicit Barrier(int64_t num_threads) : num_threads_(num_threads) {}
+
+  void wait() {
+    if (num_threads_ == 1) return;
+    const uint32_t phase = phase_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) == num_threads_ - 1) {
+      arrived_.store(0, std::memory_order_relaxed);
+      phase_.store(phase + 1, std::memory_order_release);
+      return;
+    }
+    for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
+      if (spins < kSpins) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+ private:
+  static constexpr int kSpins = 4000;  // about 50 microseconds
+
+  static void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
+  const int64_t num_threads_;
+  alignas(64) std::atomic<int64_t> arrived_{0};
+  alignas(64) std::atomic<uint32_t> phase_{0};
+};
+
+// One thread of a team.
+struct Member {
+  int64_t index, num_threads;
+  Barrier* barrier;
+
+  void wait() const { barrier->wait(); }
+  Range part(int64_t size) const { return part_of(size, index, num_threads); }
+};
+
+// Runs `work` on num_threads threads, this one among them, and returns when all have. `work` must not throw. Where the
+// system gives fewer threads, there are fewer.
+inline void run_team(int64_t num_threads, const std::function<void(const Member&)>& work) {
+  if (num_threads <= 1) {
+    Barrier barrier(1);
+    work({0, 1, &barrier});
+    return;
+  }
+  std::atomic<int64_t> team_size{0};  // 0: not yet known
+  Barrier* barrier = nullptr;
+  std::vector<std::thread> threads;
+  threads.reserve(static_cast<size_t>(num_threads - 1));
+  for (int64_t index = 1; index < num_threads; ++index) {
+    try {
+      threads.emplace_back([&, index] {
+        int64_t size;
+        while ((size = team_size.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
+        work({index, size, barrier});
+      });
+    } catch (const std::system_error&) {
+      break;
+    }
+  }
+  const auto size = static_cast<int64_t>(threads.size()) + 1;
+  Barrier shared(size);
+  barrier = &shared;
+  team_size.store(size, std::memory_order_release);
+  work({0, size, &shared});
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace amt::engine
