@@ -119,25 +119,16 @@ bool GrammarState::may_eos() const { return !is_any_open() && last_ == Last::kEv
 
 bool GrammarState::may_close(int program, int pitch) const {
   if (now_ < constraints().max_steps) return true;
-  for (int lower = 0; lower < program; ++lower) {
-    if (is_open(lower)) return false;
-  }
-  for (int lower = 0; lower < pitch; ++lower) {
-    if (sounding_[program][lower]) return false;
-  }
+  if (is_any_open_below(program) || (pitch > 0 && is_any_sounding_below(program, pitch))) return false;
   return is_open(program);
 }
 
 // Whether all that is open can still be closed at this step, by ascending program and pitch.
 bool GrammarState::can_close_now() const {
-  for (int program = 0; program <= group_; ++program) {
-    if (!is_open(program)) continue;
-    if (program < group_ || phase_ > kOffs) return false;
-    for (int pitch = 0; phase_ == kOffs && pitch <= last_pitch_; ++pitch) {
-      if (sounding_[program][pitch]) return false;
-    }
-  }
-  return true;
+  if (group_ < 0) return true;
+  if (is_any_open_below(group_)) return false;
+  if (!is_open(group_)) return true;
+  return phase_ < kOffs || (phase_ == kOffs && !is_any_sounding_below(group_, last_pitch_ + 1));
 }
 
 int64_t GrammarState::tokens_to_close() const {
@@ -151,29 +142,78 @@ int64_t GrammarState::tokens_to_close() const {
   if (last_ == Last::kProgram && !is_open(program_)) note = 4;
   if (is_after_shift() && !is_any_open()) note = 5;
   const bool needs_shift = note > 0 || !can_close_now();
-  int64_t tokens = note + needs_shift + 1;
-  for (int program = 0; program < kDrums; ++program) {
-    if (!is_open(program)) continue;
-    tokens += num_sounding_of_[program] + has_pedal_[program] + (needs_shift || program != group_);
+  // Each open program is named, but for the one that is being played.
+  const bool is_named = !needs_shift && group_ >= 0 && is_open(group_);
+  const auto num_pedals = static_cast<int64_t>(has_pedal_.count());
+  const auto num_programs = static_cast<int64_t>(open_programs().count());
+  return note + needs_shift + 1 + num_sounding_ + num_pedals + num_programs - is_named;
+}
+
+// The same as is_body_allowed for every id, with what a kind's tokens have in common asked once.
+void GrammarState::body_allowed(uint8_t* mask) const {
+  const Vocabulary& ids = vocabulary();
+  const auto allow = [mask](int first, int num, auto is_allowed_value) {
+    for (int value = 0; value < num; ++value) mask[first + value] = is_allowed_value(value);
+  };
+  if (program_ >= 0 && velocity_ >= 0) {
+    allow(ids.note_on(0), kNumPitches, [this](int pitch) { return may_note_on(program_, pitch); });
   }
-  return tokens;
+  if (last_ == Last::kVelocity) return;
+  mask[Vocabulary::kEosId] = may_eos();
+  if (program_ >= 0) {
+    if (has_notes_[program_]) {
+      allow(ids.note_off(0), kNumPitches, [this](int pitch) { return may_note_off(pitch); });
+    }
+    if (may_any_note_on(program_)) {
+      allow(ids.velocity(0), ids.config().num_velocities, [this](int bin) { return bin != velocity_; });
+    }
+  }
+  allow(ids.time_shift(1), ids.config().max_time_shift, [this](int value) { return may_time_shift(value + 1); });
+  if (!is_score()) return;
+  if (!is_dangling()) allow(ids.program(0), kNumPrograms, [this](int program) { return may_program(program); });
+  for (const Kind kind : {Kind::kTempo, Kind::kTimeSignature}) {
+    if (!may_change(kind, kNone)) continue;
+    const bool is_tempo = kind == Kind::kTempo;
+    const int first = is_tempo ? ids.tempo(0) : ids.time_signature(0);
+    const int end = is_tempo ? ids.time_signature(0) : ids.pedal_off();
+    allow(first, end - first, [this, kind](int index) { return may_change(kind, index); });
+  }
+  for (const int id : {ids.pedal_off(), ids.pedal_on()}) mask[id] = is_body_allowed(ids.event(id));
+}
+
+int64_t GrammarState::tokens_to_close_after(Event event) const {
+  GrammarState next = *this;
+  next.apply(event);
+  return next.tokens_to_close();
 }
 
 void GrammarState::allowed(uint8_t* mask, int64_t remaining) const {
   const int size = vocabulary().size();
-  for (int id = 0; id < size; ++id) mask[id] = is_allowed(id);
+  if (stage_ == Stage::kBody) {
+    std::fill_n(mask, size, uint8_t{0});
+    body_allowed(mask);
+  } else {
+    for (int id = 0; id < size; ++id) mask[id] = is_allowed(id);
+  }
   // A token adds at most 8 to the way to the end.
   if (remaining < 0 || remaining > tokens_to_close() + 16) return;
-  std::vector<uint8_t> within(size, 0);
+  // All tokens of a kind leave the same way, but for those that close a note or name an open program.
+  std::array<int64_t, kNumKinds> ways;
+  ways.fill(-1);
+  constexpr uint8_t kInTime = 2;
   bool is_any = false;
   for (int id = 0; id < size; ++id) {
     if (!mask[id]) continue;
-    GrammarState next = *this;
-    next.apply(vocabulary().event(id));
-    within[id] = next.tokens_to_close() <= remaining - 1;
-    is_any |= within[id] != 0;
+    const Event event = vocabulary().event(id);
+    const bool is_special = event.kind == Kind::kNoteOff || (event.kind == Kind::kProgram && is_open(event.value));
+    int64_t& way = ways[static_cast<size_t>(event.kind)];
+    const int64_t tokens = !is_special && way >= 0 ? way : tokens_to_close_after(event);
+    if (!is_special) way = tokens;
+    if (tokens > remaining - 1) continue;
+    mask[id] = kInTime;
+    is_any = true;
   }
-  if (is_any) std::copy(within.begin(), within.end(), mask);
+  for (int id = 0; id < size; ++id) mask[id] = is_any ? mask[id] == kInTime : mask[id];
 }
 
 void GrammarState::advance(int id) {
@@ -201,7 +241,7 @@ void GrammarState::apply(Event event) {
       last_pitch_ = event.value;
       if (program_ != kDrums) {
         sounding_[program_][event.value] = true;
-        ++num_sounding_of_[program_];
+        has_notes_[program_] = true;
         ++num_sounding_;
       }
       break;
@@ -209,7 +249,7 @@ void GrammarState::apply(Event event) {
       enter(kOffs);
       last_pitch_ = event.value;
       sounding_[program_][event.value] = false;
-      --num_sounding_of_[program_];
+      has_notes_[program_] = sounding_[program_].any();
       --num_sounding_;
       break;
     case Kind::kTimeShift:

@@ -64,7 +64,11 @@ class GrammarState {
   bool is_dangling() const { return last_ == Last::kProgram || last_ == Last::kVelocity; }
   bool is_after_shift() const { return last_ == Last::kShift || last_ == Last::kLargestShift; }
 
+  static constexpr int kNone = -2;  // an index that no change has
+
   bool is_body_allowed(Event event) const;
+  void body_allowed(uint8_t* mask) const;
+  int64_t tokens_to_close_after(Event event) const;
   bool may_note_on(int program, int pitch) const;
   bool may_any_note_on(int program) const;
   bool may_note_off(int pitch) const;
@@ -75,8 +79,13 @@ class GrammarState {
   bool may_eos() const;
   // The phase of the group that the next event would belong to: the current group's, or that of a fresh one.
   Phase phase_of(int program) const { return group_ == program ? phase_ : kNoPhase; }
-  bool is_open(int program) const { return num_sounding_of_[program] > 0 || has_pedal_[program]; }
-  bool is_any_open() const { return num_sounding_ > 0 || has_pedal_.any(); }
+  std::bitset<kNumPrograms> open_programs() const { return has_notes_ | has_pedal_; }
+  bool is_open(int program) const { return has_notes_[program] || has_pedal_[program]; }
+  bool is_any_open() const { return open_programs().any(); }
+  bool is_any_open_below(int program) const { return (open_programs() << (kNumPrograms - program)).any(); }
+  bool is_any_sounding_below(int program, int pitch) const {
+    return (sounding_[program] << (kNumPitches - pitch)).any();
+  }
   // At the last step everything closes in order: is it this program's turn, and (pitch >= 0) this note's?
   bool may_close(int program, int pitch) const;
   bool can_close_now() const;
@@ -84,8 +93,7 @@ class GrammarState {
 
   const Grammar* grammar_;
   std::array<std::bitset<kNumPitches>, kNumPrograms> sounding_{};
-  std::array<uint8_t, kNumPrograms> num_sounding_of_{};
-  std::bitset<kNumPrograms> has_pedal_;
+  std::bitset<kNumPrograms> has_notes_, has_pedal_;  // which programs do
   int64_t num_sounding_ = 0;
   int64_t now_ = 0, gap_ = 0;
   int program_, velocity_ = -1, tempo_ = -1, time_signature_ = -1;

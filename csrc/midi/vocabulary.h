@@ -24,6 +24,7 @@ enum class Kind : uint8_t {
   kPedalOff,
   kPedalOn,
 };
+constexpr int kNumKinds = 12;
 
 struct Event {
   Kind kind;
