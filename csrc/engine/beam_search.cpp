@@ -98,6 +98,14 @@ bool is_over(const SearchOptions& options, int64_t max_new_tokens, int64_t num_n
   });
 }
 
+constexpr int64_t kBlock = 16;
+
+bool is_any_above(const float* scores, float offset, float bar) {
+  int is_any = 0;
+  for (int64_t i = 0; i < kBlock; ++i) is_any |= scores[i] + offset > bar;
+  return is_any != 0;
+}
+
 }  // namespace
 
 void BestContinuations::insert(const Continuation& item) {
@@ -113,7 +121,6 @@ void BestContinuations::insert(const Continuation& item) {
 
 void BestContinuations::offer(int32_t row, const Beam& beam, const float* scores, const float* log_probs,
                               int64_t vocab_size) {
-  constexpr int64_t kBlock = 16;
   const Continuation& last = items_[capacity_ - 1];
   for (int64_t first = 0; first < vocab_size; first += kBlock) {
     const int64_t end = std::min(first + kBlock, vocab_size);
@@ -123,9 +130,7 @@ void BestContinuations::offer(int32_t row, const Beam& beam, const float* scores
       const bool is_any_welcome = last.is_real || !beam.is_real;
       const float bar = is_any_welcome ? last.total : -kInfinity;
       const float offset = is_any_welcome ? beam.score : 0;
-      int is_any_above = 0;
-      for (int64_t token = first; token < end; ++token) is_any_above |= scores[token] + offset > bar;
-      if (is_any_above == 0) continue;
+      if (end - first == kBlock && !is_any_above(scores + first, offset, bar)) continue;
     }
     for (int64_t token = first; token < end; ++token) {
       const float total = scores[token] + beam.score;

@@ -4,6 +4,8 @@
 #include <limits>
 #include <string>
 
+#include "row_max.h"
+
 namespace amt::engine {
 namespace {
 
@@ -23,17 +25,13 @@ void ban_repeated_ngrams(const int32_t* token_ids, int64_t length, int64_t ngram
   const int32_t* context = token_ids + length - context_len;
   for (int64_t start = 0; start + ngram_size <= length; ++start) {
     const int32_t* ngram = token_ids + start;
+    // The last one first: most places fail there, and sooner than std::equal begins.
+    if (context_len > 0 && ngram[context_len - 1] != context[context_len - 1]) continue;
     if (std::equal(ngram, ngram + context_len, context)) scores[ngram[context_len]] = -kInfinity;
   }
 }
 
 }  // namespace
-
-bool is_any_legal(const float* scores, int64_t vocab_size) {
-  int is_any = 0;
-  for (int64_t id = 0; id < vocab_size; ++id) is_any |= scores[id] > -kInfinity;
-  return is_any != 0;
-}
 
 void apply_rules(const SearchOptions& options, const int32_t* token_ids, int64_t length, int64_t step,
                  const uint8_t* allowed, const float* given, float* scores) {
@@ -49,11 +47,11 @@ void apply_rules(const SearchOptions& options, const int32_t* token_ids, int64_t
     if (allowed == nullptr) break;
     for (int64_t id = 0; id < vocab_size; ++id) scores[id] = allowed[id] ? scores[id] : -kInfinity;
     // Lift one rule and begin again, if that is what leaves nothing.
-    is_settled = !(holds_eos || bans_ngrams) || is_any_legal(scores, vocab_size);
+    is_settled = !(holds_eos || bans_ngrams) || row_max(scores, vocab_size) > -kInfinity;
     (bans_ngrams ? bans_ngrams : holds_eos) = false;
   }
   // Only a penalty far from 1 can do this to finite scores.
-  if (is_penalized && std::find(scores, scores + vocab_size, kInfinity) != scores + vocab_size) {
+  if (is_penalized && row_max(scores, vocab_size) == kInfinity) {
     throw DecodingError("a logits processor gave NaN or infinite scores at step " + std::to_string(step));
   }
 }

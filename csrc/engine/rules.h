@@ -18,7 +18,4 @@ namespace amt::engine {
 void apply_rules(const SearchOptions& options, const int32_t* token_ids, int64_t length, int64_t step,
                  const uint8_t* allowed, const float* given, float* scores);
 
-// Whether a token is left.
-bool is_any_legal(const float* scores, int64_t vocab_size);
-
 }  // namespace amt::engine

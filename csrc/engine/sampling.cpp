@@ -1,8 +1,12 @@
 #include "sampling.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
+
+#include "row_max.h"
 
 namespace amt::engine {
 namespace {
@@ -10,7 +14,7 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 void softmax(const float* scores, int64_t vocab_size, float* probs) {
-  const float max = *std::max_element(scores, scores + vocab_size);
+  const float max = row_max(scores, vocab_size);
   double sum = 0;
   for (int64_t id = 0; id < vocab_size; ++id) {
     probs[id] = scores[id] == -kInfinity ? 0 : std::exp(scores[id] - max);
@@ -30,41 +34,52 @@ void keep_top_k(float* scores, int64_t vocab_size, int64_t top_k, float* work) {
   }
 }
 
-// Drops the least likely tokens while their probabilities sum to at most 1 - p; of equals the lower id stays longer.
-// Holtzman et al. 2019, arXiv:1904.09751, section 3.1. The likeliest are taken off a heap until what is left over may
-// go: a distribution worth filtering has few of them. Sums are kept in double and compared in float32, as torch's
-// cumsum does.
+// The exponent of a probability and the first bits behind it: in the order of the probabilities.
+constexpr size_t kNumBuckets = 0x3F8 + 1;  // 1.0 is in the last one
+size_t bucket_of(float prob) {
+  uint32_t bits;
+  std::memcpy(&bits, &prob, sizeof(bits));
+  return std::min<size_t>(bits >> 20, kNumBuckets - 1);
+}
+
+// Drops the least likely tokens while their probabilities sum to at most 1 - p; of equals the lower id stays longer,
+// and the likeliest always. Holtzman et al. 2019, arXiv:1904.09751, section 3.1. Tokens are summed in buckets of
+// similar probability; only the bucket in which the sum passes 1 - p needs an order. Sums are kept in double and
+// compared in float32, as those of torch's cumsum.
 void keep_top_p(float* scores, int64_t vocab_size, double top_p, float* work) {
-  float* probs = work;
-  auto* heap = reinterpret_cast<int32_t*>(work + vocab_size);
-  softmax(scores, vocab_size, probs);
-  int32_t* end = heap;
-  double remaining = 0;
-  for (int32_t id = 0; id < vocab_size; ++id) {
-    if (!(probs[id] > 0)) continue;
-    *end++ = id;
-    remaining += probs[id];
-  }
-  const auto is_less_likely = [scores](int32_t a, int32_t b) {
-    return scores[a] < scores[b] || (scores[a] == scores[b] && a > b);
-  };
-  std::make_heap(heap, end, is_less_likely);
+  const float* probs = work;
+  softmax(scores, vocab_size, work);
+  const float likeliest = row_max(probs, vocab_size);
+  if (!(likeliest > 0)) return;  // infinite scores: all are NaN
+  std::array<double, kNumBuckets> mass{};
+  for (int64_t id = 0; id < vocab_size; ++id) mass[bucket_of(probs[id])] += probs[id];
   const float limit = static_cast<float>(1 - top_p);
-  for (bool is_likeliest = true; end != heap; is_likeliest = false) {
-    if (!is_likeliest && static_cast<float>(remaining) <= limit) break;
-    std::pop_heap(heap, end, is_less_likely);
-    remaining -= probs[*--end];
+  const size_t last = bucket_of(likeliest);
+  size_t passing = 0;
+  double dropped = 0;
+  for (; passing < last && static_cast<float>(dropped + mass[passing]) <= limit; ++passing) dropped += mass[passing];
+
+  auto* members = reinterpret_cast<int32_t*>(work + vocab_size);
+  int64_t num_members = 0;
+  for (int32_t id = 0; id < vocab_size; ++id) {
+    const size_t bucket = bucket_of(probs[id]);
+    if (bucket < passing) scores[id] = -kInfinity;
+    if (bucket == passing) members[num_members++] = id;
   }
-  while (end != heap) scores[*--end] = -kInfinity;
-  for (int64_t id = 0; id < vocab_size; ++id) {
-    if (probs[id] == 0) scores[id] = -kInfinity;
+  std::sort(members, members + num_members,
+            [scores](int32_t a, int32_t b) { return scores[a] < scores[b] || (scores[a] == scores[b] && a > b); });
+  if (passing == last) --num_members;
+  for (int64_t i = 0; i < num_members; ++i) {
+    dropped += probs[members[i]];
+    if (!(static_cast<float>(dropped) <= limit)) break;
+    scores[members[i]] = -kInfinity;
   }
 }
 
 // Drops what is less likely than min_p times the likeliest token. Nguyen et al. 2024, arXiv:2407.01082, section 3.
 void keep_min_p(float* scores, int64_t vocab_size, float min_p, float* work) {
   softmax(scores, vocab_size, work);
-  const float threshold = min_p * *std::max_element(work, work + vocab_size);
+  const float threshold = min_p * row_max(work, vocab_size);
   for (int64_t id = 0; id < vocab_size; ++id) {
     if (work[id] < threshold) scores[id] = -kInfinity;
   }
@@ -83,7 +98,7 @@ void filter_scores(const SearchOptions& options, float* scores, float* work) {
 }
 
 int32_t choose(const float* scores, int64_t vocab_size, double uniform, double* work) {
-  const double max = *std::max_element(scores, scores + vocab_size);
+  const double max = row_max(scores, vocab_size);
   double sum = 0;
   for (int64_t id = 0; id < vocab_size; ++id) {
     if (scores[id] > -kInfinity) sum += std::exp(scores[id] - max);

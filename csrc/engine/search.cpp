@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "philox.h"
+#include "row_max.h"
 #include "rules.h"
 #include "sampling.h"
 
@@ -34,17 +35,13 @@ void check(const SearchOptions& options, int64_t max_len) {
 
 // The largest logit; NaN and +inf are errors.
 float max_logit(const float* logits, int64_t vocab_size, int64_t step) {
-  float max = -kInfinity;
-  int is_all_finite = 1;
-  for (int64_t id = 0; id < vocab_size; ++id) {
-    max = logits[id] > max ? logits[id] : max;
-    is_all_finite &= logits[id] < kInfinity;
-  }
-  if (is_all_finite == 0) {
+  int is_all_below = 1;  // NaN is not
+  for (int64_t id = 0; id < vocab_size; ++id) is_all_below &= logits[id] < kInfinity;
+  if (is_all_below == 0) {
     throw DecodingError("the model gave NaN or infinite logits at step " + std::to_string(step) +
                         "; its weights or inputs are damaged");
   }
-  return max;
+  return row_max(logits, vocab_size);
 }
 
 // log_softmax in float32, in the order of torch's: (logit - max) - log(sum), which stays exact for large logits.
@@ -220,13 +217,14 @@ void Search::step_rows(const float* logits, int64_t stride, const Kernels& kerne
     const float* row_logits = logits + row * stride;
     const float max = max_logit(row_logits, vocab_size, step);
     float* scores = legal_scores(row, row_logits, scratch);
-    if (!is_any_legal(scores, vocab_size)) {
+    const float best_score = row_max(scores, vocab_size);
+    if (best_score == -kInfinity) {
       throw DecodingError("no token is legal at step " + std::to_string(step) +
                           ": loosen the rules or the constraints");
     }
     int32_t token;
     if (options_.mode == Mode::kGreedy) {
-      token = static_cast<int32_t>(std::max_element(scores, scores + vocab_size) - scores);  // the first of equals
+      token = static_cast<int32_t>(std::find(scores, scores + vocab_size, best_score) - scores);  // the first of equals
     } else {
       filter_scores(options_, scores, scratch);
       const double draw =
