@@ -24,13 +24,23 @@ inline void finish(const MatmulCall& call, int64_t row, int64_t panel, Vec sum) 
   store(out, call.accumulate ? load(out) + result : result);
 }
 
+// Calls operation(0) .. operation(kNum - 1) with indices that are constants, for arrays that shall live in registers:
+// gcc unrolls a loop too late for that, and every sum would also be stored to the stack.
+template <int kValue>
+struct Index {
+  constexpr operator int() const { return kValue; }
+};
+template <int kNum, int kFirst = 0, class Operation>
+inline void unrolled(Operation operation) {
+  if constexpr (kFirst < kNum) {
+    operation(Index<kFirst>());
+    unrolled<kNum, kFirst + 1>(operation);
+  }
+}
+
 template <class Number, int kRows, int kPanels>
 inline void clear(Number (&sums)[kRows][kPanels], Number nothing) {
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) sums[r][p] = nothing;
-  }
+  unrolled<kRows>([&](auto r) { unrolled<kPanels>([&](auto p) { sums[r][p] = nothing; }); });
 }
 
 // Multiplies inputs begin .. end of float32 weights.
@@ -39,14 +49,11 @@ inline void add_products(Vec (&sums)[kRows][kPanels], const float* const (&weigh
                          int64_t stride, int64_t begin, int64_t end) {
   for (int64_t k = begin; k < end; ++k) {
     Vec w[kPanels];
-#pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) w[p] = load(weights[p] + k * kPanel);
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
+    unrolled<kPanels>([&](auto p) { w[p] = load(weights[p] + k * kPanel); });
+    unrolled<kRows>([&](auto r) {
       const Vec value = set1(x[r * stride + k]);
-#pragma GCC unroll 4
-      for (int p = 0; p < kPanels; ++p) sums[r][p] = multiply_add(w[p], value, sums[r][p]);
-    }
+      unrolled<kPanels>([&](auto p) { sums[r][p] = multiply_add(w[p], value, sums[r][p]); });
+    });
   }
 }
 
@@ -56,16 +63,12 @@ inline void add_products(Vec (&sums)[kRows][kPanels], const uint16_t* const (&we
                          int64_t stride, int64_t begin, int64_t end) {
   for (int64_t k = begin; k < end; k += 2) {
     Vec first[kPanels], second[kPanels];
-#pragma GCC unroll 4
-    for (int p = 0; p < kPanels; ++p) load_pairs(weights[p] + k * kPanel, first[p], second[p]);
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
+    unrolled<kPanels>([&](auto p) { load_pairs(weights[p] + k * kPanel, first[p], second[p]); });
+    unrolled<kRows>([&](auto r) {
       const Vec value = set1(x[r * stride + k]), next = set1(x[r * stride + k + 1]);
-#pragma GCC unroll 4
-      for (int p = 0; p < kPanels; ++p) {
-        sums[r][p] = multiply_add(second[p], next, multiply_add(first[p], value, sums[r][p]));
-      }
-    }
+      unrolled<kPanels>(
+          [&](auto p) { sums[r][p] = multiply_add(second[p], next, multiply_add(first[p], value, sums[r][p])); });
+    });
   }
 }
 
@@ -98,7 +101,7 @@ inline void find_panels(const PackedMatrix& matrix, int64_t panel,
 
 template <class Weights, int kRows, int kPanels>
 struct Tile {
-  static void run(const MatmulCall& call, int64_t row, int64_t panel) {
+  [[gnu::flatten]] static void run(const MatmulCall& call, int64_t row, int64_t panel) {
     const typename Weights::Element* weights[kPanels];
     find_panels<Weights>(*call.matrix, panel, weights);
     const float* x = call.x->values + row * call.x->stride;
@@ -108,21 +111,16 @@ struct Tile {
     for (int64_t begin = 0; begin < in_features; begin += kBlock) {
       clear(sums, zero());
       add_products(sums, weights, x, call.x->stride, begin, smaller(begin + kBlock, in_features));
-#pragma GCC unroll 12
-      for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-        for (int p = 0; p < kPanels; ++p) totals[r][p] = totals[r][p] + sums[r][p];
-      }
+      unrolled<kRows>([&](auto r) { unrolled<kPanels>([&](auto p) { totals[r][p] = totals[r][p] + sums[r][p]; }); });
     }
-    for (int r = 0; r < kRows; ++r) {
-      for (int p = 0; p < kPanels; ++p) finish(call, row + r, panel + p, totals[r][p]);
-    }
+    unrolled<kRows>(
+        [&](auto r) { unrolled<kPanels>([&](auto p) { finish(call, row + r, panel + p, totals[r][p]); }); });
   }
 };
 
 template <int kRows, int kPanels>
 struct Tile<Int8Weights, kRows, kPanels> {
-  static void run(const MatmulCall& call, int64_t row, int64_t panel) {
+  [[gnu::flatten]] static void run(const MatmulCall& call, int64_t row, int64_t panel) {
     const PackedMatrix& matrix = *call.matrix;
     const int8_t* weights[kPanels];
     find_panels<Int8Weights>(matrix, panel, weights);
@@ -131,20 +129,19 @@ struct Tile<Int8Weights, kRows, kPanels> {
     Ints sums[kRows][kPanels];
     clear(sums, zero_ints());
     for (int64_t k = 0; k < matrix.in_features; k += 4) {
-#pragma GCC unroll 12
-      for (int r = 0; r < kRows; ++r) {
+      unrolled<kRows>([&](auto r) {
         const Bytes bytes = broadcast_bytes(x + r * stride + k);
-#pragma GCC unroll 4
-        for (int p = 0; p < kPanels; ++p) sums[r][p] = dot(sums[r][p], weights[p] + k * kPanel, bytes);
-      }
+        unrolled<kPanels>([&](auto p) { dot(sums[r][p], weights[p] + k * kPanel, bytes); });
+      });
     }
-    for (int r = 0; r < kRows; ++r) {
-      for (int p = 0; p < kPanels; ++p) {
+    unrolled<kRows>([&](auto r) {
+      const Vec row_scale = set1(call.x->scales[row + r]);
+      unrolled<kPanels>([&](auto p) {
         const int64_t column = (panel + p) * kPanel;
-        const Vec scale = set1(call.x->scales[row + r]) * load(matrix.scales + column);
+        const Vec scale = row_scale * load(matrix.scales + column);
         finish(call, row + r, panel + p, to_floats(sums[r][p], matrix.row_sums + column) * scale);
-      }
-    }
+      });
+    });
   }
 };
 

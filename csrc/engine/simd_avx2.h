@@ -13,8 +13,11 @@ struct Vec {
   __m256 low, high;
 };
 
+// Not __m256i, whose lanes are of 64 bits: gcc would copy every sum between the two types, and with many sums to the
+// stack.
+using Int8Lanes = int32_t __attribute__((vector_size(32)));
 struct Ints {
-  __m256i low, high;
+  Int8Lanes low, high;
 };
 
 constexpr int kMaxRows = 6, kMaxSums = 6;
@@ -88,7 +91,7 @@ inline Vec add_quads(Vec a, Vec b, Vec c, Vec d) {
           _mm256_hadd_ps(_mm256_hadd_ps(a.high, b.high), _mm256_hadd_ps(c.high, d.high))};
 }
 
-inline Ints zero_ints() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline Ints zero_ints() { return {Int8Lanes(), Int8Lanes()}; }
 
 inline __m256i four_bytes(const int8_t* x) {
   int32_t bits;
@@ -103,9 +106,8 @@ struct Bytes {
 constexpr int32_t kByteOffset = 128;  // the instruction wants one side without sign
 
 inline Bytes broadcast_bytes(const int8_t* x) { return {_mm256_xor_si256(four_bytes(x), _mm256_set1_epi8(-128))}; }
-inline Ints dot(Ints sums, const int8_t* weights, Bytes x) {
-  return {_mm256_dpbusd_avx_epi32(sums.low, x.x, load_raw(weights)),
-          _mm256_dpbusd_avx_epi32(sums.high, x.x, load_raw(weights + 32))};
+inline Int8Lanes dot_half(Int8Lanes sums, __m256i weights, Bytes x) {
+  return reinterpret_cast<Int8Lanes>(_mm256_dpbusd_avx_epi32(reinterpret_cast<__m256i>(sums), x.x, weights));
 }
 #else
 struct Bytes {
@@ -119,16 +121,19 @@ inline Bytes broadcast_bytes(const int8_t* x) {
 }
 // vpmaddubsw multiplies unsigned by signed and saturates; |x| times the weight with x's sign cannot: two products of
 // 127 * 127 are 32258.
-inline __m256i dot_half(__m256i sums, __m256i weights, Bytes x) {
+inline Int8Lanes dot_half(Int8Lanes sums, __m256i weights, Bytes x) {
   const __m256i pairs = _mm256_maddubs_epi16(x.magnitude, _mm256_sign_epi8(weights, x.x));
-  return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-inline Ints dot(Ints sums, const int8_t* weights, Bytes x) {
-  return {dot_half(sums.low, load_raw(weights), x), dot_half(sums.high, load_raw(weights + 32), x)};
+  return sums + reinterpret_cast<Int8Lanes>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 #endif
 
-inline __m256 to_floats_half(__m256i sums, const int32_t* row_sums) {
+inline void dot(Ints& sums, const int8_t* weights, Bytes x) {
+  sums.low = dot_half(sums.low, load_raw(weights), x);
+  sums.high = dot_half(sums.high, load_raw(weights + 32), x);
+}
+
+inline __m256 to_floats_half(Int8Lanes lanes, const int32_t* row_sums) {
+  __m256i sums = reinterpret_cast<__m256i>(lanes);
   if constexpr (kByteOffset != 0) {
     sums = _mm256_sub_epi32(sums, _mm256_mullo_epi32(load_raw(row_sums), _mm256_set1_epi32(kByteOffset)));
   }

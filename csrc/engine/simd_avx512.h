@@ -13,8 +13,10 @@ struct Vec {
   __m512 v;
 };
 
+// Not __m512i, whose lanes are of 64 bits: gcc would copy every sum between the two types, and with many sums to the
+// stack.
 struct Ints {
-  __m512i v;
+  int32_t __attribute__((vector_size(64))) v;
 };
 
 constexpr int kMaxRows = 12, kMaxSums = 24;
@@ -89,7 +91,7 @@ inline Vec add_quads(Vec a, Vec b, Vec c, Vec d) {
   return {add_neighbours(add_neighbours(a.v, b.v), add_neighbours(c.v, d.v))};
 }
 
-inline Ints zero_ints() { return {_mm512_setzero_si512()}; }
+inline Ints zero_ints() { return Ints(); }
 
 inline __m512i four_bytes(const int8_t* x) {
   int32_t bits;
@@ -106,8 +108,9 @@ struct Bytes {
 };
 
 inline Bytes broadcast_bytes(const int8_t* x) { return {_mm512_xor_si512(four_bytes(x), _mm512_set1_epi8(-128))}; }
-inline Ints dot(Ints sums, const int8_t* weights, Bytes x) {
-  return {_mm512_dpbusd_epi32(sums.v, x.x, _mm512_loadu_si512(weights))};
+inline void dot(Ints& sums, const int8_t* weights, Bytes x) {
+  const __m512i total = _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sums.v), x.x, _mm512_loadu_si512(weights));
+  sums.v = reinterpret_cast<decltype(sums.v)>(total);
 }
 #else
 constexpr int kMaxRowsInt8 = 8, kMaxSumsInt8 = 16;
@@ -124,21 +127,21 @@ inline Bytes broadcast_bytes(const int8_t* x) {
 }
 // vpmaddubsw multiplies unsigned by signed and saturates; |x| times the weight with x's sign cannot: two products of
 // 127 * 127 are 32258.
-inline Ints dot(Ints sums, const int8_t* weights, Bytes x) {
+inline void dot(Ints& sums, const int8_t* weights, Bytes x) {
   const __m512i bytes = _mm512_loadu_si512(weights);
   const __m512i with_sign = _mm512_mask_sub_epi8(bytes, x.is_negative, _mm512_setzero_si512(), bytes);
   const __m512i pairs = _mm512_maddubs_epi16(x.magnitude, with_sign);
-  return {_mm512_add_epi32(sums.v, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))};
+  sums.v += reinterpret_cast<decltype(sums.v)>(_mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
 #endif
 
 inline Vec to_floats(Ints sums, const int32_t* row_sums) {
+  __m512i total = reinterpret_cast<__m512i>(sums.v);
   if constexpr (kByteOffset != 0) {
     const __m512i offset = _mm512_mullo_epi32(_mm512_loadu_si512(row_sums), _mm512_set1_epi32(kByteOffset));
-    return {_mm512_cvtepi32_ps(_mm512_sub_epi32(sums.v, offset))};
-  } else {
-    return {_mm512_cvtepi32_ps(sums.v)};
+    total = _mm512_sub_epi32(total, offset);
   }
+  return {_mm512_cvtepi32_ps(total)};
 }
 
 inline void store_bytes(int8_t* bytes, Vec v) {

@@ -158,14 +158,13 @@ inline Bytes broadcast_bytes(const int8_t* x) {
 
 // Adds to each of 16 sums the products of four weights with the four numbers of x. Two products of -127..127 fit 16
 // bits.
-inline Ints dot(Ints sums, const int8_t* weights, Bytes x) {
+inline void dot(Ints& sums, const int8_t* weights, Bytes x) {
   for (int i = 0; i < 4; ++i) {
     const Short8 pairs = read_as<Short8>(weights + 16 * i);
     const Short8 products = ((pairs << 8) >> 8) * x.even + (pairs >> 8) * x.odd;
     const Int4 wide = read_as<Int4>(&products);
     sums.part[i] += ((wide << 16) >> 16) + (wide >> 16);
   }
-  return sums;
 }
 
 // sums - kByteOffset * row_sums

@@ -111,7 +111,7 @@ inline Bytes broadcast_bytes(const int8_t* x) {
   __builtin_memcpy(&bits, x, 4);
   return {vreinterpretq_s8_s32(vdupq_n_s32(bits))};
 }
-inline Ints dot(Ints sums, const int8_t* weights, Bytes x) {
+inline void dot(Ints& sums, const int8_t* weights, Bytes x) {
   for (int i = 0; i < 4; ++i) {
     const int8x16_t bytes = vld1q_s8(weights + 16 * i);
 #ifdef __ARM_FEATURE_DOTPROD
@@ -121,7 +121,6 @@ inline Ints dot(Ints sums, const int8_t* weights, Bytes x) {
     sums.part[i] = vpadalq_s16(sums.part[i], vpaddq_s16(low, high));  // two products fit 16 bits
 #endif
   }
-  return sums;
 }
 
 inline Vec to_floats(Ints sums, const int32_t*) {
