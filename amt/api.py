@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from amt.config import GenerationConfig
+from amt.config import GenerationConfig, check_choice
 from amt.errors import CheckpointError, TextEncoderError
 from amt.midi import native
 from amt.midi.grammar import Grammar
@@ -21,12 +21,16 @@ from amt.wishes import Wishes
 
 if TYPE_CHECKING:
     from amt.checkpoint import Checkpoint
+    from amt.decoding.engine import Engine
     from amt.decoding.hypothesis import Hypothesis
+    from amt.decoding.protocols import DecoderModel
+    from amt.ops.decode import WeightType
     from amt.text import TextEncoder
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "score-small"
-BACKEND = "reference (PyTorch)"
+REFERENCE = "reference (PyTorch)"
+BACKENDS = ("auto", "engine", "reference")
 
 
 class Generator:
@@ -41,6 +45,7 @@ class Generator:
         self.checkpoint = checkpoint
         self.tokenizer = EventTokenizer(checkpoint.tokenizer_config)
         self._allow_download = allow_download
+        self._engines: dict[WeightType, Engine] = {}
 
     @functools.cached_property
     def text_encoder(self) -> TextEncoder:
@@ -49,10 +54,36 @@ class Generator:
 
         return TextEncoder(self.checkpoint.text_spec, allow_download=self._allow_download)
 
+    def engine(self, weights: WeightType = "float32") -> Engine:
+        """The model's decoder packed for the compiled engine; packed when it is first asked for.
+
+        Raises:
+            BackendUnavailableError: the engine cannot run here.
+        """
+        from amt.decoding.engine import Engine
+
+        if weights not in self._engines:
+            self._engines[weights] = Engine(self.checkpoint.model, weights)
+        return self._engines[weights]
+
+    def decoder(self, backend: str = "auto", weights: WeightType = "float32") -> tuple[DecoderModel, str]:
+        """What decodes, and its name: the engine, or the model itself in plain PyTorch."""
+        from amt.ops import native as ops
+
+        check_choice("backend", backend, BACKENDS)
+        if backend == "reference" or (backend == "auto" and weights == "float32" and not ops.is_available()):
+            if weights != "float32":
+                raise ValueError(f"weights={weights!r} needs backend='engine'; the reference has float32 only")
+            return self.checkpoint.model, REFERENCE
+        engine = self.engine(weights)
+        return engine, engine.backend
+
     def generate(
         self,
         texts: Sequence[str],
         *,
+        backend: str = "auto",
+        weights: WeightType = "float32",
         prompt_midi: MidiSource | None = None,
         wishes: Wishes | None = None,
         config: GenerationConfig | None = None,
@@ -62,6 +93,7 @@ class Generator:
         """For each text its `num_return_sequences` pieces; see `amt.generate`."""
         from amt.decoding import generate
 
+        decoder, name = self.decoder(backend, weights)
         config = config or self.checkpoint.generation_config
         wishes = wishes or Wishes()
         grammar = Grammar(self.tokenizer.config, wishes.constraints(self.tokenizer.config))
@@ -72,7 +104,7 @@ class Generator:
         embeddings, mask = self.text_encoder.encode(list(texts))
         warnings += self.text_encoder.truncation_warnings(list(texts))
         results = generate(
-            self.checkpoint.model,
+            decoder,
             embeddings,
             mask,
             config,
@@ -82,11 +114,11 @@ class Generator:
             **decoding,
         )
         return [
-            [self._piece(hypothesis, text, warnings) for hypothesis in hypotheses]
+            [self._piece(hypothesis, text, warnings, name) for hypothesis in hypotheses]
             for text, hypotheses in zip(texts, results, strict=True)
         ]
 
-    def _piece(self, hypothesis: Hypothesis, text: str, warnings: list[str]) -> Midi:
+    def _piece(self, hypothesis: Hypothesis, text: str, warnings: list[str], backend: str) -> Midi:
         piece = Midi.from_tokens(
             hypothesis.token_ids,
             self.tokenizer.config,
@@ -94,7 +126,7 @@ class Generator:
             seed=hypothesis.seed,
             warnings=warnings,
             token_log_probs=hypothesis.token_log_probs,
-            backend=BACKEND,
+            backend=backend,
         )
         if not len(piece.notes):
             piece.warnings.append("the model wrote no notes; try another seed or other words")
@@ -206,6 +238,8 @@ def generate(
     key: str | None = None,
     max_beats: float | None = None,
     max_polyphony: int | None = None,
+    backend: str = "auto",
+    weights: WeightType = "float32",
     progress: Callable[[int, int], object] | None = None,
     logits_processor: Sequence[Any] | None = None,
     stopping_criteria: Sequence[Any] | None = None,
@@ -223,6 +257,8 @@ def generate(
         model: a name or folder as for `amt.load`, or what it returned.
         prompt_midi: a MIDI file (path, bytes, mido.MidiFile) to continue.
         instruments, tempo, time_signature, key, max_beats, max_polyphony: hard limits; see `amt.wishes.Wishes`.
+        backend: "engine" (compiled), "reference" (plain PyTorch: slow, the same music) or "auto": the engine if it is here.
+        weights: of the engine: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).
         logits_processor, stopping_criteria, streamer: as those of `transformers`.
         options: fields of `amt.GenerationConfig`, such as max_new_tokens, temperature, top_p, or num_beams (which turns
@@ -233,7 +269,8 @@ def generate(
 
     Raises:
         ValueError: an option is unknown or out of range. MidiError: `prompt_midi` cannot be read.
-        CheckpointError, TextEncoderError: the model or its text encoder is missing.
+        CheckpointError, TextEncoderError: the model or its text encoder is missing. BackendUnavailableError: the engine
+            was asked for and is not there.
 
     Example:
         >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
@@ -252,6 +289,8 @@ def generate(
         prompt_midi=prompt_midi,
         wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony),
         config=config,
+        backend=backend,
+        weights=weights,
         progress=progress,
         logits_processor=logits_processor,
         stopping_criteria=stopping_criteria,
@@ -266,6 +305,7 @@ def info() -> dict[str, Any]:
     import torch
 
     from amt import __version__
+    from amt.ops import native as ops
     from amt.text import TextEncoderSpec, find_encoder_files
 
     spec = TextEncoderSpec()
@@ -281,7 +321,7 @@ def info() -> dict[str, Any]:
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "midi": native.explain(),
-        "decoding": BACKEND,
+        "decoding": ops.explain() if ops.is_available() else f"{REFERENCE}, slow: {ops.explain()}",
         "models": list(packaged_models()),
         "text_encoder": {"id": spec.id, "files": encoder},
     }
