@@ -9,6 +9,13 @@ namespace amt::engine {
 namespace {
 
 constexpr int64_t kBlock = 256;
+// How far ahead of the multiplications each panel's weights are called into the first cache.
+constexpr int64_t kPrefetchBytes = 3072;
+
+template <class Element>
+inline void call_ahead(const Element* weights) {
+  prefetch(reinterpret_cast<const char*>(weights) + kPrefetchBytes);
+}
 
 struct MatmulCall {
   const PackedMatrix* matrix;
@@ -49,7 +56,10 @@ inline void add_products(Vec (&sums)[kRows][kPanels], const float* const (&weigh
                          int64_t stride, int64_t begin, int64_t end) {
   for (int64_t k = begin; k < end; ++k) {
     Vec w[kPanels];
-    unrolled<kPanels>([&](auto p) { w[p] = load(weights[p] + k * kPanel); });
+    unrolled<kPanels>([&](auto p) {
+      call_ahead(weights[p] + k * kPanel);
+      w[p] = load(weights[p] + k * kPanel);
+    });
     unrolled<kRows>([&](auto r) {
       const Vec value = set1(x[r * stride + k]);
       unrolled<kPanels>([&](auto p) { sums[r][p] = multiply_add(w[p], value, sums[r][p]); });
@@ -63,7 +73,10 @@ inline void add_products(Vec (&sums)[kRows][kPanels], const uint16_t* const (&we
                          int64_t stride, int64_t begin, int64_t end) {
   for (int64_t k = begin; k < end; k += 2) {
     Vec first[kPanels], second[kPanels];
-    unrolled<kPanels>([&](auto p) { load_pairs(weights[p] + k * kPanel, first[p], second[p]); });
+    unrolled<kPanels>([&](auto p) {
+      call_ahead(weights[p] + k * kPanel);
+      load_pairs(weights[p] + k * kPanel, first[p], second[p]);
+    });
     unrolled<kRows>([&](auto r) {
       const Vec value = set1(x[r * stride + k]), next = set1(x[r * stride + k + 1]);
       unrolled<kPanels>(
@@ -129,6 +142,8 @@ struct Tile<Int8Weights, kRows, kPanels> {
     Ints sums[kRows][kPanels];
     clear(sums, zero_ints());
     for (int64_t k = 0; k < matrix.in_features; k += 4) {
+      // Fewer rows are over so soon that the calls cost more than they bring.
+      if constexpr (kRows > 8) unrolled<kPanels>([&](auto p) { call_ahead(weights[p] + k * kPanel); });
       unrolled<kRows>([&](auto r) {
         const Bytes bytes = broadcast_bytes(x + r * stride + k);
         unrolled<kPanels>([&](auto p) { dot(sums[r][p], weights[p] + k * kPanel, bytes); });
