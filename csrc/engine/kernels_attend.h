@@ -1,12 +1,67 @@
 // Attention of a sequence's rows with one head. Three passes: scores, softmax, weighted sum of the values. Positions go
-// in groups of 16, rows inside a group: what the rows share is then read from memory once and from the first cache for
-// the rows after. A row's arithmetic does not know of the other rows, nor of trunk_len.
+// in groups of 16, rows inside a group: what the rows share is then read from memory once and from a copy in the first
+// cache for the rows after. (Without the copy it would leave that cache again: positions often lie a power of two
+// apart, where few fit together.) A row's arithmetic does not know of the other rows, nor of trunk_len.
 #pragma once
 
 #include "kernels.h"
 
 namespace amt::engine {
 namespace {
+
+constexpr int64_t kMostCopied = 128;  // largest head_dim of which a group is copied
+
+// The products of a query with 16 keys. Each is the sum of 16 lanes over head_dim, then of the lanes in a fixed order.
+template <class Element>
+inline Vec dot_products(const float* query, const Element* const (&keys)[16], int64_t head_dim) {
+  Vec quads[4];
+  unrolled<4>([&](auto j) {  // keys j, 4 + j, 8 + j, 12 + j: the order in which add_quads gives them back
+    Vec sums[4] = {zero(), zero(), zero(), zero()};
+    int64_t i = 0;
+    for (; i + kLanes <= head_dim; i += kLanes) {
+      const Vec q = load(query + i);
+      unrolled<4>([&](auto n) { sums[n] = multiply_add(q, load(keys[4 * n + j] + i), sums[n]); });
+    }
+    if (i < head_dim) {
+      const Vec q = load_part(query + i, head_dim - i, 0.0f);
+      unrolled<4>(
+          [&](auto n) { sums[n] = multiply_add(q, load_part(keys[4 * n + j] + i, head_dim - i, 0.0f), sums[n]); });
+    }
+    quads[j] = fold_quads(sums[0], sums[1], sums[2], sums[3]);
+  });
+  return add_quads(quads[0], quads[1], quads[2], quads[3]);
+}
+
+// Adds the weighted values of `num` positions to kChunks times 16 numbers of the output.
+template <int kChunks, class Element>
+inline void add_values(const float* weights, const Element* const (&values)[16], int64_t num, int64_t offset,
+                       float* out) {
+  Vec sums[kChunks];
+  unrolled<kChunks>([&](auto c) { sums[c] = zero(); });
+  for (int64_t i = 0; i < num; ++i) {
+    const Vec weight = set1(weights[i]);
+    unrolled<kChunks>([&](auto c) { sums[c] = multiply_add(weight, load(values[i] + offset + c * kLanes), sums[c]); });
+  }
+  unrolled<kChunks>([&](auto c) {
+    float* to = out + offset + c * kLanes;
+    store(to, load(to) + sums[c]);
+  });
+}
+
+template <class Element>
+inline void add_all_values(const float* weights, const Element* const (&values)[16], int64_t num, int64_t head_dim,
+                           float* out) {
+  int64_t offset = 0;
+  for (; offset + 4 * kLanes <= head_dim; offset += 4 * kLanes) add_values<4>(weights, values, num, offset, out);
+  for (; offset + kLanes <= head_dim; offset += kLanes) add_values<1>(weights, values, num, offset, out);
+  if (offset == head_dim) return;
+  const int64_t width = head_dim - offset;
+  Vec sum = zero();
+  for (int64_t i = 0; i < num; ++i) {
+    sum = multiply_add(set1(weights[i]), load_part(values[i] + offset, width, 0.0f), sum);
+  }
+  store_part(out + offset, width, load_part(out + offset, width, 0.0f) + sum);
+}
 
 template <class Element>
 struct Attention {
@@ -25,38 +80,44 @@ struct Attention {
     }
   }
 
-  // The vectors are the same for all rows if the group ends before the trunk does, or if there is but one slot.
-  bool is_shared(int64_t first) const { return call.ancestry == nullptr || first + kLanes <= call.trunk_len; }
-
-  Vec dot_products(const float* query, const Element* const (&keys)[16]) const {
-    Vec quads[4];
-    for (int j = 0; j < 4; ++j) {  // keys j, 4 + j, 8 + j, 12 + j: the order in which add_quads gives them back
-      Vec sums[4] = {zero(), zero(), zero(), zero()};
-      for_lanes(call.head_dim, [&](int64_t i, int64_t num) {
-        const Vec q = load_some(query + i, num);
-        for (int n = 0; n < 4; ++n) sums[n] = multiply_add(q, load_some(keys[4 * n + j] + i, num), sums[n]);
-      });
-      quads[j] = fold_quads(sums[0], sums[1], sums[2], sums[3]);
+  // Calls operation(row, vectors) for each row, with its 16 vectors as they lie in the cache or copied as float32.
+  template <class Operation>
+  void for_rows(const void* cache, int64_t first, Operation operation) const {
+    const Element* vectors[16];
+    // The vectors are the same for all rows if the group ends before the trunk does, or if there is but one slot.
+    const bool is_shared = call.ancestry == nullptr || first + kLanes <= call.trunk_len;
+    if (!is_shared || call.num_rows == 1 || call.head_dim > kMostCopied) {
+      for (int64_t row = 0; row < call.num_rows; ++row) {
+        find(cache, row, first, vectors);
+        operation(row, vectors);
+      }
+      return;
     }
-    return add_quads(quads[0], quads[1], quads[2], quads[3]);
+    find(cache, 0, first, vectors);
+    alignas(64) float copies[16][kMostCopied];
+    const float* copied[16];
+    for (int64_t i = 0; i < kLanes; ++i) {
+      copied[i] = copies[i];
+      for_lanes(call.head_dim, [&](int64_t c, int64_t num) { store(copies[i] + c, load_some(vectors[i] + c, num)); });
+    }
+    for (int64_t row = 0; row < call.num_rows; ++row) operation(row, copied);
   }
 
   void score_group(int64_t first) const {
     const int64_t num = smaller(kLanes, call.length - first);
     const Vec bias = call.bias == nullptr ? zero() : load_some(call.bias + first, num);
-    const Element* keys[16];
-    for (int64_t row = 0; row < call.num_rows; ++row) {
-      if (row == 0 || !is_shared(first)) find(call.keys, row, first, keys);
+    for_rows(call.keys, first, [&](int64_t row, const auto& keys) {
       float* to = scores(row) + first;
-      store(to, multiply_add(dot_products(call.query + row * call.query_stride, keys), set1(call.scale), bias));
+      const Vec products = dot_products(call.query + row * call.query_stride, keys, call.head_dim);
+      store(to, multiply_add(products, set1(call.scale), bias));
       for (int64_t i = num; i < kLanes; ++i) to[i] = -__builtin_inff();
-      if (call.mask == nullptr) continue;
+      if (call.mask == nullptr) return;
       for (int64_t i = 0; i < num; ++i) to[i] = call.mask[first + i] == 0 ? -__builtin_inff() : to[i];
-    }
+    });
   }
 
-  // Scores become weights exp(score - largest). Returns 1 / their sum, or 0 if the row may attend to nothing.
-  float softmax(int64_t row) const {
+  // Scores become weights that add up to 1, or all are 0 if the row may attend to nothing.
+  void softmax(int64_t row) const {
     float* to = scores(row);
     Vec lanes = load(to);
     for (int64_t i = kLanes; i < padded_length; i += kLanes) lanes = max(lanes, load(to + i));
@@ -68,58 +129,23 @@ struct Attention {
       store(to + i, weights);
       sum = sum + weights;
     }
-    return is_empty ? 0.0f : 1.0f / add_lanes(sum);
-  }
-
-  // Adds the weighted values of `num` positions to kChunks times 16 (or at the end `width`) numbers of the row's
-  // output.
-  template <int kChunks>
-  void add_values(const float* weights, const Element* const (&values)[16], int64_t num, int64_t offset, int64_t width,
-                  float* out) const {
-    Vec sums[kChunks];
-    for (int c = 0; c < kChunks; ++c) sums[c] = zero();
-    for (int64_t i = 0; i < num; ++i) {
-      const Vec weight = set1(weights[i]);
-      for (int c = 0; c < kChunks; ++c) {
-        sums[c] = multiply_add(weight, load_some(values[i] + offset + c * kLanes, width), sums[c]);
-      }
-    }
-    for (int c = 0; c < kChunks; ++c) {
-      float* to = out + offset + c * kLanes;
-      store_some(to, width, load_some(to, width) + sums[c]);
-    }
+    const Vec inverse = set1(is_empty ? 0.0f : 1.0f / add_lanes(sum));
+    for (int64_t i = 0; i < padded_length; i += kLanes) store(to + i, load(to + i) * inverse);
   }
 
   void value_group(int64_t first) const {
     const int64_t num = smaller(kLanes, call.length - first);
-    const Element* values[16];
-    for (int64_t row = 0; row < call.num_rows; ++row) {
-      if (row == 0 || !is_shared(first)) find(call.values, row, first, values);
-      float* out = call.out + row * call.out_stride;
-      const float* weights = scores(row) + first;
-      int64_t i = 0;
-      for (; i + 4 * kLanes <= call.head_dim; i += 4 * kLanes) add_values<4>(weights, values, num, i, kLanes, out);
-      for (; i < call.head_dim; i += kLanes) {
-        add_values<1>(weights, values, num, i, smaller(kLanes, call.head_dim - i), out);
-      }
-    }
-  }
-
-  void clear_output(int64_t row) const {
-    float* out = call.out + row * call.out_stride;
-    for_lanes(call.head_dim, [&](int64_t i, int64_t num) { store_some(out + i, num, zero()); });
+    for_rows(call.values, first, [&](int64_t row, const auto& values) {
+      add_all_values(scores(row) + first, values, num, call.head_dim, call.out + row * call.out_stride);
+    });
   }
 
   void run() const {
     for (int64_t first = 0; first < call.length; first += kLanes) score_group(first);
     for (int64_t row = 0; row < call.num_rows; ++row) {
-      clear_output(row);
-      if (call.length == 0) continue;
-      // The weights are divided here and not the output at the end: the place to keep the factor is their own.
-      const float inverse = softmax(row);
-      for (int64_t i = 0; i < padded_length; i += kLanes) {
-        store(scores(row) + i, load(scores(row) + i) * set1(inverse));
-      }
+      float* out = call.out + row * call.out_stride;
+      for_lanes(call.head_dim, [&](int64_t i, int64_t num) { store_some(out + i, num, zero()); });
+      if (call.length > 0) softmax(row);
     }
     for (int64_t first = 0; first < call.length; first += kLanes) value_group(first);
   }

@@ -31,20 +31,6 @@ inline void finish(const MatmulCall& call, int64_t row, int64_t panel, Vec sum) 
   store(out, call.accumulate ? load(out) + result : result);
 }
 
-// Calls operation(0) .. operation(kNum - 1) with indices that are constants, for arrays that shall live in registers:
-// gcc unrolls a loop too late for that, and every sum would also be stored to the stack.
-template <int kValue>
-struct Index {
-  constexpr operator int() const { return kValue; }
-};
-template <int kNum, int kFirst = 0, class Operation>
-inline void unrolled(Operation operation) {
-  if constexpr (kFirst < kNum) {
-    operation(Index<kFirst>());
-    unrolled<kNum, kFirst + 1>(operation);
-  }
-}
-
 template <class Number, int kRows, int kPanels>
 inline void clear(Number (&sums)[kRows][kPanels], Number nothing) {
   unrolled<kRows>([&](auto r) { unrolled<kPanels>([&](auto p) { sums[r][p] = nothing; }); });

@@ -8,6 +8,20 @@ constexpr int64_t kLanes = 16;
 
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
+// Calls operation(0) .. operation(kNum - 1) with indices that are constants, for arrays that shall live in registers:
+// gcc unrolls a loop too late for that, and every sum would also be stored to the stack.
+template <int kValue>
+struct Index {
+  constexpr operator int() const { return kValue; }
+};
+template <int kNum, int kFirst = 0, class Operation>
+inline void unrolled(Operation operation) {
+  if constexpr (kFirst < kNum) {
+    operation(Index<kFirst>());
+    unrolled<kNum, kFirst + 1>(operation);
+  }
+}
+
 // exp within 2 ulp; 0 below -87 and so for -inf; inf above 88.7; NaN stays NaN. Range reduction and polynomial of
 // Cephes.
 inline Vec exponential(Vec x) {
