@@ -37,7 +37,7 @@ struct Activations {
   int64_t num_rows;
   const float* values;       // (num_rows, stride)
   int64_t stride;            // in floats, a multiple of 16, >= in_features
-  const int8_t* quantized;   // (num_rows, quantized_stride): round(value / scale), -127..127
+  const int8_t* quantized;   // (num_rows, quantized_stride): round(value * (127 / max)), -127..127
   int64_t quantized_stride;  // a multiple of 64, >= in_features; zeros behind in_features
   const float* scales;       // (num_rows): max |value| / 127
 };
@@ -66,7 +66,8 @@ struct AttentionCall {
 // One set of kernels. Pointers are never null. Row ranges are [first_row, last_row), panel ranges [first_panel,
 // last_panel).
 struct Kernels {
-  const char* name;  // "generic", "avx2", "avx512", "avx512_vnni", "neon"
+  // "generic", "avx2", "avx2_vnni", "avx512", "avx512_vnni", "neon", "neon_dot"
+  const char* name;
 
   // out[r][o] = sum_i values[r][i] * weight[o][i] + bias[o], or with `accumulate` += that. All 16 columns of a panel
   // are written, so padding columns become 0 (or stay what they were).
