@@ -37,12 +37,16 @@ class TrackReader {
     pedal_.fill({-1, 0});
     while (true) {
       const uint8_t* event = next;
-      if (event == end) {
-        repairs_.add(event, Fault::kNoEnd);
+      if (end - event < 2) {
+        repairs_.add(event, event == end ? Fault::kNoEnd : Fault::kCut);
+        next = end;
         break;
       }
-      int64_t delta = *next++;
-      if (delta >= 0x80) {
+      const bool is_long = event[0] >= 0x80;  // half of the time, in no order: no branch for two bytes
+      int64_t delta = is_long ? (event[0] & 0x7f) << 7 | event[1] : event[0];
+      next = event + 1 + is_long;
+      if (is_long & (event[1] >= 0x80)) {
+        next = event + 1;
         const VarLen var_len = read_var_len(event, end);
         if (var_len.next == nullptr) {
           repairs_.add(event, Fault::kCut);
@@ -138,7 +142,13 @@ class TrackReader {
 
   void start_note(int channel, uint8_t pitch, uint8_t velocity, int32_t tick) {
     const int32_t index = static_cast<int32_t>(data_.notes.size());
-    data_.notes.push_back({tick, -1, pitch, velocity, program_[channel], channel == kDrumChannel});
+    Note& note = data_.notes.emplace_back();  // a temporary would be written in bytes and read as words: slow
+    note.start_ticks = tick;
+    note.end_ticks = -1;
+    note.pitch = pitch;
+    note.velocity = velocity;
+    note.program = program_[channel];
+    note.is_drum = channel == kDrumChannel;
     Queue& queue = sounding_[static_cast<size_t>(channel) * 128 + pitch];
     if (queue.first < 0) {
       queue.first = index;
