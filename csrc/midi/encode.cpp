@@ -1,23 +1,20 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <memory_resource>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "radix_sort.h"
+#include "arena.h"
+#include "bucket_sort.h"
 #include "time_grid.h"
 #include "tokenizer.h"
 
 namespace amt::midi {
 namespace {
 
-constexpr uint8_t kNoPlace = 0;
-constexpr uint8_t kNoBin = 255;
-
-// A place stands for a program in use, from 1, in ascending order: few places make short keys, which sort faster.
+// A place stands for a program in use, from 1, in ascending order; place 0 is that of tempo and metre.
 struct Span {
   int32_t start, end;
   uint8_t place;
@@ -25,49 +22,34 @@ struct Span {
 
 struct SteppedNote {
   int32_t start, end;
-  uint16_t slot;  // place * kNumPitches + pitch
-  uint8_t bin;
+  uint8_t pitch, bin;
 };
 
-// What happens at a step, and what must be in force then: kNoPlace and kNoBin leave it open.
-struct StepEvent {
-  int32_t step;
-  uint16_t token;
-  uint8_t place, bin;
+struct Place {
+  int program;
+  SteppedNote* notes;
+  SteppedNote* notes_end;
 };
+
+// An event is one number, so that events sort as they stand: from the highest bit its step (31 bits), place (8), rank
+// in the group of its place (9) and velocity bin (8). At place 0 the token of a change stands below its rank.
+constexpr int kRankShift = 8, kPlaceShift = 17, kStepShift = 25;
+constexpr int kPedalOffRank = kNumPitches, kPedalOnRank = kPedalOffRank + 1, kNoteOnRank = kPedalOnRank + 1;
+constexpr uint32_t kNoBin = 255;
+constexpr int kTimeSignatureRank = 0, kTempoRank = 256;
+
+uint64_t make_event(int32_t step, size_t place, int rank, uint64_t bin) {
+  return static_cast<uint64_t>(step) << kStepShift | uint64_t{place} << kPlaceShift |
+         static_cast<uint64_t>(rank) << kRankShift | bin;
+}
+
+int32_t step_of(uint64_t event) { return static_cast<int32_t>(event >> kStepShift); }
 
 template <typename T>
 std::vector<T> sorted_by_tick(std::vector<T> items) {
   std::stable_sort(items.begin(), items.end(), [](const T& a, const T& b) { return a.tick < b.tick; });
   return items;
 }
-
-// Appends ids to a vector by way of a small block.
-class IdWriter {
- public:
-  explicit IdWriter(std::vector<int32_t>& ids) : ids_(ids) {}
-
-  // To be called before every `kMostPerEvent` ids.
-  void make_room() {
-    if (next_ > block_.data() + block_.size() - kMostPerEvent) flush();
-  }
-  void add(int id) { *next_++ = id; }
-  // Without a branch: in music these conditions are as good as random, and a wrong guess costs more than the write.
-  void add_if(bool is_needed, int id) {
-    *next_ = id;
-    next_ += is_needed;
-  }
-  void flush() {
-    ids_.insert(ids_.end(), block_.data(), next_);
-    next_ = block_.data();
-  }
-
- private:
-  static constexpr size_t kMostPerEvent = 4;  // shift, program, velocity, the event itself
-  std::vector<int32_t>& ids_;
-  std::array<int32_t, 1024> block_;
-  int32_t* next_ = block_.data();
-};
 
 class Encoder {
  public:
@@ -76,48 +58,72 @@ class Encoder {
         vocabulary_(vocabulary),
         is_score_(vocabulary.config().is_score),
         grid_(sorted_by_tick(data.tempos), data.ticks_per_beat, vocabulary.config()),
-        arena_(2 * (sizeof(SteppedNote) + 2 * sizeof(StepEvent)) * data.notes.size() + 4096) {}
+        arena_((2 * sizeof(SteppedNote) + 4 * sizeof(uint64_t) + 8 * sizeof(int32_t)) * data.notes.size() + 4096) {}
 
   Encoding run() {
     survey();
     quantise_notes();
-    end_restruck_notes();
+    for (size_t place = 1; place < num_places_; ++place) collect_notes(place);
     const std::vector<Span> pedals = quantise_pedals();
-    if (!is_score_ && !pedals.empty()) sustain(pedals);
-    collect_events(pedals);
-    std::pmr::vector<StepEvent> scratch(&arena_);
-    sort_by_key(events_, scratch, [](const StepEvent& event) { return static_cast<uint64_t>(event.step); });
-    emit();
+    if (is_score_) {
+      for (const Span& pedal : pedals) {
+        add_event(make_event(pedal.start, pedal.place, kPedalOnRank, kNoBin));
+        add_event(make_event(pedal.end, pedal.place, kPedalOffRank, kNoBin));
+      }
+      collect_changes();
+    } else if (!pedals.empty()) {
+      sustain(pedals);
+    }
+    emit(bucket_sort(events_, num_events_, arena_.allocate<uint64_t>(num_events_),
+                     [](uint64_t event) { return event; }));
     return std::move(result_);
   }
 
  private:
-  // Finds the programs in use, and refuses pieces whose steps are too large for the types above.
+  // Counts the notes of each program, and refuses pieces whose steps do not fit the types above.
   void survey() {
-    std::array<bool, kNumPrograms> is_used{};
+    std::array<size_t, kNumPrograms> num_notes{};
+    std::array<bool, kNumPrograms> has_pedals{};
     int32_t last_tick = 0;
+    uint32_t signs = 0;  // the highest bit: something is negative
+    const auto see = [&last_tick, &signs](int32_t start_ticks, int32_t end_ticks) {
+      const auto start = static_cast<uint32_t>(start_ticks), end = static_cast<uint32_t>(end_ticks);
+      signs |= start | end | (end - start);
+      last_tick = std::max(last_tick, end_ticks);
+    };
+    int program_of_run = 0;
+    size_t run_len = 0;
     for (const Note& note : data_.notes) {
-      is_used[program_of(note)] = true;
-      last_tick = std::max(last_tick, note.end_ticks);
+      see(note.start_ticks, note.end_ticks);
+      ++run_len;
+      if (program_of(note) == program_of_run) continue;
+      num_notes[program_of_run] += run_len - 1;
+      program_of_run = program_of(note);
+      run_len = 1;
     }
+    num_notes[program_of_run] += run_len;
     for (const PedalSpan& pedal : data_.pedals) {
-      is_used[program_of(pedal)] = true;
-      last_tick = std::max(last_tick, pedal.end_ticks);
+      has_pedals[program_of(pedal)] = true;
+      see(pedal.start_ticks, pedal.end_ticks);
     }
-    for (const Tempo& tempo : data_.tempos) last_tick = std::max(last_tick, tempo.tick);
-    for (const TimeSignature& signature : data_.time_signatures) last_tick = std::max(last_tick, signature.tick);
+    for (const Tempo& tempo : data_.tempos) see(tempo.tick, tempo.tick);
+    for (const TimeSignature& signature : data_.time_signatures) see(signature.tick, signature.tick);
+    if (signs >> 31 != 0) throw std::invalid_argument("ticks must be positive, and nothing may end before it starts");
     const int64_t last_step = grid_.step(last_tick);
     if (last_step >= std::numeric_limits<int32_t>::max()) {
       throw std::invalid_argument("the piece is too long: it ends at step " + std::to_string(last_step) +
                                   ", which must be below 2^31 - 1");
     }
-    program_at_.fill(-1);
-    uint8_t num_places = 0;
+    SteppedNote* next = arena_.allocate<SteppedNote>(data_.notes.size());
     for (int program = 0; program < kNumPrograms; ++program) {
-      if (!is_used[program]) continue;
-      place_of_[program] = ++num_places;
-      program_at_[num_places] = program;
+      if (num_notes[program] == 0 && !has_pedals[program]) continue;
+      place_of_[program] = static_cast<uint8_t>(num_places_);
+      places_[num_places_++] = {program, next, next};
+      next += num_notes[program];
     }
+    scratch_notes_ = arena_.allocate<SteppedNote>(data_.notes.size());
+    events_ = arena_.allocate<uint64_t>(2 * (data_.notes.size() + data_.pedals.size()) + data_.tempos.size() +
+                                        data_.time_signatures.size());
   }
 
   template <typename T>
@@ -125,11 +131,10 @@ class Encoder {
     return !is_score_ ? 0 : item.is_drum ? kDrums : item.program & 127;
   }
 
-  // Steps 1 and 2 of docs/tokens.md.
+  // Steps 1 and 2 of docs/tokens.md. Puts the notes of each program together.
   void quantise_notes() {
     EncodeReport& report = result_.report;
     report.num_notes = static_cast<int64_t>(data_.notes.size());
-    notes_.reserve(data_.notes.size());
     std::array<bool, 128> is_merged{};
     for (const Note& note : data_.notes) {
       if (note.is_drum && !is_score_) {
@@ -144,39 +149,43 @@ class Encoder {
         report.lengthened_notes += end <= start;
         end = std::max(end, start + 1);
       }
-      notes_.push_back({start, end,
-                        static_cast<uint16_t>(place_of_[program_of(note)] * kNumPitches + (note.pitch & 127)),
-                        static_cast<uint8_t>(vocabulary_.velocity_bin(note.velocity))});
+      *places_[place_of_[program_of(note)]].notes_end++ = {
+          start, end, static_cast<uint8_t>(note.pitch & 127),
+          static_cast<uint8_t>(vocabulary_.velocity_bin(note.velocity))};
     }
     const auto num_programs = std::count(is_merged.begin(), is_merged.end(), true);
     if (!is_score_ && num_programs > 1) report.merged_programs = num_programs;
     report.moved_us_max = grid_.moved_us_max();
   }
 
-  // Step 3: merges equal notes and ends the sounding one at the next of its pitch. Leaves notes_ in order of slots,
-  // then starts.
-  void end_restruck_notes() {
-    std::pmr::vector<SteppedNote> scratch(&arena_);
-    sort_by_key(notes_, scratch, [](const SteppedNote& note) { return static_cast<uint64_t>(note.start); });
-    sort_by_key(notes_, scratch, [](const SteppedNote& note) { return uint64_t{note.slot}; });
+  // Step 3: adds the events of a program's notes, equal ones merged; the next note of a pitch ends the sounding one.
+  void collect_notes(size_t place) {
+    const size_t num_notes = static_cast<size_t>(places_[place].notes_end - places_[place].notes);
+    const SteppedNote* notes = bucket_sort(places_[place].notes, num_notes, scratch_notes_,
+                                           [](const SteppedNote& note) { return static_cast<uint64_t>(note.start); });
+    const bool has_ends = places_[place].program != kDrums;
     EncodeReport& report = result_.report;
-    size_t kept = 0;
-    for (const SteppedNote& note : notes_) {
-      if (kept > 0 && notes_[kept - 1].slot == note.slot) {
-        SteppedNote& previous = notes_[kept - 1];
-        if (previous.start == note.start) {
-          previous.end = std::max(previous.end, note.end);
-          previous.bin = std::max(previous.bin, note.bin);
-          ++report.merged_notes;
-          continue;
-        }
-        report.truncated_notes += previous.end > note.start;
-        previous.end = std::min(previous.end, note.start);
+    std::array<uint64_t*, kNumPitches> latest{};  // the start of each pitch's latest note; its end is the next event
+    for (size_t i = 0; i < num_notes; ++i) {
+      const SteppedNote note = notes[i];
+      const uint64_t start = make_event(note.start, place, kNoteOnRank + note.pitch, note.bin);
+      const uint64_t end = make_event(note.end, place, note.pitch, kNoBin);
+      uint64_t* const before = latest[note.pitch];
+      if (before != nullptr && step_of(before[0]) == note.start) {
+        before[0] = std::max(before[0], start);
+        if (has_ends) before[1] = std::max(before[1], end);
+        ++report.merged_notes;
+        continue;
       }
-      notes_[kept++] = note;
+      if (has_ends && before != nullptr && step_of(before[1]) > note.start) {
+        before[1] = make_event(note.start, place, note.pitch, kNoBin);
+        ++report.truncated_notes;
+      }
+      latest[note.pitch] = events_ + num_events_;
+      ++report.kept_notes;
+      add_event(start);
+      if (has_ends) add_event(end);
     }
-    notes_.resize(kept);
-    report.kept_notes = static_cast<int64_t>(kept);
   }
 
   // Step 4: the pedal spans by place and start, overlapping ones joined.
@@ -203,42 +212,20 @@ class Encoder {
 
   // Step 4, performance: notes that end under the pedal last to its end or to the next start of their pitch.
   void sustain(const std::vector<Span>& pedals) {
-    for (size_t i = 0; i < notes_.size(); ++i) {
-      SteppedNote& note = notes_[i];
-      const auto after = std::upper_bound(pedals.begin(), pedals.end(), note.end,
-                                          [](int32_t end, const Span& span) { return end < span.start; });
-      if (after == pedals.begin() || note.end >= std::prev(after)->end) continue;
-      int32_t end = std::prev(after)->end;
-      if (i + 1 < notes_.size() && notes_[i + 1].slot == note.slot) end = std::min(end, notes_[i + 1].start);
-      result_.report.sustained_notes += end > note.end;
-      note.end = std::max(note.end, end);
+    std::array<int32_t, kNumPitches> next_start;
+    next_start.fill(std::numeric_limits<int32_t>::max());
+    for (size_t i = num_events_; i > 0; i -= 2) {  // a note's start and its end
+      const int pitch = static_cast<int>(events_[i - 1] >> kRankShift & 0x7f);
+      const int32_t limit = std::exchange(next_start[pitch], step_of(events_[i - 2]));
+      const int32_t end = step_of(events_[i - 1]);
+      const auto after = std::upper_bound(pedals.begin(), pedals.end(), end,
+                                          [](int32_t step, const Span& span) { return step < span.start; });
+      if (after == pedals.begin()) continue;
+      const int32_t sustained = std::min(std::prev(after)->end, limit);
+      if (sustained <= end) continue;
+      events_[i - 1] = make_event(sustained, 1, pitch, kNoBin);
+      ++result_.report.sustained_notes;
     }
-  }
-
-  // Step 6, but for the order of steps: changes first, then place by place.
-  void collect_events(const std::vector<Span>& pedals) {
-    events_.resize(2 * (notes_.size() + pedals.size()) + data_.tempos.size() + data_.time_signatures.size());
-    if (is_score_) collect_changes();
-    auto note = notes_.cbegin();
-    auto pedal = pedals.cbegin();
-    for (uint8_t place = 1; program_at_[place] >= 0; ++place) {
-      const auto notes_end = std::partition_point(
-          note, notes_.cend(), [place](const SteppedNote& n) { return n.slot < (place + 1) * kNumPitches; });
-      if (program_at_[place] != kDrums) {
-        for (auto n = note; n != notes_end; ++n) add_event(n->end, vocabulary_.note_off(n->slot % kNumPitches), place);
-      }
-      if (is_score_) {
-        const auto pedals_begin = pedal;
-        for (; pedal != pedals.cend() && pedal->place == place; ++pedal) {
-          add_event(pedal->end, vocabulary_.pedal_off(), place);
-        }
-        for (auto p = pedals_begin; p != pedal; ++p) add_event(p->start, vocabulary_.pedal_on(), place);
-      }
-      for (; note != notes_end; ++note) {
-        add_event(note->start, vocabulary_.note_on(note->slot % kNumPitches), place, note->bin);
-      }
-    }
-    events_.resize(num_events_);
   }
 
   // Step 5.
@@ -253,17 +240,17 @@ class Encoder {
       }
     }
     const int common_time = Vocabulary::time_signature_index(4, 4);
-    first_time_signature_ = collect_changes(tokens, vocabulary_.time_signature(common_time));
+    first_time_signature_ = collect_changes(tokens, vocabulary_.time_signature(common_time), kTimeSignatureRank);
     tokens.clear();
     for (const Tempo& tempo : sorted_by_tick(data_.tempos)) {
       tokens.push_back({static_cast<int32_t>(grid_.step(tempo.tick)),
                         vocabulary_.tempo(vocabulary_.tempo_index(tempo.us_per_beat))});
     }
-    first_tempo_ = collect_changes(tokens, vocabulary_.tempo(vocabulary_.tempo_index(500'000)));
+    first_tempo_ = collect_changes(tokens, vocabulary_.tempo(vocabulary_.tempo_index(500'000)), kTempoRank);
   }
 
   // Returns the token of step 0: the last one there, or else `first`.
-  int collect_changes(const std::vector<std::pair<int32_t, int>>& tokens, int first) {
+  int collect_changes(const std::vector<std::pair<int32_t, int>>& tokens, int first, int rank) {
     size_t i = 0;
     for (; i < tokens.size() && tokens[i].first == 0; ++i) first = tokens[i].second;
     int current = first;
@@ -272,51 +259,77 @@ class Encoder {
       const bool is_last_of_step = i + 1 == tokens.size() || tokens[i + 1].first != step;
       if (!is_last_of_step || token == current) continue;
       current = token;
-      add_event(step, token, kNoPlace);
+      add_event(make_event(step, 0, rank, 0) | static_cast<uint64_t>(token));
     }
     return first;
   }
 
-  void add_event(int32_t step, int token, uint8_t place, uint8_t bin = kNoBin) {
-    events_[num_events_++] = {step, static_cast<uint16_t>(token), place, bin};
-  }
+  void add_event(uint64_t event) { events_[num_events_++] = event; }
 
   // Step 7.
-  void emit() {
-    result_.ids.reserve(3 * notes_.size() + 64);
-    IdWriter ids(result_.ids);
-    ids.add(Vocabulary::kBosId);
-    if (is_score_) {
-      ids.add(first_time_signature_);
-      ids.add(first_tempo_);
+  void emit(const uint64_t* events) {
+    std::array<int, kNoteOnRank + kNumPitches> token_of;  // by rank
+    for (int pitch = 0; pitch < kNumPitches; ++pitch) {
+      token_of[pitch] = vocabulary_.note_off(pitch);
+      token_of[kNoteOnRank + pitch] = vocabulary_.note_on(pitch);
     }
+    token_of[kPedalOffRank] = vocabulary_.pedal_off();
+    token_of[kPedalOnRank] = vocabulary_.pedal_on();
+    std::array<int, kNumPrograms + 1> program_token;  // by place
+    for (size_t place = 1; place < num_places_; ++place) {
+      program_token[place] = vocabulary_.program(places_[place].program);
+    }
+    const int no_shift = vocabulary_.time_shift(0), first_velocity = vocabulary_.velocity(0);
     const int max_time_shift = vocabulary_.config().max_time_shift;
-    int32_t now = 0;
-    int place = is_score_ ? kNoPlace : 1, bin = kNoBin;  // in force; performance has one program and no token for it
-    for (const StepEvent& event : events_) {
-      ids.make_room();
-      const int32_t gap = event.step - now;
-      now = event.step;
-      if (gap > max_time_shift) {
-        shift_far(gap, ids);
-      } else {
-        ids.add_if(gap > 0, vocabulary_.time_shift(gap));
-      }
-      const int next_place = event.place == kNoPlace ? place : event.place;
-      ids.add_if(next_place != place, vocabulary_.program(program_at_[next_place]));
-      place = next_place;
-      const int next_bin = event.bin == kNoBin ? bin : event.bin;
-      ids.add_if(next_bin != bin, vocabulary_.velocity(next_bin));
-      bin = next_bin;
-      ids.add(event.token);
+    // At most a shift, a program, a velocity and the event itself, and what long ways take beyond one shift.
+    const int64_t last_step = num_events_ == 0 ? 0 : step_of(events[num_events_ - 1]);
+    const int64_t max_gap = std::min(vocabulary_.config().max_gap_steps, last_step);
+    const int64_t num_steps = std::min(last_step, static_cast<int64_t>(num_events_) * max_gap);
+    int32_t* const ids =
+        arena_.allocate<int32_t>(4 * num_events_ + static_cast<size_t>(num_steps / max_time_shift) + 4);
+    int32_t* next = ids;
+    // Without a branch: in music these conditions are as good as random, and a wrong guess costs more than the write.
+    const auto add_if = [&next](bool is_needed, int id) {
+      *next = id;
+      next += is_needed;
+    };
+    *next++ = Vocabulary::kBosId;
+    if (is_score_) {
+      *next++ = first_time_signature_;
+      *next++ = first_tempo_;
     }
-    ids.make_room();
-    ids.add(Vocabulary::kEosId);
-    ids.flush();
+    int32_t now = 0;
+    uint32_t place = is_score_ ? 0 : 1;  // in force; performance has one program and no token for it
+    uint32_t bin = kNoBin;
+    for (size_t i = 0; i < num_events_; ++i) {
+      const uint64_t event = events[i];
+      const int32_t gap = step_of(event) - now;
+      now += gap;
+      if (gap > max_time_shift) {
+        next = shift_far(gap, next);
+      } else {
+        add_if(gap > 0, no_shift + gap);
+      }
+      const uint32_t bits = static_cast<uint32_t>(event);
+      const uint32_t next_place = bits >> kPlaceShift & 0xff;
+      if (next_place == 0) {
+        *next++ = bits & 0xffff;
+        continue;
+      }
+      add_if(next_place != place, program_token[next_place]);
+      place = next_place;
+      const uint32_t own_bin = bits & 0xff;
+      const uint32_t next_bin = own_bin == kNoBin ? bin : own_bin;
+      add_if(next_bin != bin, first_velocity + static_cast<int>(next_bin));
+      bin = next_bin;
+      *next++ = token_of[bits >> kRankShift & 0x1ff];
+    }
+    *next++ = Vocabulary::kEosId;
+    result_.ids.assign(ids, next);
   }
 
-  // A way of more than one time_shift.
-  void shift_far(int64_t gap, IdWriter& ids) {
+  // Writes a way of more than one time_shift, and returns the place after it.
+  int32_t* shift_far(int64_t gap, int32_t* next) {
     const int64_t max_gap = vocabulary_.config().max_gap_steps;
     if (gap > max_gap) {
       ++result_.report.clamped_gaps;
@@ -324,11 +337,9 @@ class Encoder {
       gap = max_gap;
     }
     const int largest = vocabulary_.config().max_time_shift;
-    for (; gap > largest; gap -= largest) {
-      ids.add(vocabulary_.time_shift(largest));
-      ids.make_room();
-    }
-    ids.add(vocabulary_.time_shift(static_cast<int>(gap)));
+    for (; gap > largest; gap -= largest) *next++ = vocabulary_.time_shift(largest);
+    *next++ = vocabulary_.time_shift(static_cast<int>(gap));
+    return next;
   }
 
   const MidiData& data_;
@@ -336,12 +347,11 @@ class Encoder {
   const bool is_score_;
   TimeGrid grid_;
   std::array<uint8_t, kNumPrograms> place_of_{};
-  std::array<int, kNumPrograms + 2> program_at_;  // by place; -1: none
-  // One piece of memory for all that is as long as the notes. Many pieces, when they are freed, make a heap give its
-  // end back to the system and ask for it again at the next file, which takes as long as a third of the encoding.
-  std::pmr::monotonic_buffer_resource arena_;
-  std::pmr::vector<SteppedNote> notes_{&arena_};
-  std::pmr::vector<StepEvent> events_{&arena_};
+  std::array<Place, kNumPrograms + 1> places_;
+  size_t num_places_ = 1;
+  Arena arena_;
+  SteppedNote* scratch_notes_ = nullptr;
+  uint64_t* events_ = nullptr;
   size_t num_events_ = 0;
   int first_time_signature_ = 0, first_tempo_ = 0;  // tokens
   Encoding result_;

@@ -16,7 +16,7 @@ class TimeGrid {
   TimeGrid(const std::vector<Tempo>& sorted_tempos, int32_t ticks_per_beat, const VocabularyConfig& config)
       : is_score_(config.is_score), ticks_per_beat_(ticks_per_beat), steps_per_beat_(config.steps_per_beat) {
     unit_ = is_score_ ? 2 * ticks_per_beat_ : 1000 * config.step_ms * ticks_per_beat_;
-    per_unit_ = 1.0 / static_cast<double>(unit_);
+    per_unit_ = (1.0 - 0x1p-50) / static_cast<double>(unit_);
     segments_.push_back({0, 500'000, 0});
     for (const Tempo& tempo : sorted_tempos) {
       if (tempo.tick > segments_.back().tick) {
@@ -26,23 +26,20 @@ class TimeGrid {
         segments_.back().us_per_beat = tempo.us_per_beat;
       }
     }
+    if (!is_score_) return;
     for (const Segment& at : segments_) slowest_us_per_beat_ = std::max(slowest_us_per_beat_, at.us_per_beat);
   }
 
-  int64_t step(int64_t tick) {
-    if (is_score_) return floor_div(2 * tick * steps_per_beat_ + ticks_per_beat_);
-    return floor_div(time(tick) + unit_ / 2);  // unit_ is even
-  }
+  int64_t step(int64_t tick) { return floor_div(scaled(tick) + unit_ / 2).quotient; }  // unit_ is even
 
   // The step of a note's start or end; keeps how far it was moved.
   int64_t step_of_note(int64_t tick) {
-    const int64_t rounded = (is_score_ ? 2 * tick * steps_per_beat_ : time(tick)) + unit_ / 2;
-    const int64_t step = floor_div(rounded);
-    const int64_t moved = std::abs(rounded - step * unit_ - unit_ / 2);
-    if (!is_score_) {
-      most_moved_ = std::max(most_moved_, moved);
-    } else if (moved * slowest_us_per_beat_ > most_moved_) {  // else there is no need to look at the tempo here
-      most_moved_ = std::max(most_moved_, moved * segment(tick).us_per_beat);
+    const auto [step, rest] = floor_div(scaled(tick) + unit_ / 2);
+    const int64_t moved = std::abs(rest - unit_ / 2);
+    if (moved > no_matter_) {
+      const int64_t us_per_beat = is_score_ ? segment(tick).us_per_beat : 1;
+      most_moved_ = std::max(most_moved_, moved * us_per_beat);
+      no_matter_ = most_moved_ / slowest_us_per_beat_;
     }
     return step;
   }
@@ -57,12 +54,20 @@ class TimeGrid {
     int64_t time;  // from the start, in microseconds * ticks_per_beat
   };
 
-  // value / unit_ by a multiplication, which is at most one off while the quotient is below 2^51, and a correction.
-  int64_t floor_div(int64_t value) const {
+  struct Division {
+    int64_t quotient, rest;
+  };
+
+  // value / unit_ by a multiplication, which is one too low at most while the quotient is below 2^49, and a correction.
+  Division floor_div(int64_t value) const {
     const auto quotient = static_cast<int64_t>(static_cast<double>(value) * per_unit_);
     const int64_t rest = value - quotient * unit_;
-    return quotient + (rest >= unit_) - (rest < 0);
+    const bool is_low = rest >= unit_;
+    return {quotient + is_low, is_low ? rest - unit_ : rest};
   }
+
+  // A tick in steps of unit_.
+  int64_t scaled(int64_t tick) { return is_score_ ? 2 * tick * steps_per_beat_ : time(tick); }
 
   // The time of a tick in microseconds * ticks_per_beat.
   int64_t time(int64_t tick) {
@@ -83,7 +88,9 @@ class TimeGrid {
 
   bool is_score_;
   int64_t ticks_per_beat_, steps_per_beat_, unit_;
-  int64_t most_moved_ = 0, slowest_us_per_beat_ = 0;
+  int64_t most_moved_ = 0;           // score: times the tempo
+  int64_t slowest_us_per_beat_ = 1;  // performance: 1
+  int64_t no_matter_ = 0;            // a way that is not the longest whatever the tempo
   double per_unit_;
   std::vector<Segment> segments_;
   size_t hint_ = 0;
