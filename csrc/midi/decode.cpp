@@ -128,8 +128,13 @@ class Decoder {
       }
     }
     sounding = static_cast<int32_t>(notes.size());
-    notes.push_back({ticks(now_), is_drum ? ticks(now_ + drum_steps_) : kSilent, static_cast<uint8_t>(pitch),
-                     static_cast<uint8_t>(velocity_), static_cast<uint8_t>(is_drum ? 0 : program_), is_drum});
+    Note& note = notes.emplace_back();  // a temporary would be written in bytes and read as words: slow
+    note.start_ticks = ticks(now_);
+    note.end_ticks = is_drum ? ticks(now_ + drum_steps_) : kSilent;
+    note.pitch = static_cast<uint8_t>(pitch);
+    note.velocity = static_cast<uint8_t>(velocity_);
+    note.program = static_cast<uint8_t>(is_drum ? 0 : program_);
+    note.is_drum = is_drum;
   }
 
   void note_off(int pitch) {

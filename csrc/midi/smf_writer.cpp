@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "radix_sort.h"
+#include "arena.h"
+#include "bucket_sort.h"
 #include "smf.h"
 #include "track_writer.h"
 
@@ -23,9 +25,10 @@ struct Span {
   uint8_t key;
   uint8_t velocity;
 
-  // At equal starts.
+  uint64_t place() const { return static_cast<uint64_t>(start_ticks) << 8 | key; }
+  // The bytes of a file depend on this order alone, not on that of the input.
   bool operator<(const Span& other) const {
-    if (key != other.key) return key < other.key;
+    if (place() != other.place()) return place() < other.place();
     return end_ticks != other.end_ticks ? end_ticks < other.end_ticks : velocity < other.velocity;
   }
 };
@@ -33,7 +36,7 @@ struct Span {
 // Tempo, time and key signatures, and the end of the piece.
 void write_conductor_track(const MidiData& data, std::string& file) {
   enum Kind : uint64_t { kTimeSignature, kKeySignature, kTempo };
-  std::vector<Keyed> order;
+  std::vector<std::pair<uint64_t, uint32_t>> order;  // (tick and kind, index)
   const auto add_all = [&order](const auto& events, Kind kind) {
     for (size_t i = 0; i < events.size(); ++i) {
       if (events[i].tick < 0) refuse("an event at tick " + std::to_string(events[i].tick));
@@ -43,7 +46,7 @@ void write_conductor_track(const MidiData& data, std::string& file) {
   add_all(data.time_signatures, kTimeSignature);
   add_all(data.key_signatures, kKeySignature);
   add_all(data.tempos, kTempo);
-  sort_by_key(order);
+  std::sort(order.begin(), order.end());
   TrackWriter track(file, order.size(), TrackWriter::kMaxMetaEventSize);
   for (const auto& [key, index] : order) {
     const int32_t tick = static_cast<int32_t>(key >> 2);
@@ -94,11 +97,11 @@ void check_pedal(const PedalSpan& pedal, size_t index) {
 
 // All notes and pedals by program; those of program key k stand from starts[k] to starts[k + 1].
 struct SpansByProgram {
-  std::vector<Span> spans;
+  Span* spans = nullptr;
   std::array<size_t, kNumPrograms + 1> starts{};
 };
 
-SpansByProgram group_spans(const MidiData& data) {
+SpansByProgram group_spans(const MidiData& data, Arena& arena) {
   SpansByProgram groups;
   for (size_t i = 0; i < data.notes.size(); ++i) {
     check_note(data.notes[i], i);
@@ -109,88 +112,89 @@ SpansByProgram group_spans(const MidiData& data) {
     ++groups.starts[program_key(data.pedals[i].program, data.pedals[i].is_drum) + 1];
   }
   for (size_t i = 0; i < kNumPrograms; ++i) groups.starts[i + 1] += groups.starts[i];
-  groups.spans.resize(groups.starts.back());
+  groups.spans = arena.allocate<Span>(groups.starts.back());
   std::array<size_t, kNumPrograms + 1> next = groups.starts;
   for (const PedalSpan& pedal : data.pedals) {
     groups.spans[next[program_key(pedal.program, pedal.is_drum)]++] = {pedal.start_ticks, pedal.end_ticks, kPedalKey,
                                                                        127};
   }
   for (const Note& note : data.notes) {
-    groups.spans[next[program_key(note.program, note.is_drum)]++] = {
-        note.start_ticks, note.end_ticks, static_cast<uint8_t>(note.pitch + 1), note.velocity};
+    Span& span = groups.spans[next[program_key(note.program, note.is_drum)]++];
+    span.start_ticks = note.start_ticks;
+    span.end_ticks = note.end_ticks;
+    span.key = static_cast<uint8_t>(note.pitch + 1);
+    span.velocity = note.velocity;
   }
   return groups;
 }
 
-// Copies one program's spans to `sorted`, by start, key, end and velocity: the bytes do not depend on the input's
-// order.
-void sort_spans(const Span* spans, size_t num_spans, std::vector<Keyed>& order, std::vector<Span>& sorted) {
-  order.resize(num_spans);
-  for (size_t i = 0; i < num_spans; ++i) {
-    order[i] = {static_cast<uint64_t>(spans[i].start_ticks), static_cast<uint32_t>(i)};
-  }
-  sort_by_key(order);
-  sorted.resize(num_spans);
-  for (size_t i = 0; i < num_spans; ++i) sorted[i] = spans[order[i].payload];
-  for (auto first = sorted.begin(); first != sorted.end();) {
-    auto last = first + 1;
-    while (last != sorted.end() && last->start_ticks == first->start_ticks) ++last;
+// Sorts one program's spans; the result is in one of the two arrays.
+Span* sort_spans(Span* spans, size_t num_spans, Arena& arena) {
+  if (std::is_sorted(spans, spans + num_spans)) return spans;
+  Span* const sorted =
+      bucket_sort(spans, num_spans, arena.allocate<Span>(num_spans), [](const Span& span) { return span.place(); });
+  Span* const end = sorted + num_spans;
+  for (Span* first = sorted; first != end;) {
+    Span* last = first + 1;
+    while (last != end && last->place() == first->place()) ++last;
     if (last - first > 1) std::sort(first, last);
     first = last;
   }
+  return sorted;
 }
 
-// Moves the spans that one track can hold, so that every reader finds their ends again, from `spans` to `layer`.
-// Spans of one key must not overlap, except for notes that end together: some readers end all notes of a pitch at its
-// first note-off. The last layer takes notes that end in the order in which they start, which is enough for the others.
-void take_layer(std::vector<Span>& spans, std::vector<Span>& layer, bool is_last_layer) {
+// Keeps the spans that one track can hold, so that every reader finds their ends again, and moves the others to `rest`.
+// Returns how many are left. Spans of one key must not overlap, except for notes that end together: some readers end
+// all notes of a pitch at its first note-off. The last layer takes notes that end in the order in which they start,
+// which is enough for the others.
+size_t take_layer(Span* spans, size_t num_spans, std::vector<Span>& rest, bool is_last_layer) {
   std::array<int32_t, 129> busy_until{};
-  layer.clear();
-  size_t num_left = 0;
-  for (const Span& span : spans) {
+  rest.clear();
+  size_t num_taken = 0;
+  for (size_t i = 0; i < num_spans; ++i) {
+    const Span span = spans[i];
     int32_t& end = busy_until[span.key];
     const bool fits = span.start_ticks >= end ||
                       (span.key != kPedalKey && (span.end_ticks == end || (is_last_layer && span.end_ticks > end)));
     if (!fits) {
-      spans[num_left++] = span;
+      rest.push_back(span);
       continue;
     }
     end = span.end_ticks;
-    layer.push_back(span);
+    spans[num_taken++] = span;
   }
-  spans.resize(num_left);
+  return num_taken;
 }
 
-// At equal ticks: ends of notes, ends of pedals, starts of pedals, starts of notes; an empty span is not torn apart.
-void write_layer(const std::vector<Span>& layer, int channel, uint8_t program, std::vector<Keyed>& ends,
-                 std::string& file) {
-  ends.clear();
-  for (const Span& span : layer) {
-    if (span.end_ticks == span.start_ticks) continue;
-    ends.push_back({static_cast<uint64_t>(span.end_ticks) << 1 | (span.key == kPedalKey), span.key});
+// Starts and ends of spans as numbers in the order of their events. From the highest bit: tick (31 bits), phase (2),
+// index of the span (30), whether it is the end. An empty span is not torn apart.
+enum Phase : uint64_t { kNoteEnds, kPedalEnds, kStarts };
+
+uint64_t make_event(int32_t tick, Phase phase, size_t index, bool is_end) {
+  return static_cast<uint64_t>(tick) << 33 | phase << 31 | uint64_t{index} << 1 | uint64_t{is_end};
+}
+
+void write_layer(const Span* spans, size_t num_spans, int channel, uint8_t program, Arena& arena, std::string& file) {
+  if (num_spans > size_t{1} << 30) refuse("more than 2^30 notes in one track");
+  const size_t num_events = 2 * num_spans;
+  uint64_t* const unsorted = arena.allocate<uint64_t>(num_events);
+  for (size_t i = 0; i < num_spans; ++i) {
+    const Span& span = spans[i];
+    const Phase phase = span.end_ticks == span.start_ticks ? kStarts : span.key == kPedalKey ? kPedalEnds : kNoteEnds;
+    unsorted[2 * i] = make_event(span.start_ticks, kStarts, i, false);
+    unsorted[2 * i + 1] = make_event(span.end_ticks, phase, i, true);
   }
-  sort_by_key(ends);
-  TrackWriter track(file, 2 * layer.size() + 1, TrackWriter::kMaxChannelEventSize);
+  const uint64_t* const events =
+      bucket_sort(unsorted, num_events, arena.allocate<uint64_t>(num_events), [](uint64_t event) { return event; });
+  TrackWriter track(file, num_events + 1, TrackWriter::kMaxChannelEventSize);
   track.program_change(channel, program);
-  const auto write_event = [&track, channel](int32_t tick, uint32_t key, uint8_t velocity) {
-    if (key == kPedalKey) {
-      track.channel_event(tick, 0xb0 | channel, kPedalController, velocity);
-    } else {
-      track.channel_event(tick, 0x90 | channel, static_cast<uint8_t>(key - 1), velocity);
-    }
-  };
-  auto end = ends.cbegin();
-  const auto write_ends = [&](int32_t last_tick) {
-    for (; end != ends.cend() && static_cast<int32_t>(end->key >> 1) <= last_tick; ++end) {
-      write_event(static_cast<int32_t>(end->key >> 1), end->payload, 0);
-    }
-  };
-  for (const Span& span : layer) {
-    write_ends(span.start_ticks);
-    write_event(span.start_ticks, span.key, span.velocity);
-    if (span.end_ticks == span.start_ticks) write_event(span.end_ticks, span.key, 0);
-  }
-  write_ends(INT32_MAX);
+  track.channel_events(num_events, [events, channel, spans](size_t i) {
+    const Span& span = spans[events[i] >> 1 & 0x3fffffff];
+    const bool is_pedal = span.key == kPedalKey;
+    return ChannelEvent{static_cast<int32_t>(events[i] >> 33), (is_pedal ? 0xb0 : 0x90) | channel,
+                        is_pedal ? kPedalController : static_cast<uint8_t>(span.key - 1),
+                        (events[i] & 1) != 0 ? uint8_t{0} : span.velocity};
+  });
   track.finish(0);
 }
 
@@ -200,32 +204,36 @@ std::string write_smf(const MidiData& data) {
   if (data.ticks_per_beat < 1 || data.ticks_per_beat > 0x7fff) {
     refuse(std::to_string(data.ticks_per_beat) + " ticks per beat; a file has 1 to 32767");
   }
-  const SpansByProgram groups = group_spans(data);
+  const size_t num_spans = data.notes.size() + data.pedals.size();
+  Arena arena(num_spans * (2 * sizeof(Span) + 4 * sizeof(uint64_t)) + 64);
+  const SpansByProgram groups = group_spans(data, arena);
   std::string file(14, '\0');
   file.reserve(data.notes.size() * 8 + 256);
   write_conductor_track(data, file);
   size_t num_tracks = 1;
   int num_melodic = 0;
-  std::vector<Span> spans;
   std::vector<Span> layer;
-  std::vector<Keyed> order;
+  std::vector<Span> rest;
   for (size_t key = 0; key < kNumPrograms; ++key) {
-    const size_t num_spans = groups.starts[key + 1] - groups.starts[key];
-    if (num_spans == 0) continue;
-    sort_spans(groups.spans.data() + groups.starts[key], num_spans, order, spans);
+    size_t num_left = groups.starts[key + 1] - groups.starts[key];
+    if (num_left == 0) continue;
+    Span* spans = sort_spans(groups.spans + groups.starts[key], num_left, arena);
     const bool is_drum = key >= 128;
     int channel = kDrumChannel;
     if (!is_drum) {
       channel = num_melodic++ % 15;
       if (channel >= kDrumChannel) ++channel;
     }
-    for (int num_layers = 1; !spans.empty(); ++num_layers) {
+    for (int num_layers = 1; num_left > 0; ++num_layers) {
       if (num_layers > kMaxLayers) {
         refuse("more than " + std::to_string(kMaxLayers) + " spans of one key and program overlap at tick " +
                std::to_string(spans[0].start_ticks));
       }
-      take_layer(spans, layer, num_layers == kMaxLayers);
-      write_layer(layer, channel, static_cast<uint8_t>(key & 0x7f), order, file);
+      const size_t num_taken = take_layer(spans, num_left, rest, num_layers == kMaxLayers);
+      write_layer(spans, num_taken, channel, static_cast<uint8_t>(key & 0x7f), arena, file);
+      layer.swap(rest);
+      spans = layer.data();
+      num_left = layer.size();
       ++num_tracks;
     }
   }

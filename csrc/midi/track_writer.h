@@ -12,6 +12,12 @@ namespace amt::midi {
 
 [[noreturn]] inline void refuse(const std::string& what) { throw std::invalid_argument("cannot write MIDI: " + what); }
 
+struct ChannelEvent {
+  int32_t tick;
+  int status;
+  uint8_t first, second;
+};
+
 // One track chunk at the end of a string. Events come in order of ticks; running status is used.
 class TrackWriter {
  public:
@@ -23,12 +29,25 @@ class TrackWriter {
     next_ = reinterpret_cast<uint8_t*>(file_.data()) + start_ + 8;
   }
 
-  void channel_event(int32_t tick, int status, uint8_t first, uint8_t second) {
-    wait_until(tick);
-    if (status != status_) *next_++ = static_cast<uint8_t>(status);
+  // Writes `num_events` events, event_at(0) and so on. All at once, so that the place to write to stays in a register.
+  template <typename EventAt>
+  void channel_events(size_t num_events, EventAt event_at) {
+    uint8_t* next = next_;
+    int32_t tick = tick_;
+    int status = status_;
+    for (size_t i = 0; i < num_events; ++i) {
+      const ChannelEvent event = event_at(i);
+      next = wait(next, event.tick - tick, status);
+      tick = event.tick;
+      if (event.status != status) *next++ = static_cast<uint8_t>(event.status);
+      status = event.status;
+      next[0] = event.first;
+      next[1] = event.second;
+      next += 2;
+    }
+    next_ = next;
+    tick_ = tick;
     status_ = status;
-    *next_++ = first;
-    *next_++ = second;
   }
 
   void program_change(int channel, uint8_t program) {
@@ -62,33 +81,35 @@ class TrackWriter {
   static constexpr int32_t kMaxVarLen = (1 << 28) - 1;
   static constexpr size_t kMaxFillerSize = 9 * 7 + 1;  // eight waits of kMaxVarLen, the end, a byte that var_len spoils
 
-  // The delta time up to a tick. What four bytes cannot say is split by empty text events.
   void wait_until(int32_t tick) {
-    int32_t delta = tick - tick_;
+    next_ = wait(next_, tick - tick_, status_);
     tick_ = tick;
-    for (; delta > kMaxVarLen; delta -= kMaxVarLen) {
-      var_len(kMaxVarLen);
-      *next_++ = 0xff;
-      *next_++ = 0x01;
-      *next_++ = 0x00;
-      status_ = 0;
-    }
-    var_len(delta);
   }
 
-  void var_len(int32_t value) {
-    if (value >= 1 << 14) {
-      if (value >= 1 << 21) *next_++ = static_cast<uint8_t>(0x80 | value >> 21);
-      *next_++ = static_cast<uint8_t>(0x80 | value >> 14);
-      next_[0] = static_cast<uint8_t>(0x80 | value >> 7);
-      next_[1] = value & 0x7f;
-      next_ += 2;
-      return;
+  // Writes a delta time. What four bytes cannot say is split by empty text events.
+  static uint8_t* wait(uint8_t* next, int32_t delta, int& status) {
+    if (delta < 1 << 14) {
+      const bool is_long = delta >= 1 << 7;  // half of the time, in no order: no branch
+      next[0] = static_cast<uint8_t>(is_long ? 0x80 | delta >> 7 : delta);
+      next[1] = delta & 0x7f;
+      return next + 1 + is_long;
     }
-    const bool is_long = value >= 1 << 7;  // half of the time, in no order: no branch
-    next_[0] = static_cast<uint8_t>(is_long ? 0x80 | value >> 7 : value);
-    next_[1] = value & 0x7f;
-    next_ += 1 + is_long;
+    for (; delta > kMaxVarLen; delta -= kMaxVarLen) {
+      next = var_len(next, kMaxVarLen);
+      *next++ = 0xff;
+      *next++ = 0x01;
+      *next++ = 0x00;
+      status = 0;
+    }
+    return var_len(next, delta);
+  }
+
+  static uint8_t* var_len(uint8_t* next, int32_t value) {
+    for (int shift = 21; shift > 0; shift -= 7) {
+      if (value >> shift != 0) *next++ = static_cast<uint8_t>(0x80 | value >> shift);
+    }
+    *next++ = value & 0x7f;
+    return next;
   }
 
   std::string& file_;
