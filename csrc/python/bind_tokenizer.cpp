@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
+#include <numeric>
 #include <optional>
 #include <string_view>
 #include <thread>
@@ -25,8 +27,15 @@ using midi::Vocabulary;
 
 using Ids = py::array_t<int32_t, py::array::c_style | py::array::forcecast>;
 
-py::array_t<int32_t> to_array(const std::vector<int32_t>& ids) {
-  return py::array_t<int32_t>(static_cast<py::ssize_t>(ids.size()), ids.data());
+// An array that owns the vector's memory: nothing is copied while the GIL is held.
+py::array_t<int32_t> to_array(std::vector<int32_t> ids) {
+  auto owner = std::make_unique<std::vector<int32_t>>(std::move(ids));
+  const auto free = [](void* memory) {
+    std::unique_ptr<std::vector<int32_t>>(static_cast<std::vector<int32_t>*>(memory));
+  };
+  const py::capsule base(owner.get(), free);
+  const std::vector<int32_t>& kept = *owner.release();
+  return py::array_t<int32_t>(static_cast<py::ssize_t>(kept.size()), kept.data(), base);
 }
 
 // The counts in the order of amt.midi.tokenizer.EncodeReport.
@@ -63,9 +72,13 @@ struct Outcome {
 std::vector<Outcome> encode_many(const std::vector<std::string_view>& files, const Vocabulary& vocabulary, bool strict,
                                  int num_threads) {
   std::vector<Outcome> outcomes(files.size());
+  std::vector<size_t> order(files.size());  // the largest first, so that no thread starts on one when the others end
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return files[a].size() > files[b].size(); });
   std::atomic<size_t> next{0};
   auto work = [&] {
-    for (size_t i = next++; i < files.size(); i = next++) {
+    for (size_t place = next++; place < files.size(); place = next++) {
+      const size_t i = order[place];
       try {
         outcomes[i].encoding = encode_bytes(files[i], vocabulary, strict);
       } catch (const midi::MidiError& error) {
@@ -117,7 +130,7 @@ void bind_tokenizer(py::module_& m) {
               py::gil_scoped_release release;
               encoding = midi::encode(data, vocabulary);
             }
-            return py::make_tuple(to_array(encoding.ids), to_tuple(encoding.report));
+            return py::make_tuple(to_array(std::move(encoding.ids)), to_tuple(encoding.report));
           },
           py::arg("data"), "(ids, report) of notes.")
       .def(
@@ -129,7 +142,7 @@ void bind_tokenizer(py::module_& m) {
               py::gil_scoped_release release;
               encoding = encode_bytes(file, vocabulary, strict);
             }
-            return py::make_tuple(to_array(encoding.ids), to_tuple(encoding.report));
+            return py::make_tuple(to_array(std::move(encoding.ids)), to_tuple(encoding.report));
           },
           py::arg("data"), py::arg("strict") = false, "(ids, report) of a MIDI file's bytes.")
       .def(
@@ -143,9 +156,10 @@ void bind_tokenizer(py::module_& m) {
               outcomes = encode_many(views, vocabulary, strict, num_threads);
             }
             py::list results;
-            for (const Outcome& outcome : outcomes) {
+            for (Outcome& outcome : outcomes) {
               if (outcome.encoding) {
-                results.append(py::make_tuple(to_array(outcome.encoding->ids), to_tuple(outcome.encoding->report)));
+                results.append(
+                    py::make_tuple(to_array(std::move(outcome.encoding->ids)), to_tuple(outcome.encoding->report)));
               } else {
                 results.append(py::make_tuple(outcome.reason, outcome.byte_offset));
               }
