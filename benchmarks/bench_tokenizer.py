@@ -218,23 +218,23 @@ def test_amt_tokenizes_a_batch(measure, files, num_notes, num_threads):
     assert sum(encoding.report.num_notes for encoding in batch.encodings) == num_notes
 
 
-def alternate(benchmark, ours, theirs, *, rounds=ROUNDS):
+def alternate(benchmark, ours, theirs, *, ratio="ratio_to_symusic", clock=time.process_time, rounds=ROUNDS):
     """Times two functions in turns, so that a machine that slows down and recovers favours neither.
 
-    The row's own time is that of both; ratio_to_symusic is the median time of `theirs` by that of `ours`: above 1, AMT
-    is faster.
+    The row's own time is that of both; the column `ratio` is the median time of `theirs` by that of `ours`: above 1,
+    `ours` is faster.
     """
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
 
     def both():
         for name, function in (("ours", ours), ("theirs", theirs)):
-            start = time.process_time()
+            start = clock()
             function()
-            seconds[name].append(time.process_time() - start)
+            seconds[name].append(clock() - start)
 
     benchmark.pedantic(both, rounds=rounds, warmup_rounds=1)
     medians = {name: statistics.median(values[1:]) for name, values in seconds.items()}
-    benchmark.extra_info["ratio_to_symusic"] = medians["theirs"] / medians["ours"]
+    benchmark.extra_info[ratio] = medians["theirs"] / medians["ours"]
     benchmark.extra_info["ratio_of_minima"] = min(seconds["theirs"][1:]) / min(seconds["ours"][1:])
     return medians["ours"]
 
@@ -261,3 +261,17 @@ def test_writing_beside_symusic(benchmark, midi_files, ids, written, symusic):
     )
     num_notes = sum(score.note_num() for score in scores)
     benchmark.extra_info.update(files=midi_files[0], mb_s=size(written) / seconds / 1e6, notes_s=num_notes / seconds)
+
+
+@pytest.mark.benchmark(group="two threads and one in turns (the time is of both, wall time)")
+@needs_native
+def test_two_threads_beside_one(benchmark, midi_files, files, num_notes):
+    encode_many = EventTokenizer().encode_many
+    seconds = alternate(
+        benchmark,
+        lambda: encode_many(files, num_threads=2),
+        lambda: encode_many(files, num_threads=1),
+        ratio="ratio_to_one_thread",
+        clock=time.perf_counter,
+    )
+    benchmark.extra_info.update(files=midi_files[0], mb_s=size(files) / seconds / 1e6, notes_s=num_notes / seconds)
