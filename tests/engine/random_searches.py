@@ -8,20 +8,17 @@ import dataclasses
 import functools
 import operator
 import random
-import runpy
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
+import search_library as native
 import torch
 
 from amt.config import GenerationConfig, TokenizerConfig
 from amt.decoding import generate
 from amt.errors import DecodingError
 from amt.midi.grammar import Constraints, Grammar
-
-native = types.SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("search_library.py"))))
 
 EOS = 2
 MAX_LEN = 48

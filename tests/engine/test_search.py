@@ -1,13 +1,12 @@
 """The C++ search against `amt.decoding`, which is its meaning."""
 
 import collections
-import runpy
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import random_searches as searches
+import search_library as native
 import torch
 
 from amt.config import GenerationConfig
@@ -15,9 +14,6 @@ from amt.errors import DecodingError
 from amt.midi.grammar import Constraints
 from amt.reference.philox import uniform
 from amt.testing import assert_within_bound
-
-searches = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("random_searches.py"))))
-native = searches.native
 
 GREEDY = GenerationConfig(do_sample=False, max_new_tokens=12)
 BEAMS = GenerationConfig(do_sample=False, num_beams=3, num_return_sequences=2, max_new_tokens=12)

@@ -1,0 +1,173 @@
+"""Small random models and options, to hold the engine to plain PyTorch.
+
+    PYTHONPATH=. python tests/engine/random_models.py 2000
+
+prints how many of so many cases gave other tokens, and which.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import sys
+
+import torch
+
+from amt.config import GenerationConfig, TokenizerConfig
+from amt.decoding import generate
+from amt.decoding.engine import Engine
+from amt.errors import DecodingError
+from amt.midi.grammar import Grammar
+from amt.models import MusicTransformer
+from amt.reference.grammar import Constraints
+
+TOKENIZER = TokenizerConfig("performance", step_ms=100, num_velocities=2)
+
+
+@dataclasses.dataclass
+class Case:
+    """A model, prompts and options."""
+
+    model: MusicTransformer
+    embeddings: torch.Tensor
+    mask: torch.Tensor | None
+    config: GenerationConfig
+    prefixes: list[list[int]]
+    seeds: list[int]
+    grammar: Grammar | None
+
+    def run(self, decoder):
+        """The hypotheses of a model or an engine."""
+        return generate(
+            decoder,
+            self.embeddings,
+            self.mask,
+            self.config,
+            prefixes=self.prefixes,
+            seeds=self.seeds,
+            make_grammar=self.grammar and self.grammar.start,
+        )
+
+
+def random_model(rng: random.Random, vocab_size: int) -> MusicTransformer:
+    """Any geometry, with weights large enough for decided choices."""
+    num_heads = rng.choice([1, 2, 3, 4])
+    torch.manual_seed(rng.randrange(1 << 30))
+    model = MusicTransformer(
+        vocab_size,
+        d_model=2 * num_heads * rng.choice([2, 3, 4, 5, 8]),
+        nhead=num_heads,
+        num_encoder_layers=1,
+        num_decoder_layers=rng.choice([1, 2, 3]),
+        dim_feedforward=rng.choice([5, 16, 37, 64]),
+        max_sequence_length=40,
+        text_embedding_dim=6,
+        norm_first=rng.random() < 0.5,
+        activation=rng.choice(["relu", "gelu", "swiglu"]),
+        positions=rng.choice(["sinusoidal", "rotary", "relative"]),
+        tie_output=rng.random() < 0.5,
+    ).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+        for parameter in (model.output_weight, model.output_bias):
+            if parameter is not None:
+                parameter *= 3.0
+    return model
+
+
+def random_config(rng: random.Random) -> GenerationConfig:
+    """Greedy, sampling or beams, and some of the rules."""
+    options = {"max_new_tokens": rng.randint(1, 36), "do_sample": False}
+    kind = rng.choice(["greedy", "sample", "beams"])
+    if kind == "sample":
+        options |= {
+            "do_sample": True,
+            "num_return_sequences": rng.choice([1, 1, 2, 5]),
+            "temperature": rng.choice([1.0, 0.7, 1.6]),
+            "top_k": rng.choice([0, 0, 3, 20]),
+            "top_p": rng.choice([1.0, 1.0, 0.9, 0.5]),
+            "min_p": rng.choice([0.0, 0.0, 0.05]),
+        }
+    if kind == "beams":
+        num_beams = rng.choice([2, 3, 4, 8, 16])
+        options |= {
+            "num_beams": num_beams,
+            "num_return_sequences": rng.randint(1, num_beams),
+            "length_penalty": rng.choice([1.0, 0.0, -0.5, 2.0]),
+            "early_stopping": rng.choice([False, True, "never"]),
+        }
+    if rng.random() < 0.3:
+        options["repetition_penalty"] = rng.choice([0.8, 1.3])
+    if rng.random() < 0.3:
+        options["no_repeat_ngram_size"] = rng.choice([1, 2, 3])
+    if rng.random() < 0.3:
+        options["min_new_tokens"] = rng.randint(0, options["max_new_tokens"])
+    return GenerationConfig(**options)
+
+
+def random_case(seed: int) -> Case:
+    """The case of that number."""
+    rng = random.Random(seed)
+    grammar = None
+    if rng.random() < 0.3:
+        grammar = Grammar(TOKENIZER, Constraints(max_polyphony=rng.choice([None, 2])))
+    model = random_model(rng, grammar.vocab_size if grammar else rng.choice([5, 16, 37, 100]))
+    batch_size, text_len = rng.choice([1, 1, 2, 5]), rng.choice([1, 2, 7])
+    mask = None
+    if rng.random() < 0.6:
+        mask = torch.rand(batch_size, text_len) < 0.7
+        mask[:, 0] = True
+    vocab_size = model.config.vocab_size
+    prefixes = [
+        [] if grammar else [rng.randrange(3, vocab_size) for _ in range(rng.choice([0, 0, 1, 3]))]
+        for _ in range(batch_size)
+    ]
+    return Case(
+        model,
+        torch.randn(batch_size, text_len, 6),
+        mask,
+        random_config(rng),
+        prefixes,
+        [rng.randrange(1 << 64) for _ in range(batch_size)],
+        grammar,
+    )
+
+
+def difference(case: Case, engine: Engine | None = None) -> str:
+    """What the engine does otherwise than plain PyTorch; empty if nothing. Scores may differ by 1e-5 a token."""
+    engine = engine or Engine(case.model)
+    try:
+        expected = case.run(case.model)
+    except DecodingError as error:
+        try:
+            return f"plain PyTorch says {error}, the engine gives {case.run(engine)}"
+        except DecodingError as other:
+            return "" if str(error) == str(other) else f"{error}; {other}"
+    result = case.run(engine)
+    for index, (theirs, ours) in enumerate(zip(expected, result, strict=True)):
+        if [h.token_ids for h in theirs] != [h.token_ids for h in ours]:
+            return f"prompt {index}: {theirs} {ours}"
+        for a, b in zip(theirs, ours, strict=True):
+            if a.finish_reason != b.finish_reason or a.seed != b.seed:
+                return f"prompt {index}: {a} {b}"
+            if not torch.allclose(torch.tensor(a.token_log_probs), torch.tensor(b.token_log_probs), rtol=0, atol=1e-5):
+                return f"prompt {index}: log-probabilities {a} {b}"
+            if not abs(a.score - b.score) <= 1e-5 * max(1.0, abs(a.score)):
+                return f"prompt {index}: score {a.score} {b.score}"
+    return ""
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    num_different = 0
+    for seed in range(int(sys.argv[1])):
+        found = difference(random_case(seed))
+        if found:
+            num_different += 1
+            print(seed, found)
+    print(f"{sys.argv[1]} cases, {num_different} different")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,360 @@
+"""The engine gives what plain PyTorch gives, alone and in any batch, and says clearly what it will not do."""
+
+import math
+import random
+
+import pytest
+import torch
+from random_models import difference, random_case, random_model
+
+import amt
+from amt.config import GenerationConfig
+from amt.decoding import generate
+from amt.decoding import generate as generate_module
+from amt.decoding.engine import Engine
+from amt.errors import BackendUnavailableError, DecodingError
+from amt.models import MusicTransformer
+from amt.ops import native
+from amt.ops.decode import DecoderShape, Generation, Group, SearchOptions, pack_decoder
+from amt.testing import assert_within_bound
+
+NUM_CASES = 150
+
+
+@pytest.mark.parametrize("first", range(0, NUM_CASES, 25))
+def test_random_models_and_options_equal_plain_pytorch(first):
+    different = {seed: found for seed in range(first, first + 25) if (found := difference(random_case(seed)))}
+    assert not different
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(5)
+    model = MusicTransformer(
+        53, d_model=48, nhead=3, num_encoder_layers=1, num_decoder_layers=2, dim_feedforward=70, max_sequence_length=60,
+        text_embedding_dim=6, norm_first=True, activation="swiglu", positions="rotary",
+    ).eval()  # fmt: skip
+    with torch.no_grad():
+        model.output_weight *= 4.0
+    return model
+
+
+@pytest.fixture(scope="module")
+def engine(model):
+    return Engine(model)
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    torch.manual_seed(6)
+    embeddings, mask = torch.randn(64, 5, 6), torch.rand(64, 5) < 0.8
+    mask[:, 0] = True
+    rng = random.Random(7)
+    return embeddings, mask, [[rng.randrange(3, 53) for _ in range(rng.randrange(5))] for _ in range(64)]
+
+
+CONFIGS = {
+    "greedy": GenerationConfig(do_sample=False, max_new_tokens=20),
+    "sampling": GenerationConfig(max_new_tokens=20, num_return_sequences=3, top_p=0.9),
+    "beams": GenerationConfig(do_sample=False, num_beams=4, num_return_sequences=4, max_new_tokens=20),
+}
+
+
+def tokens(results):
+    return [[hypothesis.token_ids for hypothesis in hypotheses] for hypotheses in results]
+
+
+def run(engine, prompts, config, chosen, **options):
+    embeddings, mask, prefixes = prompts
+    return engine.generate(
+        embeddings[chosen],
+        mask[chosen],
+        config,
+        prefixes=[prefixes[i] for i in chosen],
+        seeds=list(chosen),
+        **options,
+    )
+
+
+@pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_batch_changes_nothing(model, prompts, name, weights):
+    engine = Engine(model, weights)
+    whole = run(engine, prompts, CONFIGS[name], range(64))
+    for size in (1, 2, 3, 7, 13, 33):
+        for start in {0, 64 - size}:
+            part = run(engine, prompts, CONFIGS[name], range(start, start + size))
+            assert part == whole[start : start + size]
+    backwards = run(engine, prompts, CONFIGS[name], range(63, -1, -1))
+    assert backwards == whole[::-1]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_threads_change_nothing(model, prompts, name):
+    one, three = Engine(model, num_threads=1), Engine(model, num_threads=3)
+    assert run(one, prompts, CONFIGS[name], range(9)) == run(three, prompts, CONFIGS[name], range(9))
+
+
+def test_padding_changes_nothing(engine, prompts):
+    embeddings, mask, prefixes = prompts
+    wider = torch.cat([embeddings, torch.full((64, 3, 6), 9.0)], 1)
+    wider_mask = torch.cat([mask, torch.zeros(64, 3, dtype=torch.bool)], 1)
+    narrow = engine.generate(embeddings, mask, CONFIGS["greedy"], prefixes=prefixes)
+    assert engine.generate(wider, wider_mask, CONFIGS["greedy"], prefixes=prefixes) == narrow
+
+
+def test_parts_of_a_run_change_nothing(engine, prompts, monkeypatch):
+    whole = run(engine, prompts, CONFIGS["beams"], range(5))
+    whole_run = Generation.run
+    monkeypatch.setattr(Generation, "run", lambda self, **limits: whole_run(self, max_steps=1))
+    assert run(engine, prompts, CONFIGS["beams"], range(5)) == whole
+
+
+def test_a_generation_is_bytes_that_can_be_cloned_and_go_on_by_themselves(engine, model, prompts):
+    embeddings, mask, _ = prompts
+    memory = engine.memory_kv(engine.encode(embeddings[:1], mask[:1]).detach()).detach()
+    options = SearchOptions("beams", num_rows=3)
+    generation = Generation(engine.packed, options, [Group(0, [1], 30)], [memory], [mask[0]])
+    generation.run(max_steps=7)
+    before = generation.state.clone()
+    generation.run()
+    result = generation.read()
+    generation.state.copy_(before)
+    generation.run()
+    assert generation.read() == result
+
+
+@pytest.mark.parametrize("name", ["greedy", "sampling"])
+def test_a_streamer_gets_the_tokens_of_the_run(engine, prompts, name):
+    class Streamer:
+        def __init__(self):
+            self.sequences, self.current = [], []
+
+        def put(self, value):
+            self.current += value.flatten().tolist()
+
+        def end(self):
+            self.sequences.append(tuple(self.current))
+            self.current = []
+
+    streamer = Streamer()
+    results = run(engine, prompts, CONFIGS[name], range(3), streamer=streamer)
+    assert results == run(engine, prompts, CONFIGS[name], range(3))
+    assert streamer.sequences == [ids for row in tokens(results) for ids in row]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_parts_that_only_python_knows_run_over_the_engine(engine, model, prompts, name):
+    calls = []
+
+    def prefer_even(token_ids, scores):
+        calls.append(token_ids.shape)
+        scores = scores.clone()
+        scores[:, ::2] += 0.5
+        return scores
+
+    theirs = run(engine, prompts, CONFIGS[name], range(3), logits_processor=[prefer_even])
+    assert calls
+    embeddings, mask, prefixes = prompts
+    ours = generate(
+        model, embeddings[:3], mask[:3], CONFIGS[name], prefixes=prefixes[:3], seeds=[0, 1, 2],
+        logits_processor=[prefer_even],
+    )  # fmt: skip
+    assert tokens(theirs) == tokens(ours)
+
+
+def test_the_engine_really_runs(engine, prompts, model, monkeypatch):
+    monkeypatch.setattr(model, "decode_step", None)  # what plain PyTorch needs
+    monkeypatch.setattr(generate_module, "decode_one", None, raising=False)
+    assert run(engine, prompts, CONFIGS["greedy"], range(2))
+    assert engine.backend == f"engine float32 {native.chosen_kernel_set()}"
+
+
+def logits_of(model, isa, weights="float32"):
+    engine = Engine(model, weights, isa=isa)
+    memory = torch.linspace(-1, 1, 4 * model.config.d_model).view(1, 4, -1)
+    cache = engine.start_cache(memory, None)
+    return engine, cache.append(torch.arange(3, 23)[None]).double()
+
+
+@pytest.mark.parametrize("isa", native.kernel_sets() if native.is_available() else [])
+def test_every_instruction_set_agrees(model, isa):
+    engine, logits = logits_of(model, isa)
+    assert engine.backend.endswith(isa)
+    memory = torch.linspace(-1, 1, 4 * model.config.d_model).view(1, 4, -1)
+    ids = torch.arange(3, 23)[None]
+    with torch.no_grad():
+        reference = model.decode(ids, memory)
+        model.double()
+        truth = model.decode(ids, memory.double())
+        model.float()
+    assert_within_bound(logits.float(), truth, reference)
+
+
+@pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
+def test_vector_sets_with_fused_products_agree_to_the_bit(model, weights):
+    sets = [isa for isa in native.kernel_sets() if isa != "generic"]
+    results = [logits_of(model, isa, weights)[1] for isa in sets]
+    assert all(torch.equal(result, results[0]) for result in results)
+
+
+def test_the_environment_names_an_instruction_set(model, monkeypatch):
+    monkeypatch.setenv("AMT_CPU_ISA", "generic")
+    assert Engine(model).backend == "engine float32 generic"
+    monkeypatch.setenv("AMT_CPU_ISA", "abacus")
+    with pytest.raises(BackendUnavailableError, match="AMT_CPU_ISA is 'abacus'; here there are generic"):
+        Engine(model)
+
+
+@pytest.mark.parametrize(("weights", "bound"), [("bfloat16", 0.02), ("int8", 0.05)])
+def test_small_weights_stay_close(weights, bound):
+    """Of the logits' spread; what this means for music is measured by benchmarks/quality.py."""
+    model = random_model(random.Random(3), 100)
+    memory = torch.randn(1, 4, model.config.d_model)
+    ids = torch.arange(3, 40)[None]
+    exact = Engine(model).start_cache(memory, None).append(ids)
+    rounded = Engine(model, weights).start_cache(memory, None).append(ids)
+    error = (rounded - exact).pow(2).mean().sqrt() / exact.std()
+    assert 0 < error <= bound
+
+
+def test_scoring_the_tokens_again_gives_the_same_log_probs(engine, prompts):
+    (hypothesis,) = run(engine, prompts, CONFIGS["greedy"], range(1))[0]
+    embeddings, mask, prefixes = prompts
+    prefix_len = len(prefixes[0]) + 1
+    last = int(mask[0].nonzero()[-1]) + 1
+    memory_mask = mask[:1, :last]
+    memory = engine.encode(embeddings[:1, :last], None if memory_mask.all() else memory_mask).detach()
+    cache = engine.start_cache(memory, None if memory_mask.all() else memory_mask)
+    ids = torch.tensor([hypothesis.token_ids])
+    log_probs = cache.append(ids[:, :-1]).log_softmax(-1)[0]
+    again = log_probs.gather(1, ids[0, 1:, None])[prefix_len - 1 :, 0]
+    assert_within_bound(again, torch.tensor(hypothesis.token_log_probs).double())
+
+
+def test_nan_weights_are_refused_before_anything_runs(model):
+    shape, tensors = model.decoder_weights()
+    tensors = [tensor.clone() for tensor in tensors]
+    tensors[5][3] = math.nan
+    with pytest.raises(ValueError, match="weight tensor 5 has NaN or infinity at 3; the model is damaged"):
+        pack_decoder(shape, tensors, "float32")
+
+
+def test_nan_logits_name_the_step():
+    model = random_model(random.Random(1), 16)
+    with torch.no_grad():
+        model.token_embedding.weight[7] = 3e38  # finite, and too large for the layers
+    engine = Engine(model)
+    with pytest.raises(DecodingError, match="at step 0"):
+        engine.generate(torch.randn(1, 2, 6), None, CONFIGS["greedy"], prefixes=[[7]])
+
+
+BAD_SHAPES = {
+    "layers": ({"num_layers": 3}, "these weights have"),
+    "width": ({"d_model": 50}, "d_model must be a multiple"),
+    "vocabulary": ({"vocab_size": 54}, "weight tensor 0 has"),
+    "huge": ({"d_model": 1 << 40}, "d_model must be between"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SHAPES)
+def test_wrong_shapes_are_refused(model, name):
+    changes, message = BAD_SHAPES[name]
+    shape, tensors = model.decoder_weights()
+    with pytest.raises(ValueError, match=message):
+        pack_decoder(DecoderShape(**vars(shape) | changes), tensors, "float32")
+
+
+def start(engine, memory=None, group=None, mask=None, **options):
+    memory = torch.zeros(2, 2, 3, 4, 16) if memory is None else memory
+    return Generation(
+        engine.packed, SearchOptions(**{"mode": "greedy"} | options), [group or Group(0, [1], 5)], [memory], [mask]
+    )
+
+
+BAD_CALLS = {
+    "memory shape": ({"memory": torch.zeros(2, 2, 3, 4, 8)}, "memory 0 must be"),
+    "memory too long": ({"memory": torch.zeros(2, 2, 3, 61, 16)}, "a memory of 61 positions; the model takes 1 to 60"),
+    "mask": ({"mask": torch.ones(3, dtype=torch.bool)}, "the mask of memory 0 has another length"),
+    "too long": ({"group": Group(0, [1, 5], 59)}, "prompt 0 would have 61 tokens; the model takes 60"),
+    "no prefix": ({"group": Group(0, [], 5)}, "prompt 0 has no prefix, not even bos"),
+    "token": ({"group": Group(0, [1, 53], 5)}, "prompt 0 has token 53 in its prefix; ids are 0 to 52"),
+    "memory number": ({"group": Group(1, [1], 5)}, "prompt 0 has no memory"),
+    "rows": ({"mode": "beams", "num_rows": 65}, "the engine runs 1 to 64 rows of a prompt, got 65"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_wrong_calls_are_refused(engine, name):
+    changes, message = BAD_CALLS[name]
+    with pytest.raises(ValueError, match=message):
+        start(engine, **changes)
+
+
+def test_bytes_of_something_else_are_refused(engine, model):
+    generation = start(engine)
+    generation.packed = torch.zeros_like(engine.packed)
+    with pytest.raises(ValueError, match="not packed decoder weights"):
+        generation.run()
+    other = Engine(random_model(random.Random(2), 16))
+    generation.packed = other.packed
+    with pytest.raises(ValueError, match="begun with other weights"):
+        generation.run()
+    generation = start(engine)
+    generation.state = torch.zeros(64, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="not the state of a generation"):
+        generation.run()
+
+
+def test_weights_of_no_known_type_are_refused(model):
+    with pytest.raises(ValueError, match="weights must be one of float32, bfloat16, int8; got 'int4'"):
+        Engine(model, "int4")
+
+
+def test_opcheck(engine):
+    memory = torch.zeros(2, 2, 3, 4, 16)
+    plan = (
+        [1, 0, 1, 2, 0, 0, 0, 0], [1.0, 1.0, 0.0, 1.0, 1.0], [], [memory], [torch.empty(0, dtype=torch.uint8)],
+        torch.tensor([[0, 1, 5, 0, 0]]), torch.tensor([1], dtype=torch.int32),
+    )  # fmt: skip
+    ops = native.ops()
+    state = torch.zeros(ops.generation_bytes(engine.packed, *plan), dtype=torch.uint8)
+    torch.library.opcheck(ops.generation_start_.default, (state, engine.packed, *plan))
+    ops.generation_start_(state, engine.packed, *plan)
+    progress = torch.zeros(3, dtype=torch.int64)
+    torch.library.opcheck(ops.generation_run_.default, (state, engine.packed, progress, 1, 2, 1000, "generic"))
+    outputs = torch.zeros(1, 1, 3, dtype=torch.int64), torch.zeros(1, 1, 6, dtype=torch.int32)
+    more = torch.zeros(1, 1, 6), torch.zeros(1, 1, dtype=torch.float64)
+    torch.library.opcheck(ops.generation_read_.default, (state, engine.packed, *outputs, *more))
+    model = random_model(random.Random(2), 16)
+    shape, tensors = model.decoder_weights()
+    packed = torch.zeros(ops.packed_decoder_bytes(shape.numbers("int8")), dtype=torch.uint8)
+    arguments = packed, shape.numbers("int8"), [tensor.detach() for tensor in tensors]
+    torch.library.opcheck(ops.pack_decoder_.default, arguments)
+
+
+def test_many_cancelled_runs_leave_memory_where_it_was(engine, prompts):
+    def resident_kib():
+        return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+
+    embeddings, mask, _ = prompts
+    memory = engine.memory_kv(engine.encode(embeddings[:1], mask[:1]).detach()).detach()
+
+    def begin_and_drop():
+        options = SearchOptions("sample", num_rows=2)
+        Generation(engine.packed, options, [Group(0, [1], 50)], [memory], [mask[0]]).run(max_steps=2)
+
+    for _ in range(100):
+        begin_and_drop()
+    before = resident_kib()
+    for _ in range(1000):
+        begin_and_drop()
+    assert resident_kib() - before < 4096
+
+
+def test_generate_uses_the_engine_and_names_it():
+    piece = amt.generate("a lively jig", seed=3, max_new_tokens=40)
+    assert piece.backend == f"engine float32 {native.chosen_kernel_set()}"
+    plain = amt.generate("a lively jig", seed=3, max_new_tokens=40, backend="reference")
+    assert plain.backend == "reference (PyTorch)"
+    assert piece.tokens == plain.tokens
