@@ -12,6 +12,7 @@ import typer
 from typer.main import get_command
 
 from amt import __version__
+from amt.cli.bench import bench
 from amt.cli.errors import FAILED, INTERRUPTED, exit_code, explain, tell
 from amt.cli.generate import generate
 from amt.cli.info import info
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 for command in (generate, inspect, tokenize, prepare, train, info):
     app.command()(command)
+app.add_typer(bench, name="bench")
 
 
 def _print_version(is_asked: bool) -> None:

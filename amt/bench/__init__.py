@@ -1,0 +1,1 @@
+"""How fast AMT is beside what a user could take instead; behind `amt bench`."""
