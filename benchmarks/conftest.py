@@ -3,17 +3,27 @@
 import hashlib
 import importlib.metadata
 import os
-import random
 import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from amt.midi.data import MidiData, Note, PedalSpan, Tempo
+from amt.bench.tokenizer import made_files
 
 FILES_PER_SOURCE = 40
-PACKAGES = ("numpy", "torch", "mido", "symusic", "pretty_midi", "miditok", "transformers", "triton")
+PACKAGES = (
+    "numpy",
+    "torch",
+    "mido",
+    "symusic",
+    "pretty_midi",
+    "miditok",
+    "transformers",
+    "triton",
+    "ctranslate2",
+    "onnxruntime",
+)
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):
@@ -50,8 +60,7 @@ def midi_files() -> tuple[str, list[bytes]]:
     files = [file for archive in sorted(folder.glob("*.tar.xz")) for file in _draw(archive)]
     if files:
         return f"{len(files)} real files", files
-    rng = random.Random(0)
-    return "100 files made by a script, no corpus", [_made_file(rng) for _ in range(100)]
+    return "100 files made by a script, no corpus", made_files(100)
 
 
 def _draw(archive: Path) -> list[bytes]:
@@ -66,18 +75,3 @@ def _draw(archive: Path) -> list[bytes]:
             if len(files) == FILES_PER_SOURCE:
                 break
     return files
-
-
-def _made_file(rng: random.Random) -> bytes:
-    """Four parts of some hundred notes, played a little off the beat."""
-    notes, pedals = [], []
-    for program in rng.sample(range(128), 4):
-        tick = 0
-        pitch = rng.randrange(40, 80)
-        for _ in range(rng.randrange(50, 600)):
-            tick += rng.choice([0, 60, 120, 240, 240, 480])
-            pitch = min(max(pitch + rng.randint(-7, 7), 24), 100)
-            start = max(0, tick + rng.randint(-10, 10))
-            notes.append(Note(start, start + rng.randint(50, 400), pitch, rng.randint(40, 110), program))
-        pedals += [PedalSpan(start, start + 900, program) for start in range(0, tick, 1920)]
-    return MidiData(notes, pedals, [Tempo(0, 500_000), Tempo(9600, 450_000)]).to_bytes()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from amt.bench.cases import MODEL, SRC_LEN, DecodeCase
+from amt.bench.cases import EOS, MODEL, SRC_LEN, DecodeCase
 from amt.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from amt.models import MusicTransformer
 
-# The spread of the logits: with it beams part and meet again about as often as on the model of the package.
-OUTPUT_SCALE = 3.0
+SUBLAYER_SCALE = 0.5
+OUTPUT_SCALE = 8.0
+EOS_BIAS = -100.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +87,12 @@ def text_embeddings(job: Job) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def random_model(config: ModelConfig) -> MusicTransformer:
-    """The model that all implementations which can take its weights get: random ones, the same in every process."""
+    """The model that all implementations which can take its weights get: random ones, the same in every process.
+
+    Fresh weights would make it say one token for ever. With smaller sublayers beside the residuals the next token
+    depends on the last one and on the position, and with larger logits beams share about as many positions as on the
+    model of the package. eos has next to no probability: how an implementation suppresses it makes no difference then.
+    """
     import torch
 
     from amt.models import build_model
@@ -98,4 +104,8 @@ def random_model(config: ModelConfig) -> MusicTransformer:
         output: torch.Tensor | None = model.output_weight
         assert output is not None
         output.mul_(OUTPUT_SCALE)
+        model.output_bias[EOS] = EOS_BIAS
+        for name, weight in model.decoder.named_parameters():
+            if name.endswith(("attention.output.weight", "linear2.weight")):
+                weight.mul_(SUBLAYER_SCALE)
     return model.requires_grad_(False)

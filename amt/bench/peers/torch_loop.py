@@ -147,7 +147,7 @@ class TorchLoop:
 
 
 def shared_positions(parents: torch.Tensor) -> float:
-    """The share of positions at which all beams of a prompt read the same entry, averaged over steps and prompts.
+    """The share of the positions so far that all beams of a prompt have in common, averaged over steps and prompts.
 
     Args:
         parents: (num_steps, batch, num_beams): which beam of the step before each beam goes on from.
