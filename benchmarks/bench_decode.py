@@ -3,9 +3,9 @@
     pytest benchmarks/bench_decode.py --benchmark-only --benchmark-json=decode.json
     python benchmarks/report.py decode.json
 
-Each implementation runs in a process of its own, with its best settings (see `amt/bench/peers`). One round is one whole
-generation of NUM_TOKENS tokens for each prompt, the text's encoder included. Rows are measured one after the other here;
-`amt bench decode` takes them in turns.
+Each implementation runs in a process of its own, with its best settings (see `amt/bench/peers`). A round is a whole
+generation of NUM_TOKENS tokens for each prompt, the text's encoder included. Rows are measured one after the other
+here; `amt bench decode` takes them in turns.
 """
 
 import pytest

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from amt.models import MusicTransformer
 
 SUBLAYER_SCALE = 0.5
-OUTPUT_SCALE = 8.0
+OUTPUT_SCALE = 6.5
 EOS_BIAS = -100.0
 
 

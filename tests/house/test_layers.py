@@ -20,6 +20,8 @@ FORBIDDEN = {
     "data": {"amt.models", "amt.decoding", "amt.training", "amt.api"},
     "training": {"amt.api", "amt.decoding"},
 }
+# What nothing but the command and the benchmarks themselves may import.
+TOPMOST = "amt.bench"
 TORCH_FREE_REFERENCE = ("smf", "vocabulary", "tokenizer", "encode", "decode", "time_grid", "grammar", "philox")
 
 
@@ -44,6 +46,12 @@ def test_a_part_imports_only_what_lies_below_it(part):
         for module in imported_modules(path):
             for forbidden in FORBIDDEN[part]:
                 assert module != forbidden and not module.startswith(forbidden + "."), f"{path} imports {module}"
+
+
+def test_only_the_command_knows_the_benchmarks():
+    for path in (ROOT / "amt").rglob("*.py"):
+        if path.relative_to(ROOT / "amt").parts[0] not in ("bench", "cli"):
+            assert not any(module.startswith(TOPMOST) for module in imported_modules(path)), path
 
 
 @pytest.mark.parametrize("name", TORCH_FREE_REFERENCE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from amt.bench.cases import SRC_LEN
 from amt.bench.job import Job, random_model, text_embeddings
 from amt.models import MusicTransformer
 
@@ -20,7 +21,7 @@ def prompts_and_model(job: Job) -> tuple[MusicTransformer, torch.Tensor]:
     from amt.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(WEIGHTS / DEFAULT_MODEL)
-    shape = (job.decode_case.batch_size, 1, checkpoint.model.config.text_embedding_dim)
+    src_len = SRC_LEN if checkpoint.text_spec.pooling == "none" else 1
+    shape = (job.decode_case.batch_size, src_len, checkpoint.model.config.text_embedding_dim)
     embeddings = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    embeddings = torch.nn.functional.normalize(embeddings, dim=-1)  # as the text encoder gives them
     return checkpoint.model, embeddings
