@@ -257,7 +257,7 @@ def generate(
         model: a name or folder as for `amt.load`, or what it returned.
         prompt_midi: a MIDI file (path, bytes, mido.MidiFile) to continue.
         instruments, tempo, time_signature, key, max_beats, max_polyphony: hard limits; see `amt.wishes.Wishes`.
-        backend: "engine" (compiled), "reference" (plain PyTorch: slow, the same music) or "auto": the engine if it is here.
+        backend: "engine" (compiled), "reference" (plain PyTorch: slow, same music) or "auto": the engine if it is here.
         weights: of the engine: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).
         logits_processor, stopping_criteria, streamer: as those of `transformers`.

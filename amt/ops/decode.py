@@ -20,6 +20,7 @@ ACTIVATIONS = ("relu", "gelu", "swiglu")
 POSITIONS = ("sinusoidal", "rotary", "relative")
 MODES = ("greedy", "sample", "beams")
 FINISH_REASONS = ("running", "eos", "length")
+STAGES = ("matmul", "attention", "rows", "choice")
 MAX_ROWS = 64  # of one group
 ALIGNMENT = 64
 
@@ -139,6 +140,9 @@ class Generation:
         isa: an instruction set; see `amt.ops.native.chosen_kernel_set`.
         num_threads: default: torch's.
 
+    Attributes:
+        stage_seconds: how long `run` has spent in matrix products, attention, other work on rows and choosing tokens.
+
     Raises:
         ValueError: something does not fit, with the number of the prompt.
     """
@@ -161,6 +165,7 @@ class Generation:
         self.num_threads = num_threads or torch.get_num_threads()
         self.max_len = max(len(group.prefix) + group.max_new_tokens for group in groups)
         self.num_groups = len(groups)
+        self.stage_seconds = dict.fromkeys(STAGES, 0.0)
         early_stopping = ("false", "true", "never").index(str(options.early_stopping).lower())
         rows = [
             # A seed is an unsigned number in a signed tensor.
@@ -204,10 +209,12 @@ class Generation:
         Raises:
             DecodingError: NaN logits or no legal token; what came before can still be read.
         """
-        progress = torch.zeros(3, dtype=torch.int64)
+        progress = torch.zeros(3 + len(STAGES), dtype=torch.int64)
         with translated_errors():
             ops().generation_run_(self.state, self.packed, progress, self.num_threads, max_steps, max_ms, self.isa)
-        _, num_tokens, is_done = progress.tolist()
+        _, num_tokens, is_done, *times_ns = progress.tolist()
+        for stage, time_ns in zip(STAGES, times_ns, strict=True):
+            self.stage_seconds[stage] += time_ns * 1e-9
         return num_tokens, bool(is_done)
 
     def append(self, token_ids: torch.Tensor, parents: torch.Tensor | None = None) -> torch.Tensor:

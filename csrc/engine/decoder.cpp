@@ -192,6 +192,7 @@ void Decoder::store(const Row& row, const float* keys, const float* values, int6
 
 // From the queries in qkv to mixed; the work is split by bundle and head.
 void Decoder::attend(const Member& member, int64_t layer, bool is_self) {
+  lap(member, times.rows);
   const NumberType type = shape_.cache_type();
   const int64_t head_dim = shape_.head_dim(), size = number_size(type);
   AttentionCall call{};
@@ -235,6 +236,7 @@ void Decoder::attend(const Member& member, int64_t layer, bool is_self) {
     kernels_.attend(call);
   }
   member.wait();
+  lap(member, times.attention);
 }
 
 void Decoder::add_to_residual(const Member& member, const PackedMatrix& matrix, const float* values, int64_t stride) {
@@ -255,10 +257,12 @@ void Decoder::quantize(const float* values, int64_t stride, int64_t num_features
 // A matrix product, split by panels of output features. Ends with a barrier.
 void Decoder::project(const Member& member, const PackedMatrix& matrix, const float* values, int64_t stride,
                       int64_t num_rows, bool accumulate, float* out, int64_t out_stride) {
+  lap(member, times.rows);
   const Activations x{num_rows, values, stride, quantized_.data(), quantized_stride_, scales_.data()};
   const Range panels = member.part(matrix.num_panels());
   kernels_.matmul(matrix, x, panels.first, panels.last, accumulate, out, out_stride);
   member.wait();
+  lap(member, times.matmul);
 }
 
 }  // namespace amt::engine

@@ -107,6 +107,10 @@ class Decoder {
   const float* logits(int64_t index) const { return logits_.data() + index * logits_stride_; }  // of logits_rows[index]
   int64_t logits_stride() const { return logits_stride_; }
 
+  // The time of all passes so far, and the watch that measures it; of the first thread alone.
+  StageTimes times;
+  Stopwatch watch;
+
  private:
   struct Bundle {  // rows of one group at one position, in neighbouring slots: they share what they read
     int64_t first_row, num_rows;
@@ -126,6 +130,9 @@ class Decoder {
   void add_to_residual(const Member& member, const PackedMatrix& matrix, const float* values, int64_t stride);
   // What the next sublayer reads.
   float* input() { return shape_.is_norm_first ? normed_.data() : x_.data(); }
+  void lap(const Member& member, int64_t& stage) {
+    if (member.index == 0) watch.lap(stage);
+  }
   bool is_quantized() const { return shape_.weight_type == NumberType::kInt8; }
 
   const PackedDecoder& weights_;

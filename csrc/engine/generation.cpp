@@ -330,7 +330,7 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
   AlignedVector<float> scratch(num_threads * scratch_size);
 
   Pass pass;
-  Progress progress{0, 0, false};
+  Progress progress{};
   std::mutex failure_mutex;
   std::exception_ptr failure;
   const auto began = std::chrono::steady_clock::now();
@@ -352,6 +352,7 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
       }
       member.wait();
       if (!goes_on) return;
+      if (member.index == 0) decoder.watch.lap(decoder.times.choice);
       decoder.run(member);
       for (auto index = static_cast<size_t>(member.index); index < pass.waiting.size();
            index += static_cast<size_t>(member.num_threads)) {
@@ -366,6 +367,8 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
     }
   });
   if (failure) std::rethrow_exception(failure);
+  decoder.watch.lap(decoder.times.choice);
+  progress.times = decoder.times;
   progress.is_done = true;
   for (int64_t group = 0; group < num_groups(); ++group) {
     const Search running = search(group);

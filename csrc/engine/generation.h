@@ -49,6 +49,7 @@ struct Progress {
   int64_t num_steps;   // passes made in this call
   int64_t num_tokens;  // new tokens so far, of the longest row of each group, summed over groups
   bool is_done;
+  StageTimes times;  // of this call
 };
 
 class Generation {

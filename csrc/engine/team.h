@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -59,6 +60,24 @@ class Barrier {
   const int64_t num_threads_;
   alignas(64) std::atomic<int64_t> arrived_{0};
   alignas(64) std::atomic<uint32_t> phase_{0};
+};
+
+// Where the time of a run goes, in nanoseconds of the team's first thread, waiting at barriers included.
+struct StageTimes {
+  int64_t matmul = 0, attention = 0, rows = 0, choice = 0;
+};
+
+// Adds the time since the last lap to a stage.
+class Stopwatch {
+ public:
+  void lap(int64_t& stage) {
+    const auto now = std::chrono::steady_clock::now();
+    stage += std::chrono::duration_cast<std::chrono::nanoseconds>(now - last_).count();
+    last_ = now;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 // One thread of a team.

@@ -192,17 +192,23 @@ void generation_start(Tensor state, Tensor packed, std::vector<int64_t> options,
   });
 }
 
+// progress: passes, new tokens, whether all is done, then nanoseconds: matrix products, attention, other work on rows,
+// choice of tokens.
 void generation_run(Tensor state, Tensor packed, Tensor progress, int64_t num_threads, int64_t max_steps,
                     int64_t max_ms, std::string isa) {
   translating([&] {
     const PackedDecoder decoder = packed_decoder(packed);
-    check(progress.numel() == 3, "progress has 3 numbers");
+    check(progress.numel() == 7, "progress has 7 numbers");
     auto* out = data<int64_t>(progress, ScalarType::Long, "progress");
     Generation generation(decoder, bytes(state, "state"), state.numel());
     const engine::Progress done = generation.run(engine::find_kernels(isa.c_str()), num_threads, max_steps, max_ms);
     out[0] = done.num_steps;
     out[1] = done.num_tokens;
     out[2] = done.is_done;
+    out[3] = done.times.matmul;
+    out[4] = done.times.attention;
+    out[5] = done.times.rows;
+    out[6] = done.times.choice;
   });
 }
 

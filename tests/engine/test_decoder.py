@@ -321,7 +321,7 @@ def test_opcheck(engine):
     state = torch.zeros(ops.generation_bytes(engine.packed, *plan), dtype=torch.uint8)
     torch.library.opcheck(ops.generation_start_.default, (state, engine.packed, *plan))
     ops.generation_start_(state, engine.packed, *plan)
-    progress = torch.zeros(3, dtype=torch.int64)
+    progress = torch.zeros(7, dtype=torch.int64)
     torch.library.opcheck(ops.generation_run_.default, (state, engine.packed, progress, 1, 2, 1000, "generic"))
     outputs = torch.zeros(1, 1, 3, dtype=torch.int64), torch.zeros(1, 1, 6, dtype=torch.int32)
     more = torch.zeros(1, 1, 6), torch.zeros(1, 1, dtype=torch.float64)

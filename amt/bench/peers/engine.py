@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from amt.bench.job import Job, optional
+from amt.bench.job import Job
 from amt.bench.peers.models import prompts_and_model
+from amt.decoding.engine import Engine
 
 
 class EngineRunner:
@@ -12,19 +13,14 @@ class EngineRunner:
     shared_positions: float | None = None
 
     def __init__(self, job: Job):
-        self.case, self.threads = job.decode_case, job.threads
+        self.case = job.decode_case
         model, self.embeddings = prompts_and_model(job)
-        self.engine = optional("amt.decoding.engine").Engine(model, weights=job.dtype)
+        self.engine = Engine(model, job.dtype, num_threads=job.threads)  # type: ignore[arg-type]
         self.version = str(self.engine.backend)
 
     def generate(self) -> list[list[int]]:
         """See `Runner`."""
-        results = self.engine.generate(
-            self.embeddings,
-            None,
-            self.case.generation_config,
-            num_threads=self.threads,
-        )
+        results = self.engine.generate(self.embeddings, None, self.case.generation_config)
         return [list(best.token_ids[1:]) for best, *_ in results]
 
 
