@@ -3,9 +3,11 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -24,7 +26,8 @@ inline Range part_of(int64_t size, int64_t index, int64_t count) {
   return {size * index / count, size * (index + 1) / count};
 }
 
-// Waiting threads spin, since phases take microseconds; where there are more threads than processors they give way.
+// Waiting threads spin first, since phases take microseconds, and then sleep: where the machine has other work, the
+// thread that is waited for may need this one's processor.
 class Barrier {
  public:
   explicit Barrier(int64_t num_threads) : num_threads_(num_threads) {}
@@ -34,20 +37,25 @@ class Barrier {
     const uint32_t phase = phase_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) == num_threads_ - 1) {
       arrived_.store(0, std::memory_order_relaxed);
-      phase_.store(phase + 1, std::memory_order_release);
+      phase_.store(phase + 1, std::memory_order_seq_cst);
+      if (num_asleep_.load(std::memory_order_seq_cst) > 0) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        wake_.notify_all();
+      }
       return;
     }
-    for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
-      if (spins < kSpins) {
-        pause();
-      } else {
-        std::this_thread::yield();
-      }
+    for (int spins = 0; spins < kSpins; ++spins) {
+      if (phase_.load(std::memory_order_acquire) != phase) return;
+      pause();
     }
+    std::unique_lock<std::mutex> lock(mutex_);
+    num_asleep_.fetch_add(1, std::memory_order_seq_cst);
+    wake_.wait(lock, [&] { return phase_.load(std::memory_order_seq_cst) != phase; });
+    num_asleep_.fetch_sub(1, std::memory_order_relaxed);
   }
 
  private:
-  static constexpr int kSpins = 4000;  // about 50 microseconds
+  static constexpr int kSpins = 1000;  // some ten microseconds
 
   static void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -60,6 +68,9 @@ class Barrier {
   const int64_t num_threads_;
   alignas(64) std::atomic<int64_t> arrived_{0};
   alignas(64) std::atomic<uint32_t> phase_{0};
+  std::atomic<int64_t> num_asleep_{0};
+  std::mutex mutex_;
+  std::condition_variable wake_;
 };
 
 // Where the time of a run goes, in nanoseconds of the team's first thread, waiting at barriers included.
