@@ -69,8 +69,10 @@ class Generator:
     def decoder(self, backend: str = "auto", weights: WeightType = "float32") -> tuple[DecoderModel, str]:
         """What decodes, and its name: the engine, or the model itself in plain PyTorch."""
         from amt.ops import native as ops
+        from amt.ops.decode import WEIGHT_TYPES
 
         check_choice("backend", backend, BACKENDS)
+        check_choice("weights", weights, WEIGHT_TYPES)
         if backend == "reference" or (backend == "auto" and weights == "float32" and not ops.is_available()):
             if weights != "float32":
                 raise ValueError(f"weights={weights!r} needs backend='engine'; the reference has float32 only")
@@ -257,7 +259,8 @@ def generate(
         model: a name or folder as for `amt.load`, or what it returned.
         prompt_midi: a MIDI file (path, bytes, mido.MidiFile) to continue.
         instruments, tempo, time_signature, key, max_beats, max_polyphony: hard limits; see `amt.wishes.Wishes`.
-        backend: "engine" (compiled), "reference" (plain PyTorch: slow, same music) or "auto": the engine if it is here.
+        backend: "engine" (compiled), "reference" (plain PyTorch: slow, the same music), or "auto": the engine if it is
+            here.
         weights: of the engine: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).
         logits_processor, stopping_criteria, streamer: as those of `transformers`.

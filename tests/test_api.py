@@ -8,9 +8,10 @@ import torch
 import amt
 from amt import api
 from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
-from amt.errors import CheckpointError, MidiError, TextEncoderError
+from amt.errors import BackendUnavailableError, CheckpointError, MidiError, TextEncoderError
 from amt.midi.data import MidiData, Note, Tempo, TimeSignature
 from amt.models import build_model
+from amt.ops import native as ops
 from amt.text import TextEncoderSpec, find_encoder_files
 
 WALTZ = "a slow sad waltz"
@@ -44,7 +45,17 @@ def generator(folder):
 
 @pytest.fixture
 def write(generator):
-    return lambda text=WALTZ, **options: amt.generate(text, model=generator, **({"max_new_tokens": 40} | options))
+    return lambda text=WALTZ, **options: amt.generate(text, **({"model": generator, "max_new_tokens": 40} | options))
+
+
+@pytest.fixture
+def without_engine(monkeypatch, tmp_path):
+    """As if the op library had not been built."""
+    monkeypatch.setattr(ops, "LIBRARY", tmp_path / "none.so")
+    ops._load.cache_clear()
+    yield
+    monkeypatch.undo()
+    ops._load.cache_clear()
 
 
 def scale(num_notes, **columns):
@@ -54,7 +65,12 @@ def scale(num_notes, **columns):
 
 def test_a_piece_knows_where_it_comes_from(write):
     piece = write(seed=7)
-    assert (piece.text, piece.seed, piece.warnings, piece.backend) == (WALTZ, 7, [], api.BACKEND)
+    assert (piece.text, piece.seed, piece.warnings, piece.backend) == (
+        WALTZ,
+        7,
+        [],
+        f"engine float32 {ops.kernel_sets()[-1]}",
+    )
     assert len(piece.notes) and len(piece.token_log_probs) == len(piece.tokens) - 1
     assert piece.tokens[0] == 1 and piece.tokens[-1] == 2 and len(piece.tokens) <= 41
     again = amt.EventTokenizer().encode(piece.to_bytes()).ids
@@ -65,6 +81,45 @@ def test_the_same_seed_gives_the_same_music_and_a_drawn_one_is_told(write):
     drawn = write()
     assert write(seed=drawn.seed).tokens == drawn.tokens
     assert write(seed=drawn.seed + 1).tokens != drawn.tokens
+
+
+def test_backends_write_the_same_music_and_say_so(write):
+    engine, reference = write(seed=7, backend="engine"), write(seed=7, backend="reference")
+    assert engine.tokens == reference.tokens == write(seed=7).tokens
+    assert engine.backend.startswith("engine float32 ") and reference.backend == "reference (PyTorch)"
+
+
+@pytest.mark.parametrize("weights", ["bfloat16", "int8"])
+def test_narrow_weights_write_music(write, weights):
+    piece = write(seed=7, weights=weights)
+    assert piece.backend.startswith(f"engine {weights} ") and len(piece.tokens) > 10
+    with pytest.raises(ValueError, match=f"weights='{weights}' needs backend='engine'; the reference has float32 only"):
+        write(backend="reference", weights=weights)
+
+
+def test_without_the_library_the_reference_decodes_and_only_unless_the_engine_was_asked_for(
+    folder, write, without_engine
+):
+    own = api.Generator(amt.load_checkpoint(folder))
+    piece = write(seed=7, model=own, max_new_tokens=20)
+    assert piece.backend == "reference (PyTorch)"
+    assert amt.info()["decoding"].startswith("reference (PyTorch), slow: the op library is not built; ")
+    for options in ({"backend": "engine"}, {"weights": "int8"}):
+        with pytest.raises(
+            BackendUnavailableError, match="reinstall with AMT_BUILD=require; or decode with backend='ref"
+        ):
+            write(model=own, **options)
+
+
+def test_an_instruction_set_may_be_named_and_a_wrong_one_is_told(folder, write, monkeypatch):
+    for isa in ops.kernel_sets():
+        monkeypatch.setenv("AMT_CPU_ISA", isa)
+        assert write(seed=7, model=api.Generator(amt.load_checkpoint(folder))).backend == f"engine float32 {isa}"
+        assert amt.info()["decoding"].startswith(f"C++ engine, {isa} (this processor runs generic")
+    monkeypatch.setenv("AMT_CPU_ISA", "mmx")
+    with pytest.raises(BackendUnavailableError, match="AMT_CPU_ISA is 'mmx', which does not run here; use one of gen"):
+        write(model=api.Generator(amt.load_checkpoint(folder)))
+    assert amt.info()["decoding"].startswith("AMT_CPU_ISA is 'mmx'")
 
 
 def test_several_texts_and_several_pieces_of_each(write):
@@ -226,6 +281,8 @@ def test_a_piece_without_notes_is_told(write):
         ({"num_return_sequences": 0}, "num_return_sequences must be between 1 and 4096"),
         ({"num_beams": 2, "num_return_sequences": 3}, r"num_return_sequences \(3\) must be at most num_beams \(2\)"),
         ({"num_beams": 2, "do_sample": True}, "num_beams > 1 needs do_sample=False"),
+        ({"backend": "cuda"}, "backend must be one of auto, engine, reference; got 'cuda'"),
+        ({"weights": "int4"}, "weights must be one of float32, bfloat16, int8; got 'int4'"),
         ({"tempo": 900}, "tempo must be between 20 and 304 beats a minute"),
     ],
     ids=str,

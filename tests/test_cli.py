@@ -125,6 +125,7 @@ def test_several_files_are_numbered_and_json_tells_about_each(run, model, encode
     for row in facts:
         data = amt.read_midi(row["path"])
         assert row["num_notes"] == len(data.notes) and row["duration_s"] == round(data.duration_s, 3)
+        assert row["backend"].startswith("engine float32 ")
         assert row["text"] == WALTZ and row["seed"] == 7 and row["warnings"] == []
         assert row["num_tokens"] == len(amt.EventTokenizer().encode(data))
         assert set(row["instruments"]) >= {"Acoustic Grand Piano", "Cello", "Drums"}
@@ -157,6 +158,25 @@ def test_options_reach_the_music(run, model, encoder):
         code, out, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--max-tokens", 12, *option)
         piece = amt.generate(WALTZ, model=model, max_new_tokens=12, **settings)
         assert code == 0 and Path("w.mid").read_bytes() == piece.to_bytes() and "seed" not in out
+
+
+def test_what_runs_can_be_chosen(run, model, encoder):
+    for option, name in ((["--backend", "reference"], "reference (PyTorch)"), (["--weights", "int8"], "engine int8 ")):
+        code, out, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--json", *option)
+        assert code == 0 and json.loads(out)["backend"].startswith(name)
+
+
+def test_an_engine_that_is_not_there_is_told(run, model, folder, encoder, monkeypatch):
+    shutil.copytree(model, folder / "model")  # not the one whose engine is packed already
+    generate = ["generate", WALTZ, "-o", "w.mid", "--model", "model"]
+    monkeypatch.setenv("AMT_CPU_ISA", "mmx")
+    code, out, err = run(*generate)
+    assert (code, out) == (1, "") and err.startswith("amt: AMT_CPU_ISA is 'mmx', which does not run here; use one of ")
+    monkeypatch.setattr("amt.ops.native._load", lambda: "the op library is not built; reinstall")
+    code, out, err = run(*generate, "--backend", "engine")
+    assert (code, out) == (1, "")
+    assert err == "amt: the op library is not built; reinstall; or decode with --backend reference\n"
+    assert not Path("w.mid").exists()
 
 
 def test_standard_input_and_output(run, model, encoder, stdin, folder):
@@ -380,6 +400,8 @@ def test_sources_are_chosen(run, corpus):
 def test_info(run):
     code, out, _ = run("info")
     assert code == 0 and f"amt           {amt.__version__}\n" in out and torch.__version__ in out
+    assert re.search(r"^decoding +C\+\+ engine, (\w+) \(this processor runs generic.*\b\1\)$", out, re.MULTILINE)
+    assert f"threads       {torch.get_num_threads()}\n" in out
     assert json.loads(run("info", "--json")[1])["torch"] == torch.__version__
 
 
@@ -403,6 +425,11 @@ MISTAKES = {
     "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
     "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),
     "no tokens": ([*GENERATE, "--max-tokens", "0"], 2, "--max-tokens must be between 1 and"),
+    "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, reference; got 'cu"),
+    "unknown weights": ([*GENERATE, "--weights", "int4"], 2, "weights must be one of float32, bfloat16, int8"),
+    "weights of the reference": (
+        [*GENERATE, "--backend", "reference", "--weights", "int8"], 2, "needs --backend engine; the reference has"
+    ),
     "top-p above 1": ([*GENERATE, "--top-p", "2"], 2, "--top-p must be between"),
     "more pieces than beams": ([*GENERATE, "--beams", "2", "-n", "3"], 2, "--num (3) must be at most --beams (2)"),
     "greedy and several": ([*GENERATE, "--greedy", "-n", "3"], 2, "leave out --greedy"),

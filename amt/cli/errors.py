@@ -21,6 +21,8 @@ _TyperUsageError: Any = typer.BadParameter.__mro__[1]
 # What the Python API calls differently than the command.
 _OPTIONS = {
     "allow_download=True": "--allow-download",
+    "backend='engine'": "--backend engine",
+    "backend='reference'": "--backend reference",
     "batch_size": "--batch-size",
     "decay_steps": "--decay-steps",
     "do_sample": "sampling",
@@ -40,7 +42,7 @@ _OPTIONS = {
     "top_p": "--top-p",
     "warmup_steps": "--warmup-steps",
 }
-_OPTION = re.compile(rf"\b({'|'.join(_OPTIONS)})\b")
+_OPTION = re.compile(rf"(?<!\w)({'|'.join(_OPTIONS)})(?!\w)")
 
 
 class UsageError(Exception):

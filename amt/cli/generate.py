@@ -16,7 +16,7 @@ from amt.cli.progress import progress_bar
 if TYPE_CHECKING:
     from amt.result import Midi
 
-WISHES, CHOICE = "Wishes that the music keeps to", "How the model chooses"
+WISHES, CHOICE, SPEED = "Wishes that the music keeps to", "How the model chooses", "What runs"
 
 
 def generate(
@@ -86,6 +86,22 @@ def generate(
     max_tokens: Annotated[
         int | None, typer.Option(help="Length in tokens, at most; about three a note.", rich_help_panel=CHOICE)
     ] = None,
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="engine (compiled), reference (PyTorch: slow, the same music), or auto: the engine if it is here.",
+            rich_help_panel=SPEED,
+        ),
+    ] = "auto",
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE",
+            help="Of the engine: float32, or bfloat16 and int8, which are faster and differ a little.",
+            rich_help_panel=SPEED,
+        ),
+    ] = "float32",
 ) -> None:
     """Write a MIDI file that fits a text."""
     if greedy and ((beams or 1) > 1 or num > 1):
@@ -126,6 +142,8 @@ def generate(
             key=key,
             max_beats=max_beats,
             max_polyphony=max_polyphony,
+            backend=backend,
+            weights=weights,
             progress=show,
             **{name: value for name, value in choice.items() if value is not None},
         )
@@ -164,6 +182,7 @@ def _facts(name: str, piece: Midi) -> dict[str, Any]:
         "num_notes": len(piece.notes),
         "duration_s": round(piece.duration_s, 3),
         "instruments": piece.instruments,
+        "backend": piece.backend,
         "warnings": piece.warnings,
     }
 

@@ -42,7 +42,10 @@ def is_available() -> bool:
 
 def explain() -> str:
     """One line for `amt info`."""
-    return _load() or f"C++ engine, {chosen_kernel_set()} (this processor runs {', '.join(kernel_sets())})"
+    try:
+        return f"C++ engine, {chosen_kernel_set()} (this processor runs {', '.join(kernel_sets())})"
+    except BackendUnavailableError as error:
+        return str(error)
 
 
 def ops() -> Any:
@@ -72,7 +75,7 @@ def chosen_kernel_set(isa: str | None = None) -> str:
     name = isa or os.environ.get(ISA_VARIABLE) or names[-1]
     if name not in names:
         source = "isa" if isa else ISA_VARIABLE
-        raise BackendUnavailableError(f"{source} is {name!r}; here there are {', '.join(names)}")
+        raise BackendUnavailableError(f"{source} is {name!r}, which does not run here; use one of {', '.join(names)}")
     return name
 
 

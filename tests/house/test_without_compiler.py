@@ -1,4 +1,4 @@
-"""Without the compiled module everything works through the plain-Python reference, and says so."""
+"""Without the compiled modules everything works through the reference, and says so."""
 
 import json
 import subprocess
@@ -46,3 +46,38 @@ def test_the_reference_takes_over_with_the_same_tokens():
     assert rows == same
     for ids, again in rows[:-1]:
         assert ids == again
+
+
+BLOCKS = {
+    "nothing": "",
+    "amt._midi": 'sys.modules["amt._midi"] = None',
+    "amt/_ops.so": 'from amt.ops import native; native.LIBRARY = native.LIBRARY.with_name("none.so")',
+}
+GENERATE = """
+import json, sys
+{blocks}
+import amt
+
+piece = amt.generate("a short waltz for piano", seed=1, max_new_tokens=24, key="D minor")
+try:
+    refusal = amt.generate("a waltz", seed=1, max_new_tokens=2, backend="engine") and ""
+except amt.BackendUnavailableError as error:
+    refusal = str(error)
+print(json.dumps([piece.tokens, piece.backend, amt.info()["decoding"], refusal]))
+"""
+
+
+def generate(*blocked: str) -> list:
+    code = GENERATE.format(blocks="\n".join(BLOCKS[name] for name in blocked))
+    return json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+
+
+def test_music_without_the_engine_is_the_same():
+    tokens, *compiled = generate("nothing")
+    assert compiled[0].startswith("engine float32 ") and compiled[1].startswith("C++ engine, ") and not compiled[2]
+    assert generate("amt._midi") == [tokens, *compiled]
+    for blocked in (["amt/_ops.so"], ["amt/_ops.so", "amt._midi"]):
+        same, backend, decoding, refusal = generate(*blocked)
+        assert (same, backend) == (tokens, "reference (PyTorch)")
+        assert decoding.startswith("reference (PyTorch), slow: the op library is not built; install a C++17 compiler")
+        assert refusal.endswith("reinstall with AMT_BUILD=require; or decode with backend='reference'")
