@@ -167,7 +167,7 @@ class ModelConfig(Config):
 class GenerationConfig(Config):
     """How tokens are chosen. Names and meanings are those of `transformers.GenerationConfig`; `seed` is ours.
 
-    `seed` None draws a fresh one, which the result reports.
+    `seed` None draws a fresh one, which the result reports. `max_time` is in seconds.
     """
 
     max_new_tokens: int = 1023
@@ -183,6 +183,7 @@ class GenerationConfig(Config):
     num_return_sequences: int = 1
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
+    max_time: float | None = None
     seed: int | None = None
 
     def check(self) -> None:
@@ -205,6 +206,8 @@ class GenerationConfig(Config):
             raise ValueError("num_beams > 1 needs do_sample=False: sampling inside beam search is not offered")
         check_range("repetition_penalty", self.repetition_penalty, 1e-3, 1e3)
         check_range("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, 1 << 16)
+        if self.max_time is not None:
+            check_range("max_time", self.max_time, 0, 1e9)
         if self.seed is not None:
             check_range("seed", self.seed, 0, (1 << 64) - 1)
 

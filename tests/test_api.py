@@ -111,13 +111,21 @@ def test_without_the_library_the_reference_decodes_and_only_unless_the_engine_wa
             write(model=own, **options)
 
 
+@pytest.mark.parametrize("backend", ["engine", "reference"])
+def test_a_piece_that_runs_out_of_time_is_a_valid_file(write, backend):
+    for options in ({"seed": 7}, {"num_beams": 2}):
+        piece = write(backend=backend, max_time=0, **options)
+        assert len(piece.tokens) == 2 and amt.read_midi(piece.to_bytes()).notes == piece.notes
+    assert write(seed=7, backend=backend, max_time=1000).tokens == write(seed=7).tokens
+
+
 def test_an_instruction_set_may_be_named_and_a_wrong_one_is_told(folder, write, monkeypatch):
     for isa in ops.kernel_sets():
         monkeypatch.setenv("AMT_CPU_ISA", isa)
         assert write(seed=7, model=api.Generator(amt.load_checkpoint(folder))).backend == f"engine float32 {isa}"
         assert amt.info()["decoding"].startswith(f"C++ engine, {isa} (this processor runs generic")
     monkeypatch.setenv("AMT_CPU_ISA", "mmx")
-    with pytest.raises(BackendUnavailableError, match="AMT_CPU_ISA is 'mmx', which does not run here; use one of gen"):
+    with pytest.raises(BackendUnavailableError, match="AMT_CPU_ISA is 'mmx'; here there are gen.*: name one of them"):
         write(model=api.Generator(amt.load_checkpoint(folder)))
     assert amt.info()["decoding"].startswith("AMT_CPU_ISA is 'mmx'")
 

@@ -166,12 +166,17 @@ def test_what_runs_can_be_chosen(run, model, encoder):
         assert code == 0 and json.loads(out)["backend"].startswith(name)
 
 
+def test_time_may_be_short(run, model, encoder):
+    code, out, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--max-time", 0, "--json")
+    assert code == 0 and json.loads(out)["num_tokens"] == 2 and amt.read_midi("w.mid").duration_s == 0
+
+
 def test_an_engine_that_is_not_there_is_told(run, model, folder, encoder, monkeypatch):
     shutil.copytree(model, folder / "model")  # not the one whose engine is packed already
     generate = ["generate", WALTZ, "-o", "w.mid", "--model", "model"]
     monkeypatch.setenv("AMT_CPU_ISA", "mmx")
     code, out, err = run(*generate)
-    assert (code, out) == (1, "") and err.startswith("amt: AMT_CPU_ISA is 'mmx', which does not run here; use one of ")
+    assert (code, out) == (1, "") and err.startswith("amt: AMT_CPU_ISA is 'mmx'; here there are generic")
     monkeypatch.setattr("amt.ops.native._load", lambda: "the op library is not built; reinstall")
     code, out, err = run(*generate, "--backend", "engine")
     assert (code, out) == (1, "")
@@ -425,6 +430,7 @@ MISTAKES = {
     "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
     "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),
     "no tokens": ([*GENERATE, "--max-tokens", "0"], 2, "--max-tokens must be between 1 and"),
+    "no time": ([*GENERATE, "--max-time", "-1"], 2, "--max-time must be between 0 and"),
     "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, reference; got 'cu"),
     "unknown weights": ([*GENERATE, "--weights", "int4"], 2, "weights must be one of float32, bfloat16, int8"),
     "weights of the reference": (

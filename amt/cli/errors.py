@@ -33,6 +33,7 @@ _OPTIONS = {
     "max_new_tokens": "--max-tokens",
     "max_polyphony": "--max-polyphony",
     "max_steps": "--steps",
+    "max_time": "--max-time",
     "min_p": "--min-p",
     "num_beams": "--beams",
     "num_return_sequences": "--num",

@@ -86,6 +86,9 @@ def generate(
     max_tokens: Annotated[
         int | None, typer.Option(help="Length in tokens, at most; about three a note.", rich_help_panel=CHOICE)
     ] = None,
+    max_time: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop when they are over.", rich_help_panel=CHOICE)
+    ] = None,
     backend: Annotated[
         str,
         typer.Option(
@@ -119,6 +122,7 @@ def generate(
         "num_beams": 1 if greedy else beams,
         "do_sample": False if greedy else None,
         "max_new_tokens": max_tokens,
+        "max_time": max_time,
     }
 
     from amt.api import generate as generate_pieces

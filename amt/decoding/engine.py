@@ -7,14 +7,15 @@ where a call has parts that only Python knows (the user's processors or criteria
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import torch
 
 from amt.config import GenerationConfig
-from amt.decoding.hypothesis import FinishReason, Hypothesis
+from amt.decoding.deadline import Deadline
+from amt.decoding.hypothesis import FinishReason, Hypothesis, NewToken, NewTokens
+from amt.decoding.prompts import Prompt
 from amt.midi.grammar import Grammar
 from amt.ops.decode import MAX_ROWS, WEIGHT_TYPES, Generation, Group, RowResult, SearchOptions, WeightType, pack_decoder
 from amt.ops.native import chosen_kernel_set
@@ -22,15 +23,7 @@ from amt.ops.native import chosen_kernel_set
 CHUNK_MS = 50  # how long Python may wait for a Ctrl-C
 MAX_BATCH_ROWS = 256  # rows that are run together; more come in turns
 MAX_BATCH_BYTES = 1 << 30  # of their caches
-
-
-@dataclasses.dataclass(frozen=True)
-class Prompt:
-    """What the engine decodes: a checked prefix (bos first), how many tokens may follow, and the seed for sampling."""
-
-    prefix: list[int]
-    max_new_tokens: int
-    seed: int | None
+_REASONS: dict[str, FinishReason] = {"eos": "eos", "length": "length", "running": "stopped"}
 
 
 class EngineCache:
@@ -144,6 +137,7 @@ class Engine:
         config: GenerationConfig,
         *,
         eos_token_id: int,
+        deadline: Deadline,
         grammar: Grammar | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> list[list[Hypothesis]]:
@@ -154,6 +148,7 @@ class Engine:
             prompts: one for each memory.
             config: the options.
             eos_token_id: the token that ends a sequence.
+            deadline: when it is over, decoding stops as soon as every sequence has a token; not for beams.
             grammar: the compiled one, or None.
             progress: called with the number of new tokens so far, over all prompts and sequences.
 
@@ -179,9 +174,10 @@ class Engine:
             )
             is_done = False
             while not is_done:
-                num_tokens, is_done = generation.run(max_ms=CHUNK_MS)
+                num_tokens, is_done = generation.run(max_ms=min(CHUNK_MS, deadline.left_ms()))
                 if progress:
                     progress(done + num_tokens * (num_rows if mode == "sample" else 1))
+                is_done = is_done or (deadline.is_over() and _have_all_begun(generation))
             done += sum(prompts[index].max_new_tokens for index, _ in batch) * (num_rows if mode == "sample" else 1)
             for (index, _), rows in zip(batch, generation.read(), strict=True):
                 seed = prompts[index].seed
@@ -196,9 +192,10 @@ class Engine:
         *,
         sequence: int,
         eos_token_id: int,
+        deadline: Deadline,
         grammar: Grammar | None = None,
-    ) -> Iterator[int | Hypothesis]:
-        """The new tokens of one greedy or sampled sequence, each as soon as it is there; at last the hypothesis."""
+    ) -> NewTokens:
+        """One greedy or sampled sequence, a step whenever a token is asked for; see `decode`."""
         generation = Generation(
             self.packed,
             _options(config, "sample" if config.do_sample else "greedy", 1, eos_token_id),
@@ -209,13 +206,17 @@ class Engine:
             isa=self.isa,
             num_threads=self.num_threads,
         )
-        is_done, num_given = False, len(prompt.prefix)
+        is_done = False
+        num_given = 0
         while not is_done:
             _, is_done = generation.run(max_steps=1)
             row = generation.read()[0][0]
-            yield from row.token_ids[num_given:]
-            num_given = len(row.token_ids)
-        yield _hypothesis(row, prompt.seed)
+            new_ids = row.token_ids[len(prompt.prefix) + num_given :]
+            for token_id, log_prob in zip(new_ids, row.log_probs[num_given:], strict=True):
+                yield NewToken(token_id, log_prob)
+            num_given = len(row.log_probs)
+            is_done = is_done or (deadline.is_over() and num_given > 0)
+        return _hypothesis(row, prompt.seed)
 
     def _batches(
         self, parts: list[tuple[int, int, int]], prompts: Sequence[Prompt], config: GenerationConfig
@@ -273,8 +274,11 @@ def _options(
 
 
 def _hypothesis(row: RowResult, seed: int | None) -> Hypothesis:
-    reason: FinishReason = "eos" if row.finish_reason == "eos" else "length"
-    return Hypothesis(row.token_ids, row.score, row.log_probs, reason, seed)
+    return Hypothesis(row.token_ids, row.score, row.log_probs, _REASONS[row.finish_reason], seed)
+
+
+def _have_all_begun(generation: Generation) -> bool:
+    return all(row.log_probs for rows in generation.read() for row in rows)
 
 
 def grammar_numbers(grammar: Grammar | None) -> list[int]:

@@ -15,23 +15,18 @@ Options mean what they mean in `transformers`, except that
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 
 from amt.config import GenerationConfig
-from amt.decoding.engine import Engine, Prompt
-from amt.decoding.hypothesis import Hypothesis
+from amt.decoding.deadline import Deadline
+from amt.decoding.hypothesis import Hypothesis, NewTokens
+from amt.decoding.prompts import Prompt, check_prompts, one_prompt
 from amt.decoding.protocols import DecoderModel, GrammarState, LogitsProcessor, StoppingCriteria, Streamer
-from amt.decoding.rules import Rules
-from amt.decoding.strategies import Start, decode_beams, decode_one
-from amt.midi.grammar import Grammar
+from amt.decoding.sequences import Sequences, Setting, memory_of
 
 
-@torch.no_grad()
 def generate(
     model: DecoderModel,
     text_embeddings: torch.Tensor,
@@ -57,7 +52,7 @@ def generate(
         text_embeddings: (batch, text_len, text_embedding_dim), on the model's device.
         text_mask: (batch, text_len), bool, True = real; None if all are.
         config: the options. `max_new_tokens` is cut so that prefix and new tokens fit into the model's
-            max_sequence_length.
+            max_sequence_length. When `max_time` is over, decoding stops as soon as all have a token.
         bos_token_id, eos_token_id: the tokens that begin and end a sequence.
         pad_token_id: refused in a prefix; nothing else is padded.
         prefixes: for each prompt the tokens to continue from; bos is put in front where it is missing.
@@ -77,222 +72,134 @@ def generate(
         ValueError: shapes, tokens or lengths that do not fit, with the prompt's number.
         DecodingError: NaN logits, or no legal token, with the step.
     """
-    batch_size = _check_prompts(model, text_embeddings, text_mask, config, prefixes, seeds)
     if streamer is not None and config.num_beams > 1:
         raise ValueError("a streamer cannot follow beams, which change their minds; use num_beams=1")
-    started = [[bos_token_id]] * batch_size
-    if prefixes is not None:
-        started = [[*([] if list(p[:1]) == [bos_token_id] else [bos_token_id]), *map(int, p)] for p in prefixes]
-    limits = []
-    for index, prefix in enumerate(started):
-        _check_prefix(index, prefix, model, eos_token_id, pad_token_id)
-        limits.append(min(config.max_new_tokens, model.config.max_sequence_length - len(prefix)))
-        _check_length_penalty(config, limits[-1])
-
+    prompts = check_prompts(
+        model,
+        text_embeddings,
+        text_mask,
+        config,
+        bos_token_id=bos_token_id,
+        eos_token_id=eos_token_id,
+        pad_token_id=pad_token_id,
+        prefixes=prefixes,
+        seeds=seeds,
+    )
+    setting = Setting(
+        model,
+        config,
+        eos_token_id,
+        Deadline(config.max_time),
+        make_grammar,
+        logits_processor or (),
+        stopping_criteria or (),
+    )
     rounds = config.num_return_sequences if config.num_beams == 1 else 1
-    total, done = rounds * sum(limits), 0
-    chosen_seeds = [_seed(config, seeds, index) for index in range(batch_size)]
-    if isinstance(model, Engine) and not logits_processor and not stopping_criteria and _is_native(make_grammar):
-        prompts = [Prompt(*row) for row in zip(started, limits, chosen_seeds, strict=True)]
-        with _one_thread(), _evaluation_mode(model.model):
-            memories = [_memory(model, *_one_prompt(text_embeddings, text_mask, index)) for index in range(batch_size)]
-        grammar = None if make_grammar is None else make_grammar.__self__  # type: ignore[attr-defined]
-        tokens: dict[str, Any] = {"eos_token_id": eos_token_id, "grammar": grammar}
-        if streamer is not None:
-            return _stream(model, memories, prompts, config, rounds, streamer, _counter(progress, 0, total), **tokens)
-        results = model.decode(memories, prompts, config, progress=_counter(progress, 0, total), **tokens)
+    total, done = rounds * sum(prompt.max_new_tokens for prompt in prompts), 0
+    engine, texts = setting.engine, [one_prompt(text_embeddings, text_mask, index) for index in range(len(prompts))]
+    if engine is not None and streamer is None:
+        results = engine.decode(
+            [memory_of(engine, *text) for text in texts],
+            prompts,
+            config,
+            eos_token_id=eos_token_id,
+            deadline=setting.deadline,
+            grammar=setting.grammar,
+            progress=_counter(progress, 0, total),
+        )
         if progress:
             progress(total, total)
         return results
     results = []
-    with _one_thread(), _evaluation_mode(model.model if isinstance(model, Engine) else model):
-        for index, (prefix, limit) in enumerate(zip(started, limits, strict=True)):
-            start = _start(model, *_one_prompt(text_embeddings, text_mask, index), prefix, make_grammar, index)
-            seed = chosen_seeds[index]
-            hypotheses: list[Hypothesis] = []
-            for sequence in range(rounds):
-                on_token = _counter(progress, done, total)
-                rules = Rules(config, len(prefix), limit, eos_token_id, logits_processor or (), stopping_criteria or ())
-                if config.num_beams > 1:
-                    hypotheses += decode_beams(start, rules, on_token)
-                else:
-                    one = decode_one(start, rules, seed=seed, sequence=sequence, streamer=streamer, on_token=on_token)
-                    hypotheses.append(one)
-                done += limit
-                if progress:
-                    progress(done, total)
-            results.append(hypotheses)
-    return results
-
-
-def _check_prompts(
-    model: DecoderModel,
-    text_embeddings: torch.Tensor,
-    text_mask: torch.Tensor | None,
-    config: GenerationConfig,
-    prefixes: Sequence[Sequence[int]] | None,
-    seeds: Sequence[int] | None,
-) -> int:
-    if text_embeddings.dim() != 3 or 0 in text_embeddings.shape[1:]:
-        raise ValueError(f"text_embeddings must be (batch, text_len, embedding), got {tuple(text_embeddings.shape)}")
-    batch_size, text_len, _ = text_embeddings.shape
-    if text_mask is not None and (text_mask.shape != (batch_size, text_len) or text_mask.dtype != torch.bool):
-        raise ValueError(
-            f"text_mask must be bool {(batch_size, text_len)}, got {text_mask.dtype} {tuple(text_mask.shape)}"
-        )
-    for name, values in (("prefixes", prefixes), ("seeds", seeds)):
-        if values is not None and len(values) != batch_size:
-            raise ValueError(f"{name} must have one entry per prompt, {batch_size}, got {len(values)}")
-    for seed in seeds or ():
-        if not 0 <= seed < 1 << 64:
-            raise ValueError(f"seeds must be between 0 and 2**64 - 1, got {seed}")
-    longest = model.config.max_sequence_length
-    for index in range(batch_size):
-        length = _one_prompt(text_embeddings, text_mask, index)[0].shape[1]
-        if length > longest:
-            raise ValueError(f"prompt {index} has {length} text positions, the model takes {longest}; shorten it")
-    return batch_size
-
-
-def _check_prefix(index: int, prefix: list[int], model: DecoderModel, eos_token_id: int, pad_token_id: int) -> None:
-    longest, vocab_size = model.config.max_sequence_length, model.config.vocab_size
-    if len(prefix) >= longest:
-        raise ValueError(
-            f"prefix {index} has {len(prefix)} tokens, bos included, and the model takes {longest}: shorten it"
-        )
-    for position, token in enumerate(prefix):
-        if not 0 <= token < vocab_size:
-            raise ValueError(f"prefix {index} has token {token} at position {position}; ids are 0 to {vocab_size - 1}")
-        if token in (eos_token_id, pad_token_id):
-            name = "eos" if token == eos_token_id else "pad"
-            raise ValueError(f"prefix {index} has {name} at position {position}; cut it there to continue from it")
-
-
-def _check_length_penalty(config: GenerationConfig, limit: int) -> None:
-    if config.num_beams == 1:
-        return
-    try:
-        is_usable = 1e-30 <= float(limit) ** config.length_penalty <= 1e30
-    except OverflowError:
-        is_usable = False
-    if not is_usable:
-        raise ValueError(
-            f"length_penalty {config.length_penalty:g} overflows float32 over {limit} tokens; move it towards 0"
-        )
-
-
-def _one_prompt(
-    text_embeddings: torch.Tensor, text_mask: torch.Tensor | None, index: int
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Prompt `index` as a batch of one, without the padding behind it; no mask where nothing is masked."""
-    embeddings = text_embeddings[index : index + 1]
-    if text_mask is None:
-        return embeddings, None
-    mask = text_mask[index : index + 1]
-    real = mask[0].nonzero()
-    length = int(real[-1]) + 1 if len(real) else 1
-    mask = mask[:, :length]
-    return embeddings[:, :length], None if bool(mask.all()) else mask
-
-
-def _start(
-    model: DecoderModel,
-    text_embeddings: torch.Tensor,
-    text_mask: torch.Tensor | None,
-    prefix: list[int],
-    make_grammar: Callable[[], GrammarState] | None,
-    index: int,
-) -> Start:
-    grammar = make_grammar() if make_grammar else None
-    if grammar is not None:
-        for position, token in enumerate(prefix):
-            try:
-                grammar.advance(token)
-            except ValueError as error:
-                raise ValueError(f"prefix {index} breaks the grammar at position {position}: {error}") from error
-    # A copy begins at an aligned address; matrix products may sum in another order at others.
-    memory = model.encode(text_embeddings.clone(memory_format=torch.contiguous_format), text_mask)
-    cache = model.start_cache(memory, text_mask)
-    logits = model.decode_step(torch.tensor([prefix], device=text_embeddings.device), cache)[:, -1]
-    return Start(model, prefix, cache, logits, grammar)
-
-
-def _seed(config: GenerationConfig, seeds: Sequence[int] | None, index: int) -> int | None:
-    """What sampling of a prompt is seeded with; None where nothing is drawn."""
-    if not config.do_sample:
-        return None
-    seed = seeds[index] if seeds is not None else config.seed
-    return secrets.randbits(32) if seed is None else seed
-
-
-def _is_native(make_grammar: Callable[[], GrammarState] | None) -> bool:
-    """Whether the engine knows the grammar itself: there is none, or it is `Grammar.start` of a compiled one."""
-    if make_grammar is None:
-        return True
-    owner = getattr(make_grammar, "__self__", None)
-    return isinstance(owner, Grammar) and make_grammar == owner.start and owner.is_native
-
-
-def _memory(
-    engine: Engine, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    memory = engine.encode(text_embeddings.clone(memory_format=torch.contiguous_format), text_mask)
-    return engine.memory_kv(memory), None if text_mask is None else text_mask[0]
-
-
-def _stream(
-    engine: Engine,
-    memories: list[tuple[torch.Tensor, torch.Tensor | None]],
-    prompts: list[Prompt],
-    config: GenerationConfig,
-    rounds: int,
-    streamer: Streamer,
-    on_token: Callable[[int], object] | None,
-    **tokens: Any,
-) -> list[list[Hypothesis]]:
-    """Every sequence by itself, its tokens handed out as they come."""
-    results, done = [], 0
-    for memory, prompt in zip(memories, prompts, strict=True):
-        hypotheses = []
+    for index, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
+        sequences = Sequences(setting, *text, prompt, index)
+        hypotheses: list[Hypothesis] = []
         for sequence in range(rounds):
-            streamer.put(torch.tensor([prompt.prefix]))
-            for token in engine.stream(memory, prompt, config, sequence=sequence, **tokens):
-                if isinstance(token, Hypothesis):
-                    hypotheses.append(token)
-                    continue
-                streamer.put(torch.tensor([token]))
-                done += 1
-                if on_token:
-                    on_token(done)
-            streamer.end()
+            on_token = _counter(progress, done, total)
+            if config.num_beams > 1:
+                hypotheses += sequences.beams(on_token)
+            else:
+                hypotheses.append(_follow(sequences.one(sequence), prompt.prefix, streamer, on_token))
+            done += prompt.max_new_tokens
+            if progress:
+                progress(done, total)
         results.append(hypotheses)
     return results
+
+
+def stream(
+    model: DecoderModel,
+    text_embeddings: torch.Tensor,
+    text_mask: torch.Tensor | None,
+    config: GenerationConfig,
+    *,
+    bos_token_id: int = 1,
+    eos_token_id: int = 2,
+    pad_token_id: int = 0,
+    prefix: Sequence[int] = (),
+    make_grammar: Callable[[], GrammarState] | None = None,
+    logits_processor: Sequence[LogitsProcessor] | None = None,
+    stopping_criteria: Sequence[StoppingCriteria] | None = None,
+) -> tuple[Prompt, NewTokens]:
+    """Decode one prompt, a token whenever one is asked for; see `generate`.
+
+    Returns:
+        the prompt, with the whole prefix and the seed, and its new tokens. The model has read the text when this
+        returns; each token then is one step, and `max_time` counts what passes between them, too.
+
+    Raises:
+        ValueError: as `generate`, and if there is more than one prompt, sequence or beam.
+    """
+    if text_embeddings.shape[0] != 1 or config.num_return_sequences != 1:
+        raise ValueError("a stream is one sequence of one prompt; use generate for several")
+    if config.num_beams > 1:
+        raise ValueError("a stream cannot follow beams, which change their minds; use num_beams=1")
+    (prompt,) = check_prompts(
+        model,
+        text_embeddings,
+        text_mask,
+        config,
+        bos_token_id=bos_token_id,
+        eos_token_id=eos_token_id,
+        pad_token_id=pad_token_id,
+        prefixes=[prefix],
+        seeds=None,
+    )
+    setting = Setting(
+        model,
+        config,
+        eos_token_id,
+        Deadline(config.max_time),
+        make_grammar,
+        logits_processor or (),
+        stopping_criteria or (),
+    )
+    return prompt, Sequences(setting, *one_prompt(text_embeddings, text_mask, 0), prompt).one()
+
+
+def _follow(
+    tokens: NewTokens, prefix: list[int], streamer: Streamer | None, on_token: Callable[[int], object] | None
+) -> Hypothesis:
+    """Run a sequence to its end and tell of every token."""
+    if streamer:
+        streamer.put(torch.tensor([prefix]))
+    num_tokens = 0
+    while True:
+        try:
+            token = next(tokens)
+        except StopIteration as end:
+            if streamer:
+                streamer.end()
+            hypothesis: Hypothesis = end.value
+            return hypothesis
+        num_tokens += 1
+        if streamer:
+            streamer.put(torch.tensor([token.token_id]))
+        if on_token:
+            on_token(num_tokens)
 
 
 def _counter(progress: Callable[[int, int], object] | None, done: int, total: int) -> Callable[[int], object] | None:
     if progress is None:
         return None
     return lambda num_tokens: progress(done + num_tokens, total)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Matrix products split over threads may sum in another order."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(num_threads)
-
-
-@contextlib.contextmanager
-def _evaluation_mode(model: Any) -> Iterator[None]:
-    modules = [m for m in model.modules() if m.training] if isinstance(model, torch.nn.Module) else []
-    for module in modules:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.training = True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Generator
+from typing import Literal, NamedTuple
 
 FinishReason = Literal["eos", "stopped", "length"]
 
@@ -17,8 +18,8 @@ class Hypothesis:
         score: beam search: sum of scores after the rules / new tokens ** length_penalty, the number that beams are
             ranked by. Otherwise the sum of `token_log_probs`.
         token_log_probs: for each new token the model's own log-probability, before rules, temperature and filters.
-        finish_reason: "eos", "stopped" by a stopping criterion, or "length": no more tokens were allowed. The first
-            that holds.
+        finish_reason: "eos", "stopped" by a stopping criterion, "length": no more tokens were allowed, or "stopped"
+            because `max_time` was over. The first that holds.
         seed: what sampling was seeded with; None where nothing was drawn.
     """
 
@@ -32,3 +33,14 @@ class Hypothesis:
     def num_new_tokens(self) -> int:
         """How many tokens follow the prefix."""
         return len(self.token_log_probs)
+
+
+class NewToken(NamedTuple):
+    """A token that has just been chosen, and the model's own log-probability of it."""
+
+    token_id: int
+    log_prob: float
+
+
+NewTokens = Generator[NewToken, None, Hypothesis]
+"""The new tokens of one sequence, each as soon as it is there; the sequence is what the generator returns."""

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from amt.config import GenerationConfig
+from amt.decoding.deadline import Deadline
 from amt.decoding.protocols import GrammarState, LogitsProcessor, StoppingCriteria
 from amt.errors import DecodingError
 from amt.reference.logits_rules import ban_repeated_ngrams, ban_token, penalize_repetition, restrict
@@ -39,6 +40,7 @@ class Rules:
         max_new_tokens: how many tokens may follow the prefix.
         eos_token_id: the token that ends a sequence.
         logits_processor, stopping_criteria: the user's own.
+        deadline: when the time is over; kept here for the strategies.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Rules:
         eos_token_id: int,
         logits_processor: Sequence[LogitsProcessor] = (),
         stopping_criteria: Sequence[StoppingCriteria] = (),
+        deadline: Deadline | None = None,
     ):
         self.config = config
         self.prefix_len = prefix_len
         self.max_new_tokens = max_new_tokens
         self.eos_token_id = eos_token_id
+        self.deadline = deadline or Deadline()
         self._stopping_criteria = stopping_criteria
         given = {type(p).__name__: p for p in logits_processor if type(p).__module__.startswith("transformers.")}
         active = (

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
-from amt.decoding.hypothesis import FinishReason, Hypothesis
-from amt.decoding.protocols import DecoderModel, GrammarState, Streamer
+from amt.decoding.hypothesis import FinishReason, Hypothesis, NewToken, NewTokens
+from amt.decoding.protocols import GrammarState
 from amt.decoding.rules import Rules
+from amt.decoding.start import Start
 from amt.errors import DecodingError
 from amt.reference.beam_search import BeamHypothesis, BeamSearch, BeamSearchConfig
 from amt.reference.logits_rules import token_log_probs
@@ -18,42 +17,7 @@ from amt.reference.philox import uniform
 from amt.reference.sampling import choose, filter_scores
 
 
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """Where a prompt's sequences begin: the model has read the prefix.
-
-    Attributes:
-        model: the model.
-        prefix: the tokens it has read, bos first.
-        cache: with one row; every sequence takes a copy.
-        logits: (1, vocab_size), for the first new token.
-        grammar: has taken the prefix, or None.
-    """
-
-    model: DecoderModel
-    prefix: list[int]
-    cache: Any
-    logits: torch.Tensor
-    grammar: GrammarState | None
-
-    def next_logits(self, token_ids: torch.Tensor, cache: Any) -> torch.Tensor:
-        """Read the last token of every row; (rows, vocab_size)."""
-        return self.model.decode_step(token_ids[:, -1:].to(self.logits.device), cache)[:, -1]
-
-    def rows(self, index: torch.Tensor, cache: Any) -> Any:
-        """The cache's rows, copied."""
-        return cache.select(index.to(self.logits.device))
-
-
-def decode_one(
-    start: Start,
-    rules: Rules,
-    *,
-    seed: int | None = None,
-    sequence: int = 0,
-    streamer: Streamer | None = None,
-    on_token: Callable[[int], object] | None = None,
-) -> Hypothesis:
+def decode_one(start: Start, rules: Rules, *, seed: int | None = None, sequence: int = 0) -> NewTokens:
     """Greedy search without a seed, sampling with one.
 
     Ties go to the lower id. A sampled token depends on the scores and on (seed, its position, sequence) only, so that
@@ -63,16 +27,12 @@ def decode_one(
         start: the prompt and prefix.
         rules: a fresh one.
         seed, sequence: for `amt.reference.philox.uniform`.
-        streamer: gets the prefix, then each token.
-        on_token: called with the number of new tokens after each.
     """
     token_ids = torch.tensor([start.prefix])
     cache, logits = start.rows(torch.tensor([0]), start.cache), start.logits
     grammar = start.grammar.copy() if start.grammar else None
     log_probs: list[float] = []
     reason: FinishReason | None = None
-    if streamer:
-        streamer.put(token_ids)
     while reason is None:
         if log_probs:
             logits = start.next_logits(token_ids, cache)
@@ -90,13 +50,10 @@ def decode_one(
         token_ids = torch.cat([token_ids, torch.tensor([[token]])], 1)
         if grammar:
             grammar.advance(token)
-        if streamer:
-            streamer.put(token_ids[:, -1])
-        if on_token:
-            on_token(len(log_probs))
         reason = _finish_reason(token, bool(rules.is_stopped(token_ids)[0]), len(log_probs), rules)
-    if streamer:
-        streamer.end()
+        yield NewToken(token, log_probs[-1])
+        if reason is None and rules.deadline.is_over():
+            reason = "stopped"
     return Hypothesis(tuple(token_ids[0].tolist()), sum(log_probs), tuple(log_probs), reason, seed)
 
 
@@ -113,10 +70,14 @@ def decode_beams(start: Start, rules: Rules, on_token: Callable[[int], object] |
     cache, logits = start.rows(torch.zeros(num_beams, dtype=torch.long), start.cache), start.logits
     logits = logits.expand(num_beams, -1)
     grammars: list[GrammarState | None] | None = [start.grammar] * num_beams if start.grammar else None
+
+    def is_stopped(token_ids: torch.Tensor) -> torch.Tensor:
+        return rules.is_stopped(token_ids) | rules.deadline.is_over()
+
     step = 0
     while True:
         log_probs = token_log_probs(logits.cpu(), step)
-        search.step(rules(search.token_ids, log_probs, grammars), log_probs, rules.is_stopped)
+        search.step(rules(search.token_ids, log_probs, grammars), log_probs, is_stopped)
         step += 1
         if on_token:
             on_token(step)

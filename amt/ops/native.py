@@ -75,7 +75,9 @@ def chosen_kernel_set(isa: str | None = None) -> str:
     name = isa or os.environ.get(ISA_VARIABLE) or names[-1]
     if name not in names:
         source = "isa" if isa else ISA_VARIABLE
-        raise BackendUnavailableError(f"{source} is {name!r}, which does not run here; use one of {', '.join(names)}")
+        raise BackendUnavailableError(
+            f"{source} is {name!r}; here there are {', '.join(names)}: name one of them or none"
+        )
     return name
 
 

@@ -1,0 +1,84 @@
+"""From a prompt to the first new token: the text's memory, the prefix read, and how a model runs meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from amt.decoding.protocols import DecoderModel, GrammarState
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where a prompt's sequences begin: the model has read the prefix.
+
+    Attributes:
+        model: the model.
+        prefix: the tokens it has read, bos first.
+        cache: with one row; every sequence takes a copy.
+        logits: (1, vocab_size), for the first new token.
+        grammar: has taken the prefix, or None.
+    """
+
+    model: DecoderModel
+    prefix: list[int]
+    cache: Any
+    logits: torch.Tensor
+    grammar: GrammarState | None
+
+    def next_logits(self, token_ids: torch.Tensor, cache: Any) -> torch.Tensor:
+        """Read the last token of every row; (rows, vocab_size)."""
+        return self.model.decode_step(token_ids[:, -1:].to(self.logits.device), cache)[:, -1]
+
+    def rows(self, index: torch.Tensor, cache: Any) -> Any:
+        """The cache's rows, copied."""
+        return cache.select(index.to(self.logits.device))
+
+
+def start(
+    model: DecoderModel,
+    text_embeddings: torch.Tensor,
+    text_mask: torch.Tensor | None,
+    prefix: list[int],
+    make_grammar: Callable[[], GrammarState] | None,
+    index: int,
+) -> Start:
+    """Let the model and the grammar read the prefix of prompt `index`, a batch of one."""
+    grammar = make_grammar() if make_grammar else None
+    if grammar is not None:
+        for position, token in enumerate(prefix):
+            try:
+                grammar.advance(token)
+            except ValueError as error:
+                raise ValueError(f"prefix {index} breaks the grammar at position {position}: {error}") from error
+    memory = encode(model, text_embeddings, text_mask)
+    cache = model.start_cache(memory, text_mask)
+    logits = model.decode_step(torch.tensor([prefix], device=text_embeddings.device), cache)[:, -1]
+    return Start(model, prefix, cache, logits, grammar)
+
+
+def encode(model: DecoderModel, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None) -> torch.Tensor:
+    """The memory of a text, (1, text_len, d_model)."""
+    # A copy begins at an aligned address; matrix products may sum in another order at others.
+    return model.encode(text_embeddings.clone(memory_format=torch.contiguous_format), text_mask)
+
+
+@contextlib.contextmanager
+def exactly(model: Any) -> Iterator[None]:
+    """No gradients, no dropout, and one thread: matrix products split over threads may sum in another order."""
+    modules = [m for m in model.modules() if m.training] if isinstance(model, torch.nn.Module) else []
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for module in modules:
+        module.training = False
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in modules:
+            module.training = True
+        torch.set_num_threads(num_threads)
