@@ -125,7 +125,7 @@ def test_an_instruction_set_may_be_named_and_a_wrong_one_is_told(folder, write, 
         assert write(seed=7, model=api.Generator(amt.load_checkpoint(folder))).backend == f"engine float32 {isa}"
         assert amt.info()["decoding"].startswith(f"C++ engine, {isa} (this processor runs generic")
     monkeypatch.setenv("AMT_CPU_ISA", "mmx")
-    with pytest.raises(BackendUnavailableError, match="AMT_CPU_ISA is 'mmx'; here there are gen.*: name one of them"):
+    with pytest.raises(BackendUnavailableError, match="AMT_CPU_ISA is 'mmx'; here there are generic, "):
         write(model=api.Generator(amt.load_checkpoint(folder)))
     assert amt.info()["decoding"].startswith("AMT_CPU_ISA is 'mmx'")
 
