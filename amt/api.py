@@ -10,178 +10,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from amt.config import GenerationConfig, check_choice
+from amt.config import GenerationConfig
 from amt.errors import CheckpointError, TextEncoderError
+from amt.generator import REFERENCE, Generator
 from amt.midi import native
-from amt.midi.grammar import Grammar
 from amt.midi.reader import MidiSource
-from amt.midi.tokenizer import EventTokenizer
 from amt.result import Midi
 from amt.wishes import Wishes
 
 if TYPE_CHECKING:
-    from amt.checkpoint import Checkpoint
-    from amt.decoding.engine import Engine
-    from amt.decoding.hypothesis import Hypothesis
-    from amt.decoding.protocols import DecoderModel
     from amt.ops.decode import WeightType
-    from amt.text import TextEncoder
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT_MODEL = "score-small"
-REFERENCE = "reference (PyTorch)"
-BACKENDS = ("auto", "engine", "reference")
-
-
-class Generator:
-    """A model with its text encoder, ready to write music. Made by `amt.load`.
-
-    Args:
-        checkpoint: the model and its settings.
-        allow_download: whether the network may be used to get the text encoder.
-    """
-
-    def __init__(self, checkpoint: Checkpoint, *, allow_download: bool = False):
-        self.checkpoint = checkpoint
-        self.tokenizer = EventTokenizer(checkpoint.tokenizer_config)
-        self._allow_download = allow_download
-        self._engines: dict[WeightType, Engine] = {}
-
-    @functools.cached_property
-    def text_encoder(self) -> TextEncoder:
-        """The encoder that the model was trained with; opened when it is first used."""
-        from amt.text import TextEncoder
-
-        return TextEncoder(self.checkpoint.text_spec, allow_download=self._allow_download)
-
-    def engine(self, weights: WeightType = "float32") -> Engine:
-        """The model's decoder packed for the compiled engine; packed when it is first asked for.
-
-        Raises:
-            BackendUnavailableError: the engine cannot run here.
-        """
-        from amt.decoding.engine import Engine
-
-        if weights not in self._engines:
-            self._engines[weights] = Engine(self.checkpoint.model, weights)
-        return self._engines[weights]
-
-    def decoder(self, backend: str = "auto", weights: WeightType = "float32") -> tuple[DecoderModel, str]:
-        """What decodes, and its name: the engine, or the model itself in plain PyTorch."""
-        from amt.ops import native as ops
-        from amt.ops.decode import WEIGHT_TYPES
-
-        check_choice("backend", backend, BACKENDS)
-        check_choice("weights", weights, WEIGHT_TYPES)
-        if backend == "reference" or (backend == "auto" and weights == "float32" and not ops.is_available()):
-            if weights != "float32":
-                raise ValueError(f"weights={weights!r} needs backend='engine'; the reference has float32 only")
-            return self.checkpoint.model, REFERENCE
-        engine = self.engine(weights)
-        return engine, engine.backend
-
-    def generate(
-        self,
-        texts: Sequence[str],
-        *,
-        backend: str = "auto",
-        weights: WeightType = "float32",
-        prompt_midi: MidiSource | None = None,
-        wishes: Wishes | None = None,
-        config: GenerationConfig | None = None,
-        progress: Callable[[int, int], object] | None = None,
-        **decoding: Any,
-    ) -> list[list[Midi]]:
-        """For each text its `num_return_sequences` pieces; see `amt.generate`."""
-        from amt.decoding import generate
-
-        decoder, name = self.decoder(backend, weights)
-        config = config or self.checkpoint.generation_config
-        wishes = wishes or Wishes()
-        grammar = Grammar(self.tokenizer.config, wishes.constraints(self.tokenizer.config))
-        for text in texts:
-            _check_text(text)
-        warnings: list[str] = []
-        prefix = None if prompt_midi is None else self._prefix(prompt_midi, wishes, warnings)
-        embeddings, mask = self.text_encoder.encode(list(texts))
-        warnings += self.text_encoder.truncation_warnings(list(texts))
-        results = generate(
-            decoder,
-            embeddings,
-            mask,
-            config,
-            prefixes=None if prefix is None else [prefix] * len(texts),
-            make_grammar=grammar.start,
-            progress=progress,
-            **decoding,
-        )
-        return [
-            [self._piece(hypothesis, text, warnings, name) for hypothesis in hypotheses]
-            for text, hypotheses in zip(texts, results, strict=True)
-        ]
-
-    def _piece(self, hypothesis: Hypothesis, text: str, warnings: list[str], backend: str) -> Midi:
-        piece = Midi.from_tokens(
-            hypothesis.token_ids,
-            self.tokenizer.config,
-            text=text,
-            seed=hypothesis.seed,
-            warnings=warnings,
-            token_log_probs=hypothesis.token_log_probs,
-            backend=backend,
-        )
-        if not len(piece.notes):
-            piece.warnings.append("the model wrote no notes; try another seed or other words")
-        return piece
-
-    def _prefix(self, source: MidiSource, wishes: Wishes, warnings: list[str]) -> list[int]:
-        """The tokens to continue from: the whole piece, or its last bars where it is long."""
-        from amt.data.segments import last_bars
-        from amt.midi.reader import read_midi
-
-        longest = self.checkpoint.model.config.max_sequence_length
-        room = longest // 2
-        data = read_midi(source)
-        encoding = self.tokenizer.encode(data)
-        if not encoding.report.kept_notes:
-            raise ValueError("the MIDI file to continue has no notes that this model can play; give another one")
-        if len(encoding) > room:
-            encoding = self.tokenizer.encode(last_bars(data, self.tokenizer, room))
-            warnings.append(
-                f"the MIDI file is longer than the {room} tokens that can be continued;"
-                " the result begins with its last bars"
-            )
-        if len(encoding) > longest:
-            raise ValueError(
-                f"the last bar of the MIDI file to continue has {len(encoding)} tokens and this model reads {longest};"
-                " thin it out or give another file"
-            )
-        prefix = [int(token) for token in encoding.ids[:-1]]
-        self._check_prefix(prefix, wishes)
-        return prefix
-
-    def _check_prefix(self, prefix: list[int], wishes: Wishes) -> None:
-        """Raise ValueError with the first wish that the music to continue does not keep."""
-        for name, value in vars(wishes).items():
-            if value is None:
-                continue
-            state = Grammar(self.tokenizer.config, Wishes(**{name: value}).constraints(self.tokenizer.config)).start()
-            try:
-                for token in prefix:
-                    state.advance(token)
-            except ValueError as error:
-                raise ValueError(
-                    f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
-                ) from error
-
-
-def _check_text(text: object) -> None:
-    if not isinstance(text, str):
-        raise ValueError(f"a text must be a str, got {type(text).__name__}")
-    if not text.strip():
-        raise ValueError('the text is empty; describe the music, like "a slow sad waltz for piano"')
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("the text is damaged: it is not UTF-8; type it again")
 
 
 def packaged_models() -> dict[str, Path]:

