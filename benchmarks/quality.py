@@ -41,15 +41,21 @@ def draw(corpus: str, split: str, num: int) -> list[Piece]:
     return pieces[:num]
 
 
-def write(job: tuple[str, int, str | None, int]) -> amt.Midi:
-    """One piece for (text, seed, model, max_new_tokens)."""
-    text, seed, model, max_new_tokens = job
-    return amt.generate(text, seed=seed, model=model, max_new_tokens=max_new_tokens)
+def write(job: tuple[str, int, str | None, int, str]) -> amt.Midi:
+    """One piece for (text, seed, model, max_new_tokens, weights)."""
+    text, seed, model, max_new_tokens, weights = job
+    return amt.generate(text, seed=seed, model=model, max_new_tokens=max_new_tokens, weights=weights)
 
 
 def write_all(args: argparse.Namespace, pieces: list[Piece], caption: int) -> list[amt.Midi]:
     jobs = [
-        (piece.captions[caption % len(piece.captions)], args.seed + place, args.model, args.max_new_tokens)
+        (
+            piece.captions[caption % len(piece.captions)],
+            args.seed + place,
+            args.model,
+            args.max_new_tokens,
+            args.weights or "float32",
+        )
         for place, piece in enumerate(pieces)
     ]
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
@@ -72,7 +78,11 @@ def loss(args: argparse.Namespace) -> dict[str, object]:
         caption = split.pieces[split.segments[index]["piece"]]["captions"][0]
         embeddings, mask = generator.text_encoder.encode([caption])
         with torch.no_grad():
-            logits = generator.checkpoint.model(embeddings, ids[:, :-1], text_mask=mask)
+            if args.weights is None:
+                logits = generator.checkpoint.model(embeddings, ids[:, :-1], text_mask=mask)
+            else:
+                engine = generator.engine(args.weights)
+                logits = engine.start_cache(engine.encode(embeddings, mask), mask).append(ids[:, :-1])
         total += float(token_loss(logits, ids[:, 1:])) * (ids.shape[1] - 1)
         num_tokens += ids.shape[1] - 1
         num_notes += int(((ids >= 3) & (ids < 131)).sum())
@@ -211,6 +221,7 @@ def main() -> None:
     parser.add_argument("what", choices=["loss", "captions", "files", "plots"])
     parser.add_argument("place", help="a prepared folder (loss) or a corpus")
     parser.add_argument("--model", help="default: the model in the package")
+    parser.add_argument("--weights", choices=["float32", "bfloat16", "int8"], help="of the engine; loss: not PyTorch")
     parser.add_argument("--split", default="valid", choices=["train", "valid", "test"])
     parser.add_argument("--num", type=int, default=200)
     parser.add_argument("--max-new-tokens", type=int, default=400)
