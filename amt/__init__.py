@@ -14,6 +14,7 @@ _HOMES = {
     "generate": "amt.api",
     "info": "amt.api",
     "load": "amt.api",
+    "stream": "amt.api",
     "read_midi": "amt.midi.reader",
     "MidiData": "amt.midi.data",
     "Note": "amt.midi.data",
@@ -23,6 +24,8 @@ _HOMES = {
     "Grammar": "amt.midi.grammar",
     "Constraints": "amt.midi.grammar",
     "Midi": "amt.result",
+    "Stream": "amt.streaming",
+    "TimedEvent": "amt.midi.events",
     "ModelConfig": "amt.config",
     "TokenizerConfig": "amt.config",
     "GenerationConfig": "amt.config",
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from amt.api import generate as generate
     from amt.api import info as info
     from amt.api import load as load
+    from amt.api import stream as stream
     from amt.checkpoint import load_checkpoint as load_checkpoint
     from amt.checkpoint import save_checkpoint as save_checkpoint
     from amt.config import GenerationConfig as GenerationConfig
@@ -75,6 +79,7 @@ if TYPE_CHECKING:
     from amt.midi.data import MidiData as MidiData
     from amt.midi.data import Note as Note
     from amt.midi.data import NoteTable as NoteTable
+    from amt.midi.events import TimedEvent as TimedEvent
     from amt.midi.grammar import Constraints as Constraints
     from amt.midi.grammar import Grammar as Grammar
     from amt.midi.reader import read_midi as read_midi
@@ -83,5 +88,6 @@ if TYPE_CHECKING:
     from amt.models import MusicTextTransformer as MusicTextTransformer
     from amt.models import MusicTransformer as MusicTransformer
     from amt.result import Midi as Midi
+    from amt.streaming import Stream as Stream
     from amt.text import TextEncoder as TextEncoder
     from amt.training.train import train as train

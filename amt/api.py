@@ -16,6 +16,7 @@ from amt.generator import REFERENCE, Generator
 from amt.midi import native
 from amt.midi.reader import MidiSource
 from amt.result import Midi
+from amt.streaming import Stream
 from amt.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -119,15 +120,9 @@ def generate(
     Example:
         >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
     """
-    known = {field.name for field in dataclasses.fields(GenerationConfig)}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ValueError(f"generate does not know the option {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
     generator = model if isinstance(model, Generator) else load(model)
-    if options.get("num_beams", 1) != 1:
-        options.setdefault("do_sample", False)
-    settings = generator.checkpoint.generation_config.to_dict() | options
-    config = GenerationConfig.from_dict(settings | {"seed": seed, "num_return_sequences": num_return_sequences})
+    options |= {"seed": seed, "num_return_sequences": num_return_sequences}
+    config = _config("generate", generator, options)
     results = generator.generate(
         [text] if isinstance(text, str) else list(text),
         prompt_midi=prompt_midi,
@@ -142,6 +137,74 @@ def generate(
     )
     shaped = [pieces if num_return_sequences > 1 else pieces[0] for pieces in results]
     return shaped[0] if isinstance(text, str) else shaped
+
+
+def stream(
+    text: str,
+    *,
+    seed: int | None = None,
+    model: str | Path | Generator | None = None,
+    prompt_midi: MidiSource | None = None,
+    instruments: Sequence[str | int] | None = None,
+    tempo: float | None = None,
+    time_signature: str | None = None,
+    key: str | None = None,
+    max_beats: float | None = None,
+    max_polyphony: int | None = None,
+    backend: str = "auto",
+    weights: WeightType = "float32",
+    logits_processor: Sequence[Any] | None = None,
+    stopping_criteria: Sequence[Any] | None = None,
+    **options: Any,
+) -> Stream:
+    """Write music that fits a text, and hand out every event as soon as it is there.
+
+    The music is that of `amt.generate` with the same seed and options. The model has read the text when this returns;
+    it writes while events are asked for.
+
+    Args:
+        text: what the music should be like.
+        options: as those of `amt.generate`; beams and several pieces cannot be streamed.
+
+    Returns:
+        a `Stream`: an iterator of `amt.TimedEvent`; its `result()` is the piece.
+
+    Raises:
+        as `amt.generate`.
+
+    Example:
+        >>> stream = amt.stream("a slow sad waltz in D minor for piano", seed=7)
+        >>> notes = [(event.time_s, event.value) for event in stream if event.kind == "note_on"]
+        >>> stream.result().save("waltz.mid")
+    """
+    for name in ("num_beams", "num_return_sequences"):
+        if options.get(name, 1) != 1:
+            raise ValueError(f"a stream is one piece, written once; leave out {name} or use amt.generate")
+    generator = model if isinstance(model, Generator) else load(model)
+    options |= {"seed": seed, "num_beams": 1, "num_return_sequences": 1}
+    return generator.stream(
+        text,
+        prompt_midi=prompt_midi,
+        wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony),
+        config=_config("stream", generator, options),
+        backend=backend,
+        weights=weights,
+        logits_processor=logits_processor,
+        stopping_criteria=stopping_criteria,
+    )
+
+
+def _config(function: str, generator: Generator, options: dict[str, Any]) -> GenerationConfig:
+    """The model's own settings, over them the caller's."""
+    known = {field.name for field in dataclasses.fields(GenerationConfig)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ValueError(
+            f"{function} does not know the option {', '.join(unknown)}; it knows {', '.join(sorted(known))}"
+        )
+    if options.get("num_beams", 1) != 1:
+        options = {"do_sample": False} | options
+    return GenerationConfig.from_dict(generator.checkpoint.generation_config.to_dict() | options)
 
 
 def info() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,18 +12,33 @@ from amt.midi.grammar import Grammar
 from amt.midi.reader import MidiSource
 from amt.midi.tokenizer import EventTokenizer
 from amt.result import Midi
+from amt.streaming import Stream
 from amt.wishes import Wishes
 
 if TYPE_CHECKING:
+    import torch
+
     from amt.checkpoint import Checkpoint
     from amt.decoding.engine import Engine
-    from amt.decoding.hypothesis import Hypothesis
     from amt.decoding.protocols import DecoderModel
     from amt.ops.decode import WeightType
     from amt.text import TextEncoder
 
 REFERENCE = "reference (PyTorch)"
 BACKENDS = ("auto", "engine", "reference")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """What was asked for, checked and read."""
+
+    decoder: DecoderModel
+    backend: str
+    grammar: Grammar
+    prefix: list[int] | None
+    embeddings: torch.Tensor
+    mask: torch.Tensor
+    warnings: list[str]
 
 
 class Generator:
@@ -87,8 +103,65 @@ class Generator:
         """For each text its `num_return_sequences` pieces; see `amt.generate`."""
         from amt.decoding import generate
 
+        call = self._prepare(texts, backend, weights, prompt_midi, wishes)
+        results = generate(
+            call.decoder,
+            call.embeddings,
+            call.mask,
+            config or self.checkpoint.generation_config,
+            prefixes=None if call.prefix is None else [call.prefix] * len(texts),
+            make_grammar=call.grammar.start,
+            progress=progress,
+            **decoding,
+        )
+        return [
+            [
+                self._piece(hypothesis.token_ids, hypothesis.token_log_probs, text, hypothesis.seed, call)
+                for hypothesis in hypotheses
+            ]
+            for text, hypotheses in zip(texts, results, strict=True)
+        ]
+
+    def stream(
+        self,
+        text: str,
+        *,
+        backend: str = "auto",
+        weights: WeightType = "float32",
+        prompt_midi: MidiSource | None = None,
+        wishes: Wishes | None = None,
+        config: GenerationConfig | None = None,
+        **decoding: Any,
+    ) -> Stream:
+        """One piece, while it is being written; see `amt.stream`."""
+        from amt.decoding import stream
+
+        call = self._prepare([text], backend, weights, prompt_midi, wishes)
+        prompt, new_tokens = stream(
+            call.decoder,
+            call.embeddings,
+            call.mask,
+            config or self.checkpoint.generation_config,
+            prefix=call.prefix or (),
+            make_grammar=call.grammar.start,
+            **decoding,
+        )
+
+        def make_midi(token_ids: tuple[int, ...], log_probs: tuple[float, ...]) -> Midi:
+            return self._piece(token_ids, log_probs, text, prompt.seed, call)
+
+        return Stream(prompt.prefix, new_tokens, self.tokenizer.config, make_midi, seed=prompt.seed)
+
+    def _prepare(
+        self,
+        texts: Sequence[str],
+        backend: str,
+        weights: WeightType,
+        prompt_midi: MidiSource | None,
+        wishes: Wishes | None,
+    ) -> _Call:
+        """Check what was asked for and read the texts."""
         decoder, name = self.decoder(backend, weights)
-        config = config or self.checkpoint.generation_config
         wishes = wishes or Wishes()
         grammar = Grammar(self.tokenizer.config, wishes.constraints(self.tokenizer.config))
         for text in texts:
@@ -97,30 +170,19 @@ class Generator:
         prefix = None if prompt_midi is None else self._prefix(prompt_midi, wishes, warnings)
         embeddings, mask = self.text_encoder.encode(list(texts))
         warnings += self.text_encoder.truncation_warnings(list(texts))
-        results = generate(
-            decoder,
-            embeddings,
-            mask,
-            config,
-            prefixes=None if prefix is None else [prefix] * len(texts),
-            make_grammar=grammar.start,
-            progress=progress,
-            **decoding,
-        )
-        return [
-            [self._piece(hypothesis, text, warnings, name) for hypothesis in hypotheses]
-            for text, hypotheses in zip(texts, results, strict=True)
-        ]
+        return _Call(decoder, name, grammar, prefix, embeddings, mask, warnings)
 
-    def _piece(self, hypothesis: Hypothesis, text: str, warnings: list[str], backend: str) -> Midi:
+    def _piece(
+        self, token_ids: tuple[int, ...], log_probs: tuple[float, ...], text: str, seed: int | None, call: _Call
+    ) -> Midi:
         piece = Midi.from_tokens(
-            hypothesis.token_ids,
+            token_ids,
             self.tokenizer.config,
             text=text,
-            seed=hypothesis.seed,
-            warnings=warnings,
-            token_log_probs=hypothesis.token_log_probs,
-            backend=backend,
+            seed=seed,
+            warnings=call.warnings,
+            token_log_probs=log_probs,
+            backend=call.backend,
         )
         if not len(piece.notes):
             piece.warnings.append("the model wrote no notes; try another seed or other words")

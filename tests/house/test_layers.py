@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-TOP = {"amt.api", "amt.generator"}
+TOP = {"amt.api", "amt.generator", "amt.streaming"}
 
 # What a folder or module of amt may not import.
 FORBIDDEN = {
