@@ -15,6 +15,8 @@ _HOMES = {
     "info": "amt.api",
     "load": "amt.api",
     "stream": "amt.api",
+    "profile": "amt.profiling",
+    "Profile": "amt.profiling",
     "read_midi": "amt.midi.reader",
     "MidiData": "amt.midi.data",
     "Note": "amt.midi.data",
@@ -87,6 +89,8 @@ if TYPE_CHECKING:
     from amt.midi.vocabulary import Vocabulary as Vocabulary
     from amt.models import MusicTextTransformer as MusicTextTransformer
     from amt.models import MusicTransformer as MusicTransformer
+    from amt.profiling import Profile as Profile
+    from amt.profiling import profile as profile
     from amt.result import Midi as Midi
     from amt.streaming import Stream as Stream
     from amt.text import TextEncoder as TextEncoder

@@ -12,6 +12,7 @@ from amt.midi.grammar import Grammar
 from amt.midi.reader import MidiSource
 from amt.midi.tokenizer import EventTokenizer
 from amt.result import Midi
+from amt.stages import stage
 from amt.streaming import Stream
 from amt.wishes import Wishes
 
@@ -168,22 +169,24 @@ class Generator:
             _check_text(text)
         warnings: list[str] = []
         prefix = None if prompt_midi is None else self._prefix(prompt_midi, wishes, warnings)
-        embeddings, mask = self.text_encoder.encode(list(texts))
+        with stage("text encoder"):
+            embeddings, mask = self.text_encoder.encode(list(texts))
         warnings += self.text_encoder.truncation_warnings(list(texts))
         return _Call(decoder, name, grammar, prefix, embeddings, mask, warnings)
 
     def _piece(
         self, token_ids: tuple[int, ...], log_probs: tuple[float, ...], text: str, seed: int | None, call: _Call
     ) -> Midi:
-        piece = Midi.from_tokens(
-            token_ids,
-            self.tokenizer.config,
-            text=text,
-            seed=seed,
-            warnings=call.warnings,
-            token_log_probs=log_probs,
-            backend=call.backend,
-        )
+        with stage("file"):
+            piece = Midi.from_tokens(
+                token_ids,
+                self.tokenizer.config,
+                text=text,
+                seed=seed,
+                warnings=call.warnings,
+                token_log_probs=log_probs,
+                backend=call.backend,
+            )
         if not len(piece.notes):
             piece.warnings.append("the model wrote no notes; try another seed or other words")
         return piece

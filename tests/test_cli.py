@@ -166,6 +166,16 @@ def test_what_runs_can_be_chosen(run, model, encoder):
         assert code == 0 and json.loads(out)["backend"].startswith(name)
 
 
+def test_a_profile_goes_to_stderr(run, model, encoder):
+    options = ["--model", model, "--seed", 7]
+    code, out, err = run("generate", WALTZ, "-o", "w.mid", "--profile", "-n", 2, *options)
+    assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == ["w-1.mid", "w-2.mid"]
+    assert re.search(r"^decode +[\d.]+ ms \(\d+%\)$", err, re.MULTILINE)
+    assert re.search(r"^backend +engine float32 ", err, re.MULTILINE)
+    assert run("generate", WALTZ, "-o", "v.mid", "-n", 2, *options)[0] == 0
+    assert Path("w-2.mid").read_bytes() == Path("v-2.mid").read_bytes()
+
+
 def test_time_may_be_short(run, model, encoder):
     code, out, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--max-time", 0, "--json")
     assert code == 0 and json.loads(out)["num_tokens"] == 2 and amt.read_midi("w.mid").duration_s == 0

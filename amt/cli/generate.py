@@ -105,6 +105,10 @@ def generate(
             rich_help_panel=SPEED,
         ),
     ] = "float32",
+    show_profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Print on stderr what took how long.", rich_help_panel=SPEED),
+    ] = False,
 ) -> None:
     """Write a MIDI file that fits a text."""
     if greedy and ((beams or 1) > 1 or num > 1):
@@ -127,6 +131,7 @@ def generate(
 
     from amt.api import generate as generate_pieces
     from amt.api import load
+    from amt.profiling import profile
 
     with checking_options(), progress_bar("tokens") as bar:
 
@@ -134,30 +139,35 @@ def generate(
             bar.total = at_most
             bar.update(done - bar.n)
 
-        pieces = generate_pieces(
-            text,
-            seed=seed,
-            num_return_sequences=num,
-            model=load(model, allow_download=allow_download),
-            prompt_midi=prompt,
-            instruments=None if instruments is None else _instruments(instruments),
-            tempo=tempo,
-            time_signature=time_signature,
-            key=key,
-            max_beats=max_beats,
-            max_polyphony=max_polyphony,
-            backend=backend,
-            weights=weights,
-            progress=show,
+        options = {
+            "seed": seed,
+            "num_return_sequences": num,
+            "prompt_midi": prompt,
+            "instruments": None if instruments is None else _instruments(instruments),
+            "tempo": tempo,
+            "time_signature": time_signature,
+            "key": key,
+            "max_beats": max_beats,
+            "max_polyphony": max_polyphony,
+            "backend": backend,
+            "weights": weights,
+            "progress": show,
             **{name: value for name, value in choice.items() if value is not None},
-        )
-    pieces = pieces if isinstance(pieces, list) else [pieces]
+        }
+        if show_profile:
+            measured = profile(text, model=model, allow_download=allow_download, **options)
+            pieces = measured.pieces
+        else:
+            found = generate_pieces(text, model=load(model, allow_download=allow_download), **options)
+            pieces = found if isinstance(found, list) else [found]
     for name, piece in zip(names, pieces, strict=False):  # beam search may find fewer
         files.write(name, piece.to_bytes())
         if as_json:
             print(json.dumps(_facts(name, piece), ensure_ascii=False))
         else:
             print(_sentence(name, piece), file=sys.stderr if name == files.STANDARD else sys.stdout)
+    if show_profile:
+        print(measured, file=sys.stderr)
     for warning in dict.fromkeys(warning for piece in pieces for warning in piece.warnings):
         warn(warning)
 

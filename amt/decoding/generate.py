@@ -25,6 +25,7 @@ from amt.decoding.hypothesis import Hypothesis, NewTokens
 from amt.decoding.prompts import Prompt, check_prompts, one_prompt
 from amt.decoding.protocols import DecoderModel, GrammarState, LogitsProcessor, StoppingCriteria, Streamer
 from amt.decoding.sequences import Sequences, Setting, memory_of
+from amt.stages import stage
 
 
 def generate(
@@ -98,15 +99,17 @@ def generate(
     total, done = rounds * sum(prompt.max_new_tokens for prompt in prompts), 0
     engine, texts = setting.engine, [one_prompt(text_embeddings, text_mask, index) for index in range(len(prompts))]
     if engine is not None and streamer is None:
-        results = engine.decode(
-            [memory_of(engine, *text) for text in texts],
-            prompts,
-            config,
-            eos_token_id=eos_token_id,
-            deadline=setting.deadline,
-            grammar=setting.grammar,
-            progress=_counter(progress, 0, total),
-        )
+        memories = [memory_of(engine, *text) for text in texts]
+        with stage("decode"):
+            results = engine.decode(
+                memories,
+                prompts,
+                config,
+                eos_token_id=eos_token_id,
+                deadline=setting.deadline,
+                grammar=setting.grammar,
+                progress=_counter(progress, 0, total),
+            )
         if progress:
             progress(total, total)
         return results
@@ -119,7 +122,8 @@ def generate(
             if config.num_beams > 1:
                 hypotheses += sequences.beams(on_token)
             else:
-                hypotheses.append(_follow(sequences.one(sequence), prompt.prefix, streamer, on_token))
+                with stage("decode"):
+                    hypotheses.append(_follow(sequences.one(sequence), prompt.prefix, streamer, on_token))
             done += prompt.max_new_tokens
             if progress:
                 progress(done, total)

@@ -17,6 +17,7 @@ from amt.decoding.rules import Rules
 from amt.decoding.start import encode, exactly, start
 from amt.decoding.strategies import decode_beams, decode_one
 from amt.midi.grammar import Grammar
+from amt.stages import stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,7 @@ def memory_of(
     engine: Engine, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Keys and values of a text, a batch of one, and its mask (len)."""
-    with exactly(engine.model):
+    with stage("encoder"), exactly(engine.model):
         memory = engine.memory_kv(encode(engine, text_embeddings, text_mask))
     return memory, None if text_mask is None else text_mask[0]
 
@@ -102,7 +103,7 @@ class Sequences:
 
     def beams(self, on_token: Callable[[int], object] | None = None) -> list[Hypothesis]:
         """What beam search finds, in plain Python over the model or engine."""
-        with exactly(self._module):
+        with stage("decode"), exactly(self._module):
             return decode_beams(self._start, self._rules(), on_token)
 
     def _steps(self, tokens: NewTokens) -> NewTokens:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from amt.decoding.protocols import DecoderModel, GrammarState
+from amt.stages import stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +56,11 @@ def start(
                 grammar.advance(token)
             except ValueError as error:
                 raise ValueError(f"prefix {index} breaks the grammar at position {position}: {error}") from error
-    memory = encode(model, text_embeddings, text_mask)
-    cache = model.start_cache(memory, text_mask)
-    logits = model.decode_step(torch.tensor([prefix], device=text_embeddings.device), cache)[:, -1]
+    with stage("encoder"):
+        memory = encode(model, text_embeddings, text_mask)
+        cache = model.start_cache(memory, text_mask)
+    with stage("decode"):
+        logits = model.decode_step(torch.tensor([prefix], device=text_embeddings.device), cache)[:, -1]
     return Start(model, prefix, cache, logits, grammar)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-TOP = {"amt.api", "amt.generator", "amt.streaming"}
+TOP = {"amt.api", "amt.generator", "amt.streaming", "amt.profiling"}
 
 # What a folder or module of amt may not import.
 FORBIDDEN = {
