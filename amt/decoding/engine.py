@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from amt import stages
 from amt.config import GenerationConfig
 from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import FinishReason, Hypothesis, NewToken, NewTokens
@@ -178,6 +179,8 @@ class Engine:
                 if progress:
                     progress(done + num_tokens * (num_rows if mode == "sample" else 1))
                 is_done = is_done or (deadline.is_over() and _have_all_begun(generation))
+            for stage, seconds in generation.stage_seconds.items():
+                stages.add(f"decode/{stage}", seconds)
             done += sum(prompts[index].max_new_tokens for index, _ in batch) * (num_rows if mode == "sample" else 1)
             for (index, _), rows in zip(batch, generation.read(), strict=True):
                 seed = prompts[index].seed
