@@ -112,7 +112,7 @@ class Profile:
             ("peak memory", "-" if self.peak_memory_bytes is None else f"{self.peak_memory_bytes / 2**20:,.0f} MiB"),
             ("backend", self.backend),
         ]
-        return "\n".join(f"{name:13} {value}" for name, value in rows)
+        return "\n".join(f"{name:17} {value}" for name, value in rows)
 
 
 def profile(

@@ -6,6 +6,6 @@
 
 namespace amt::engine {
 
-const Kernels kAvx2Kernels = make_kernels("avx2");
+constexpr Kernels kAvx2Kernels = make_kernels("avx2");
 
 }  // namespace amt::engine

@@ -6,6 +6,6 @@
 
 namespace amt::engine {
 
-const Kernels kAvx512Kernels = make_kernels("avx512");
+constexpr Kernels kAvx512Kernels = make_kernels("avx512");
 
 }  // namespace amt::engine

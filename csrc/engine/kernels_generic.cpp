@@ -6,6 +6,6 @@
 
 namespace amt::engine {
 
-const Kernels kGenericKernels = make_kernels("generic");
+constexpr Kernels kGenericKernels = make_kernels("generic");
 
 }  // namespace amt::engine

@@ -192,8 +192,13 @@ inline void run_tiles(const MatmulCall& call, int64_t first_panel, int64_t last_
   }
 }
 
-void matmul(const PackedMatrix& matrix, const Activations& x, int64_t first_panel, int64_t last_panel, bool accumulate,
-            float* out, int64_t out_stride) {
+inline void matmul_int8(const PackedMatrix& matrix, const Activations& x, int64_t first_panel, int64_t last_panel,
+                        bool accumulate, float* out, int64_t out_stride) {
+  run_tiles<Int8Weights>({&matrix, &x, accumulate, out, out_stride}, first_panel, last_panel);
+}
+
+inline void matmul(const PackedMatrix& matrix, const Activations& x, int64_t first_panel, int64_t last_panel,
+                   bool accumulate, float* out, int64_t out_stride) {
   const MatmulCall call = {&matrix, &x, accumulate, out, out_stride};
   switch (matrix.type) {
     case NumberType::kFloat32:
@@ -201,12 +206,12 @@ void matmul(const PackedMatrix& matrix, const Activations& x, int64_t first_pane
     case NumberType::kBfloat16:
       return run_tiles<Bfloat16Weights>(call, first_panel, last_panel);
     case NumberType::kInt8:
-      return run_tiles<Int8Weights>(call, first_panel, last_panel);
+      return matmul_int8(matrix, x, first_panel, last_panel, accumulate, out, out_stride);
   }
 }
 
-void quantize_rows(const float* values, int64_t stride, int64_t num_features, int64_t first_row, int64_t last_row,
-                   int8_t* quantized, int64_t quantized_stride, float* scales) {
+inline void quantize_rows(const float* values, int64_t stride, int64_t num_features, int64_t first_row,
+                          int64_t last_row, int8_t* quantized, int64_t quantized_stride, float* scales) {
   for (int64_t row = first_row; row < last_row; ++row) {
     const float* x = values + row * stride;
     int8_t* bytes = quantized + row * quantized_stride;

@@ -6,6 +6,6 @@
 
 namespace amt::engine {
 
-const Kernels kNeonKernels = make_kernels("neon");
+constexpr Kernels kNeonKernels = make_kernels("neon");
 
 }  // namespace amt::engine

@@ -6,6 +6,6 @@
 
 namespace amt::engine {
 
-const Kernels kNeonDotKernels = make_kernels("neon_dot");
+constexpr Kernels kNeonDotKernels = make_kernels("neon_dot");
 
 }  // namespace amt::engine
