@@ -66,7 +66,7 @@ def test_beams_have_no_first_note_and_a_piece_without_notes_has_none(measure):
     assert (profile.first_token_s, profile.first_note_s) == (None, None) and len(profile.pieces) == 2
     profile = measure(seed=7, max_new_tokens=3)
     assert profile.first_token_s > 0 and profile.first_note_s is None
-    assert "first note    -\n" in str(profile)
+    assert "first note        -\n" in str(profile)
 
 
 def test_the_own_criteria_of_a_user_are_measured_too(measure):
