@@ -6,8 +6,8 @@ import torch
 
 from amt.config import TrainConfig
 
-# What Muon leaves to AdamW (embeddings, norms, biases) learns at this share of the learning rate: what the shipped model
-# was trained with; other shares were not tried.
+# What Muon leaves to AdamW (embeddings, norms, biases) learns at this share of the learning rate. The shipped model was
+# trained so; other shares were not tried.
 ADAMW_SHARE_BESIDE_MUON = 0.4
 
 
