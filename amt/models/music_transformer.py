@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -193,13 +193,13 @@ class MusicTransformer(nn.Module):
     def decoder_weights(self) -> tuple[DecoderShape, list[torch.Tensor]]:
         """What the decode engine packs: the decoder's sizes and tensors, in its order; see `amt.ops.decode`."""
         config, positions = self.config, self.decoder.positions
-        layers = list(self.decoder.layers)
+        layers: list[Any] = list(self.decoder.layers)
         shape = DecoderShape(
             vocab_size=config.vocab_size,
             d_model=config.d_model,
             num_heads=config.nhead,
             num_layers=len(layers),
-            hidden_size=layers[0].feed_forward.linear2.in_features,  # type: ignore[union-attr, arg-type]
+            hidden_size=layers[0].feed_forward.linear2.in_features,
             max_sequence_length=config.max_sequence_length,
             norm_first=config.norm_first,
             activation=config.activation,
@@ -207,16 +207,16 @@ class MusicTransformer(nn.Module):
         )
         tensors = [self.token_embedding.weight, *positions.decode_tables(config.max_sequence_length)]
         for layer in layers:
-            tensors += [tensor for norm in (layer.norm1, layer.norm2, layer.norm3) for tensor in norm.parameters()]  # type: ignore[union-attr]
+            tensors += [tensor for norm in (layer.norm1, layer.norm2, layer.norm3) for tensor in norm.parameters()]
             for linear in (
-                layer.self_attention.query_key_value,  # type: ignore[union-attr]
-                layer.self_attention.output,  # type: ignore[union-attr]
-                layer.cross_attention.query,  # type: ignore[union-attr]
-                layer.cross_attention.output,  # type: ignore[union-attr]
-                layer.feed_forward.linear1,  # type: ignore[union-attr]
-                layer.feed_forward.linear2,  # type: ignore[union-attr]
+                layer.self_attention.query_key_value,
+                layer.self_attention.output,
+                layer.cross_attention.query,
+                layer.cross_attention.output,
+                layer.feed_forward.linear1,
+                layer.feed_forward.linear2,
             ):
-                tensors += [linear.weight, linear.bias]  # type: ignore[union-attr, list-item]
+                tensors += [linear.weight, linear.bias]
         if self.decoder.norm is not None:
             tensors += [self.decoder.norm.weight, self.decoder.norm.bias]
         output_weight = self.token_embedding.weight if self.output_weight is None else self.output_weight
