@@ -1,7 +1,6 @@
 #include "generation.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <mutex>
@@ -267,17 +266,14 @@ void Generation::choose(const Pass::Waiting& waiting, const Decoder& decoder, co
   const int64_t num_rows = header_->options.num_rows, stride = decoder.logits_stride();
   const int64_t num_positions = running.length();
   const float* logits = decoder.logits(waiting.first_logits);
-  // Rows that have ended leave gaps that the logits do not have.
-  float* spread = scratch + 4 * stride;
-  int64_t num_before = 0;
-  bool has_gap = false;
+  int64_t num_active = 0, last_active = -1;
   for (int64_t row = 0; row < num_rows; ++row) {
     if (!running.is_active(row)) continue;
-    has_gap |= num_before != row;
-    if (has_gap) std::copy_n(decoder.logits(waiting.first_logits + num_before), stride, spread + row * stride);
-    ++num_before;
+    ++num_active;
+    last_active = row;
   }
-  if (has_gap) {
+  if (num_active != last_active + 1) {  // rows that have ended leave gaps that the logits do not have
+    float* spread = scratch + 4 * stride;
     for (int64_t row = 0, place = 0; row < num_rows; ++row) {
       if (running.is_active(row)) {
         std::copy_n(decoder.logits(waiting.first_logits + place++), stride, spread + row * stride);
