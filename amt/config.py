@@ -183,6 +183,10 @@ class GenerationConfig(Config):
     num_return_sequences: int = 1
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
+    suppress_tokens: tuple[int, ...] = ()
+    begin_suppress_tokens: tuple[int, ...] = ()
+    forced_bos_token_id: int | None = None
+    forced_eos_token_id: int | None = None
     max_time: float | None = None
     seed: int | None = None
 
@@ -206,6 +210,15 @@ class GenerationConfig(Config):
             raise ValueError("num_beams > 1 needs do_sample=False: sampling inside beam search is not offered")
         check_range("repetition_penalty", self.repetition_penalty, 1e-3, 1e3)
         check_range("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, 1 << 16)
+        for name in ("suppress_tokens", "begin_suppress_tokens"):
+            for token in getattr(self, name):
+                check_range(f"each of {name}", token, 0, MAX_VOCAB_SIZE - 1)
+        for name in ("forced_bos_token_id", "forced_eos_token_id"):
+            token = getattr(self, name)
+            if token is not None:
+                check_range(name, token, 0, MAX_VOCAB_SIZE - 1)
+                if token in self.suppress_tokens:
+                    raise ValueError(f"{name} {token} is one of suppress_tokens: it cannot be forced and forbidden")
         if self.max_time is not None:
             check_range("max_time", self.max_time, 0, 1e9)
         if self.seed is not None:

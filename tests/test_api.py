@@ -162,6 +162,16 @@ def test_wishes_are_kept(write):
     assert (notes.start_ticks[1:] >= notes.end_ticks[:-1]).all()
 
 
+@pytest.mark.parametrize("backend", ["engine", "reference"])
+def test_suppressed_tokens_never_come(write, generator, backend):
+    free = write(WALTZ, seed=3, max_new_tokens=60, backend=backend)
+    common = [token for token in free.tokens if token > 2][:1]
+    without = write(WALTZ, seed=3, max_new_tokens=60, backend=backend, suppress_tokens=tuple(common))
+    assert common[0] in free.tokens and common[0] not in without.tokens
+    forced = write(WALTZ, seed=3, max_new_tokens=60, backend=backend, forced_eos_token_id=2)
+    assert forced.tokens[-1] == 2
+
+
 def test_beams_and_greedy_search_draw_nothing(write):
     first, second = write(num_beams=2, num_return_sequences=2, max_new_tokens=12)
     assert first.seed is None and second.seed is None and first.tokens != second.tokens
@@ -284,7 +294,7 @@ def test_a_piece_without_notes_is_told(write):
         ({"text": [7]}, "a text must be a str, got int"),
         ({"text": []}, "at least one text"),
         ({"text": "caf\udce9"}, "the text is damaged: it is not UTF-8"),
-        ({"temprature": 1}, "generate does not know the option temprature; it knows do_sample, .*temperature"),
+        ({"temprature": 1}, "generate does not know the option temprature; it knows begin_suppress_tokens, do_sample, .*temperature"),
         ({"temperature": 0}, "temperature must be between 0.0001 and 10000, got 0"),
         ({"seed": -1}, "seed must be between 0 and .*, got -1"),
         ({"num_return_sequences": 0}, "num_return_sequences must be between 1 and 4096"),
@@ -292,6 +302,8 @@ def test_a_piece_without_notes_is_told(write):
         ({"num_beams": 2, "do_sample": True}, "num_beams > 1 needs do_sample=False"),
         ({"backend": "cuda"}, "backend must be one of auto, engine, reference; got 'cuda'"),
         ({"weights": "int4"}, "weights must be one of float32, bfloat16, int8; got 'int4'"),
+        ({"suppress_tokens": (9999,)}, "suppress_tokens has token 9999; the model's ids are 0 to"),
+        ({"suppress_tokens": (5,), "forced_eos_token_id": 5}, "forced_eos_token_id 5 is one of suppress_tokens"),
         ({"tempo": 900}, "tempo must be between 20 and 304 beats a minute"),
     ],
     ids=str,

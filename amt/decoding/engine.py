@@ -273,6 +273,10 @@ def _options(
         min_p=config.min_p,
         repetition_penalty=config.repetition_penalty,
         length_penalty=config.length_penalty,
+        forced_bos_token_id=config.forced_bos_token_id,
+        forced_eos_token_id=config.forced_eos_token_id,
+        suppress_tokens=config.suppress_tokens,
+        begin_suppress_tokens=config.begin_suppress_tokens,
     )
 
 

@@ -35,6 +35,7 @@ def check_prompts(
 ) -> list[Prompt]:
     """The prompts of a call of `amt.decoding.generate`; ValueError with the number of the one that does not fit."""
     batch_size = _check_batch(model, text_embeddings, text_mask, prefixes, seeds)
+    _check_tokens(config, model.config.vocab_size)
     prompts = []
     for index in range(batch_size):
         prefix = [] if prefixes is None else [int(token) for token in prefixes[index]]
@@ -59,6 +60,19 @@ def one_prompt(
     length = int(real[-1]) + 1 if len(real) else 1
     mask = mask[:, :length]
     return embeddings[:, :length], None if bool(mask.all()) else mask
+
+
+def _check_tokens(config: GenerationConfig, vocab_size: int) -> None:
+    given = {
+        "suppress_tokens": config.suppress_tokens,
+        "begin_suppress_tokens": config.begin_suppress_tokens,
+        "forced_bos_token_id": (config.forced_bos_token_id,),
+        "forced_eos_token_id": (config.forced_eos_token_id,),
+    }
+    for name, tokens in given.items():
+        for token in tokens:
+            if token is not None and token >= vocab_size:
+                raise ValueError(f"{name} has token {token}; the model's ids are 0 to {vocab_size - 1}")
 
 
 def _check_batch(

@@ -1,12 +1,14 @@
 """The rules of one generation: from the model's scores to the scores that tokens are chosen by.
 
 Order, as in `transformers`: repetition_penalty, no_repeat_ngram_size, min_new_tokens, grammar (there
-`prefix_allowed_tokens_fn`), the user's processors; in sampling then temperature, top_k, top_p, min_p. A processor from
-the user takes the place of the rule of its own kind, as there.
+`prefix_allowed_tokens_fn`), forced_bos_token_id, forced_eos_token_id, suppress_tokens, begin_suppress_tokens, the
+user's processors; in sampling then temperature, top_k, top_p, min_p. A processor from the user takes the place of the
+rule of its own kind among the first three, as there.
 
 The grammar has the first and the last word:
 - It is applied again behind the user's processors, so that none of them can bring back a token that is not legal.
-- Where the bans leave none of its tokens, it wins: for that row no_repeat_ngram_size is lifted, then min_new_tokens.
+- Where no_repeat_ngram_size and min_new_tokens leave none of its tokens, it wins: for that row the first is lifted,
+  then the second. A forced token that it does not allow is not forced; suppressed tokens stay suppressed.
   (`transformers` gives all legal tokens the score 0 then, and only if every beam is stuck: a hypothesis would jump in
   score because of its neighbours.)
 """
@@ -22,7 +24,7 @@ from amt.config import GenerationConfig
 from amt.decoding.deadline import Deadline
 from amt.decoding.protocols import GrammarState, LogitsProcessor, StoppingCriteria
 from amt.errors import DecodingError
-from amt.reference.logits_rules import ban_repeated_ngrams, ban_token, penalize_repetition, restrict
+from amt.reference.logits_rules import ban_repeated_ngrams, ban_token, force_token, penalize_repetition, restrict
 
 REPLACEABLE = (
     "RepetitionPenaltyLogitsProcessor",
@@ -83,16 +85,19 @@ class Rules:
             grammars: a state for each row; None for a row that has no legal continuation.
         """
         step = token_ids.shape[1] - self.prefix_len
+        legal = torch.ones(scores.shape, dtype=torch.bool) if grammars is None else self._legal(grammars, scores, step)
+        may_come = legal.clone()
+        may_come[:, self._suppressed(step)] = False
         penalized = self._penalize(token_ids, scores)
         late = self._hold_eos(token_ids, penalized, step)
         scores = self._ban_ngrams(token_ids, late)
         if grammars is not None:
-            allowed = self._allowed(grammars, scores, step)
-            scores = restrict(scores, allowed, (late, penalized))
+            scores = restrict(scores, may_come, (late, penalized))
+        scores = restrict(self._force(scores, legal, step), may_come)
         for processor in self._processors:
             scores = processor(token_ids, scores)
         if grammars is not None and self._processors:
-            scores = restrict(scores, allowed)
+            scores = restrict(scores, may_come)
         if not bool((scores < torch.inf).all()):  # NaN compares false
             raise DecodingError(f"a logits processor gave NaN or infinite scores at step {step}")
         if self._stopping_criteria:
@@ -125,7 +130,19 @@ class Rules:
             return self._replaced[REPLACEABLE[2]](token_ids, scores)
         return ban_token(scores, self.eos_token_id) if step < self.config.min_new_tokens else scores
 
-    def _allowed(self, grammars: Sequence[GrammarState | None], scores: torch.Tensor, step: int) -> torch.Tensor:
+    def _suppressed(self, step: int) -> list[int]:
+        """The tokens that may not come now. A forced first token moves the beginning, as in `transformers`."""
+        begin = int(self.prefix_len == 1 and self.config.forced_bos_token_id is not None)
+        return [*self.config.suppress_tokens, *(self.config.begin_suppress_tokens if step == begin else ())]
+
+    def _force(self, scores: torch.Tensor, legal: torch.Tensor, step: int) -> torch.Tensor:
+        if step == self.max_new_tokens - 1 and self.config.forced_eos_token_id is not None:
+            return force_token(scores, self.config.forced_eos_token_id, legal)
+        if step == 0 and self.prefix_len == 1 and self.config.forced_bos_token_id is not None:
+            return force_token(scores, self.config.forced_bos_token_id, legal)
+        return scores
+
+    def _legal(self, grammars: Sequence[GrammarState | None], scores: torch.Tensor, step: int) -> torch.Tensor:
         rows = []
         for grammar in grammars:
             row = np.zeros(scores.shape[1], bool) if grammar is None else grammar.allowed(self.max_new_tokens - step)

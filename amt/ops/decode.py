@@ -74,6 +74,10 @@ class SearchOptions:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     length_penalty: float = 1.0
+    forced_bos_token_id: int | None = None
+    forced_eos_token_id: int | None = None
+    suppress_tokens: Sequence[int] = ()
+    begin_suppress_tokens: Sequence[int] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +186,13 @@ class Generation:
                 options.no_repeat_ngram_size,
                 options.top_k,
                 early_stopping,
+                *(
+                    -1 if token is None else token
+                    for token in (options.forced_bos_token_id, options.forced_eos_token_id)
+                ),
+                len(options.suppress_tokens),
+                *options.suppress_tokens,
+                *options.begin_suppress_tokens,
             ],
             [
                 options.temperature,

@@ -63,6 +63,13 @@ def ban_token(scores: torch.Tensor, token_id: int) -> torch.Tensor:
     return scores
 
 
+def force_token(scores: torch.Tensor, token_id: int, allowed: torch.Tensor) -> torch.Tensor:
+    """Forbid every other token and give this one the score 0, in the rows that allow it: bool (rows, vocab_size)."""
+    forced = torch.full_like(scores, -torch.inf)
+    forced[:, token_id] = 0.0
+    return torch.where(allowed[:, token_id, None], forced, scores)
+
+
 def restrict(scores: torch.Tensor, allowed: torch.Tensor, fallbacks: Sequence[torch.Tensor] = ()) -> torch.Tensor:
     """Forbid what is not allowed; a row that keeps no token takes the first fallback that keeps one.
 

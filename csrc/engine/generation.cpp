@@ -26,7 +26,7 @@ struct Generation::Header {
   int64_t bytes;
   DecoderShape shape;
   SearchOptions options;
-  int64_t has_search, num_groups, grammar_offset, grammar_len;
+  int64_t has_search, num_groups, grammar_offset, grammar_len, suppressed_offset, suppressed_len;
 };
 
 struct Generation::GroupRecord {
@@ -42,7 +42,7 @@ namespace {
 template <typename Header, typename GroupRecord>
 struct Layout {
   int64_t size = 0;
-  int64_t grammar = 0;
+  int64_t grammar = 0, suppressed = 0;
   std::vector<GroupRecord> groups;
 
   int64_t take(int64_t bytes) {
@@ -58,6 +58,7 @@ struct Layout {
     take(sizeof(Header));
     take(num_groups * static_cast<int64_t>(sizeof(GroupRecord)));
     grammar = take(static_cast<int64_t>(plan.grammar.size()) * 8);
+    suppressed = take(static_cast<int64_t>(plan.suppressed.size()));
     std::vector<int64_t> memories, masks;
     for (const Memory& memory : plan.memories) {
       memories.push_back(take(memory.len * row_numbers));
@@ -91,6 +92,8 @@ void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
   check(!plan.groups.empty() && plan.groups.size() <= kMaxGroups, "there must be 1 to 65536 prompts");
   check(plan.has_search || plan.groups.size() == 1, "without a search there is one group");
   check(!plan.has_search || plan.options.vocab_size == shape.vocab_size, "vocab_size is not that of the weights");
+  check(plan.suppressed.empty() || static_cast<int64_t>(plan.suppressed.size()) == shape.vocab_size,
+        "suppressed must have a number for each token");
   for (const Memory& memory : plan.memories) {
     check(memory.len >= 1 && memory.len <= shape.max_sequence_length, "a memory of " + std::to_string(memory.len) +
                                                                           " positions; the model takes 1 to " +
@@ -162,6 +165,9 @@ void Generation::start(const DecoderShape& shape, const GenerationPlan& plan, st
   header.num_groups = static_cast<int64_t>(plan.groups.size());
   header.grammar_offset = layout.grammar;
   header.grammar_len = static_cast<int64_t>(plan.grammar.size());
+  header.suppressed_offset = layout.suppressed;
+  header.suppressed_len = static_cast<int64_t>(plan.suppressed.size());
+  std::copy(plan.suppressed.begin(), plan.suppressed.end(), reinterpret_cast<uint8_t*>(block + layout.suppressed));
   std::optional<midi::Grammar> grammar;
   if (!plan.grammar.empty()) {
     grammar = make_grammar(plan.grammar);
@@ -221,7 +227,10 @@ Generation::Generation(const PackedDecoder& weights, std::byte* block, int64_t s
 }
 
 Search Generation::search(int64_t group) const {
-  return {header_->options, groups_[group].capacity, grammar_ ? &*grammar_ : nullptr, block_ + groups_[group].search};
+  SearchOptions options = header_->options;  // the block may have moved
+  options.suppressed =
+      header_->suppressed_len ? reinterpret_cast<const uint8_t*>(block_ + header_->suppressed_offset) : nullptr;
+  return {options, groups_[group].capacity, grammar_ ? &*grammar_ : nullptr, block_ + groups_[group].search};
 }
 
 int64_t Generation::num_rows() const { return header_->options.num_rows; }

@@ -34,8 +34,9 @@ struct GroupPlan {
 
 struct GenerationPlan {
   SearchOptions options;
-  bool has_search = true;        // false: the caller chooses the tokens, with `logits`; only num_rows counts
-  std::vector<int64_t> grammar;  // see `make_grammar`; empty: none
+  bool has_search = true;           // false: the caller chooses the tokens, with `logits`; only num_rows counts
+  std::vector<int64_t> grammar;     // see `make_grammar`; empty: none
+  std::vector<uint8_t> suppressed;  // (vocab_size), see SearchOptions, or empty
   std::vector<Memory> memories;
   std::vector<GroupPlan> groups;
 };

@@ -148,22 +148,27 @@ struct Tile<Int8Weights, kRows, kPanels> {
 
 using TileFunction = void (*)(const MatmulCall& call, int64_t row, int64_t panel);
 
-// The tiles of one type of weights: rows 1 .. kMostRows by 1, 2 or 4 panels, as far as the sums fit the registers.
+// The tiles of some rows: of one panel, and of as many as their sums fit the registers.
+struct TilePair {
+  TileFunction narrow, wide;
+  int wide_panels;
+};
+
+// The tiles of one type of weights: rows 1 .. kMostRows.
 template <class Weights>
 struct TileTable {
-  TileFunction tiles[Weights::kMostRows][3];
+  TilePair pairs[Weights::kMostRows];
 
   template <int kRows>
   constexpr void fill() {
     if constexpr (kRows <= Weights::kMostRows) {
-      tiles[kRows - 1][0] = Tile<Weights, kRows, 1>::run;
-      if constexpr (kRows * 2 <= Weights::kMostSums) tiles[kRows - 1][1] = Tile<Weights, kRows, 2>::run;
-      if constexpr (kRows * 4 <= Weights::kMostSums) tiles[kRows - 1][2] = Tile<Weights, kRows, 4>::run;
+      constexpr int kFit = Weights::kMostSums / kRows, kPanels = kFit >= 4 ? 4 : kFit >= 2 ? 2 : 1;
+      pairs[kRows - 1] = {Tile<Weights, kRows, 1>::run, Tile<Weights, kRows, kPanels>::run, kPanels};
       fill<kRows + 1>();
     }
   }
 
-  constexpr TileTable() : tiles{} { fill<1>(); }
+  constexpr TileTable() : pairs{} { fill<1>(); }
 };
 
 template <class Weights>
@@ -176,19 +181,21 @@ inline void run_tiles(const MatmulCall& call, int64_t first_panel, int64_t last_
   if (num_rows < 1) return;
   const int64_t num_tiles = (num_rows + Weights::kMostRows - 1) / Weights::kMostRows;
   const int64_t tile_rows = num_rows / num_tiles, num_larger = num_rows % num_tiles;
-  const int64_t most_rows = tile_rows + (num_larger > 0);
-  for (int64_t panel = first_panel; panel < last_panel;) {
-    int width = 2;
-    while (width > 0 && (kTiles<Weights>.tiles[most_rows - 1][width] == nullptr || panel + (1 << width) > last_panel)) {
-      --width;
-    }
+  const TilePair* pairs = kTiles<Weights>.pairs;
+  const int64_t width = pairs[tile_rows - 1].wide_panels;
+  for (int64_t panel = first_panel; panel < last_panel; panel += width) {
+    const int64_t end = smaller(panel + width, last_panel);
     int64_t row = 0;
     for (int64_t tile = 0; tile < num_tiles; ++tile) {
       const int64_t rows = tile_rows + (tile < num_larger);
-      kTiles<Weights>.tiles[rows - 1][width](call, row, panel);
+      const TilePair& pair = pairs[rows - 1];
+      for (int64_t at = panel; at < end;) {
+        const bool is_wide = at + pair.wide_panels <= end;
+        (is_wide ? pair.wide : pair.narrow)(call, row, at);
+        at += is_wide ? pair.wide_panels : 1;
+      }
       row += rows;
     }
-    panel += 1 << width;
   }
 }
 

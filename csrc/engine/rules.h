@@ -8,14 +8,22 @@
 
 namespace amt::engine {
 
-// scores[i]: given[i] after repetition_penalty, no_repeat_ngram_size, min_new_tokens and the grammar, -inf where a
-// token is forbidden; maybe all of them. The grammar wins: where the bans leave none of its tokens,
-// no_repeat_ngram_size is lifted, then min_new_tokens.
+// A row as the rules see it.
+struct RuleInput {
+  const int32_t* token_ids;  // (length), the prefix included
+  int64_t length;
+  int64_t step;            // how many of them are new
+  int64_t max_new_tokens;  // how many may be
+  uint8_t* allowed;        // (vocab_size): without a grammar to be written to, with one what it allows
+  bool has_grammar;
+};
+
+// scores[i]: given[i] after repetition_penalty, no_repeat_ngram_size, min_new_tokens, the grammar, forced and
+// suppressed tokens, -inf where a token is forbidden; maybe all of them. The grammar wins: where the bans leave none of
+// its tokens, no_repeat_ngram_size is lifted, then min_new_tokens; a forced token that it does not allow is not forced.
 //
-// token_ids: (length), the prefix included. step: how many of them are new. allowed: (vocab_size), what the grammar
-// allows, or nullptr. given: (vocab_size), logits or in beam search log-probabilities.
+// given: (vocab_size), logits or in beam search log-probabilities.
 // Throws DecodingError where the penalty makes a score infinite.
-void apply_rules(const SearchOptions& options, const int32_t* token_ids, int64_t length, int64_t step,
-                 const uint8_t* allowed, const float* given, float* scores);
+void apply_rules(const SearchOptions& options, const RuleInput& input, const float* given, float* scores);
 
 }  // namespace amt::engine

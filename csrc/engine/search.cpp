@@ -30,6 +30,9 @@ void check(const SearchOptions& options, int64_t max_len) {
           "num_rows must be between 1 and " + std::to_string(most_rows) + ", got " + std::to_string(options.num_rows));
   require(options.vocab_size >= 2, "vocab_size must be at least 2, got " + std::to_string(options.vocab_size));
   require(options.eos_token_id >= 0 && options.eos_token_id < options.vocab_size, "eos_token_id is not a token");
+  for (const int32_t forced : {options.forced_bos_token_id, options.forced_eos_token_id}) {
+    require(forced >= -1 && forced < options.vocab_size, "a forced token must be -1 or a token");
+  }
   require(max_len >= 2, "max_len must be at least 2, got " + std::to_string(max_len));
 }
 
@@ -198,12 +201,10 @@ float* Search::legal_scores(int64_t row, const float* given, float* scratch) con
   const Header& now = header();
   const int64_t vocab_size = options_.vocab_size, step = num_new_tokens();
   float* scores = scratch + 2 * vocab_size;
-  uint8_t* allowed = nullptr;
-  if (grammar_ != nullptr) {
-    allowed = reinterpret_cast<uint8_t*>(scratch + 3 * vocab_size);
-    grammar_state(now.bank, row).allowed(allowed, now.max_new_tokens - step);
-  }
-  apply_rules(options_, tokens(now.bank, row), now.length, step, allowed, given, scores);
+  auto* allowed = reinterpret_cast<uint8_t*>(scratch + 3 * vocab_size);
+  if (grammar_ != nullptr) grammar_state(now.bank, row).allowed(allowed, now.max_new_tokens - step);
+  apply_rules(options_, {tokens(now.bank, row), now.length, step, now.max_new_tokens, allowed, grammar_ != nullptr},
+              given, scores);
   return scores;
 }
 
@@ -233,7 +234,8 @@ void Search::step_rows(const float* logits, int64_t stride, const Kernels& kerne
     }
     const float log_sum = shift(row_logits, vocab_size, max, kernels, scratch);
     tokens(0, row)[now.length] = token;
-    log_probs(0, row)[step] = (row_logits[token] - max) - log_sum;
+    const float logit = row_logits[token];  // a forced token's may be -inf, and max with it
+    log_probs(0, row)[step] = logit == -kInfinity ? logit : (logit - max) - log_sum;
   }
   ++now.length;
   for (int64_t row = 0; row < options_.num_rows; ++row) {

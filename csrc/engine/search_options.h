@@ -10,6 +10,9 @@ enum class Mode : int32_t { kGreedy = 0, kSample = 1, kBeams = 2 };
 enum class EarlyStopping : int32_t { kFalse = 0, kTrue = 1, kNever = 2 };
 enum class FinishReason : int32_t { kRunning = 0, kEos = 1, kLength = 2 };
 
+// What a suppressed token may not be: chosen at all; the first new token.
+constexpr uint8_t kSuppressed = 1, kBeginSuppressed = 2;
+
 // The options of all prompts of a batch; names and meanings as in amt.GenerationConfig.
 struct SearchOptions {
   Mode mode = Mode::kGreedy;
@@ -25,6 +28,9 @@ struct SearchOptions {
   float min_p = 0.0f;
   float repetition_penalty = 1.0f;
   double length_penalty = 1.0;
+  int32_t forced_bos_token_id = -1, forced_eos_token_id = -1;  // -1: none
+  // (vocab_size) of kSuppressed and kBeginSuppressed, or nullptr. Not owned.
+  const uint8_t* suppressed = nullptr;
 };
 
 // No legal token, or NaN logits.

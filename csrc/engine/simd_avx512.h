@@ -19,7 +19,7 @@ struct Ints {
   int32_t __attribute__((vector_size(64))) v;
 };
 
-constexpr int kMaxRows = 12, kMaxSums = 24;
+constexpr int kMaxRows = 8, kMaxSums = 24;
 
 inline Vec set1(float x) { return {_mm512_set1_ps(x)}; }
 inline Vec zero() { return {_mm512_setzero_ps()}; }
@@ -100,7 +100,7 @@ inline __m512i four_bytes(const int8_t* x) {
 }
 
 #ifdef __AVX512VNNI__
-constexpr int kMaxRowsInt8 = 12, kMaxSumsInt8 = 24;
+constexpr int kMaxRowsInt8 = 8, kMaxSumsInt8 = 24;
 constexpr int32_t kByteOffset = 128;  // the instruction wants one side without sign
 
 struct Bytes {

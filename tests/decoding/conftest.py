@@ -96,6 +96,10 @@ def run_transformers(next_logits, vocab_size, prompt, prefix_ids, config, **more
         "repetition_penalty": float(config.repetition_penalty),
         "no_repeat_ngram_size": config.no_repeat_ngram_size,
         "num_return_sequences": config.num_return_sequences,
+        "suppress_tokens": list(config.suppress_tokens) or None,
+        "begin_suppress_tokens": list(config.begin_suppress_tokens) or None,
+        "forced_bos_token_id": config.forced_bos_token_id,
+        "forced_eos_token_id": config.forced_eos_token_id,
     }
     if config.num_beams > 1:
         options |= {"length_penalty": config.length_penalty, "early_stopping": config.early_stopping}

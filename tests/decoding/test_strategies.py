@@ -54,12 +54,17 @@ def random_case(tables, seed, *, has_ties=False, legal="any"):
         num_return_sequences=rng.randint(1, num_beams),
         repetition_penalty=rng.choice((1.0, 1.0, 0.7, 1.3, 3.0)),
         no_repeat_ngram_size=rng.choice((0, 0, 2, 3) if legal == "enough" else (0, 0, 1, 2, 3)),
+        suppress_tokens=rng.choice(((), (), (3,))),
+        begin_suppress_tokens=rng.choice(((), (), (0,)) if legal == "enough" else ((), (), (2,), (0, 2))),
+        forced_bos_token_id=rng.choice((None, None, 1, 2)),
+        forced_eos_token_id=rng.choice((None, None, 2, 1)),
     )
     batch_size = rng.choice((1, 1, 2, 3))
     prefix_len = rng.choice((1, 1, 2, 4))
     prefixes = [[1, *(rng.randrange(3, vocab_size) for _ in range(prefix_len - 1))] for _ in range(batch_size)]
     processors, criteria = [], []
-    if legal == "few" or rng.random() < 0.3:
+    is_forced = config.forced_bos_token_id is not None or config.forced_eos_token_id is not None
+    if legal == "few" or (rng.random() < 0.3 and not (is_forced and legal == "enough")):
         num_legal = {"enough": (19, 24), "few": (rng.choice((0, 1, 1)), 4), "any": (2, vocab_size + 1)}[legal]
         processors.append(FewLegal(vocab_size, num_legal, seed))
     if rng.random() < 0.3:

@@ -77,7 +77,7 @@ def random_model(rng: random.Random, vocab_size: int) -> MusicTransformer:
     return model
 
 
-def random_config(rng: random.Random) -> GenerationConfig:
+def random_config(rng: random.Random, vocab_size: int) -> GenerationConfig:
     """Greedy, sampling or beams, and some of the rules."""
     options = {"max_new_tokens": rng.randint(1, 36), "do_sample": False}
     kind = rng.choice(["greedy", "sample", "beams"])
@@ -104,6 +104,14 @@ def random_config(rng: random.Random) -> GenerationConfig:
         options["no_repeat_ngram_size"] = rng.choice([1, 2, 3])
     if rng.random() < 0.3:
         options["min_new_tokens"] = rng.randint(0, options["max_new_tokens"])
+    if rng.random() < 0.3:
+        tokens = rng.sample(range(3, vocab_size), 2)
+        options |= rng.choice(
+            [
+                {"suppress_tokens": tuple(tokens[:1]), "forced_bos_token_id": tokens[1]},
+                {"begin_suppress_tokens": tuple(tokens), "forced_eos_token_id": rng.choice([2, tokens[0]])},
+            ]
+        )
     return GenerationConfig(**options)
 
 
@@ -128,7 +136,7 @@ def random_case(seed: int) -> Case:
         model,
         torch.randn(batch_size, text_len, 6),
         mask,
-        random_config(rng),
+        random_config(rng, vocab_size),
         prefixes,
         [rng.randrange(1 << 64) for _ in range(batch_size)],
         grammar,

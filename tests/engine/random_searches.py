@@ -99,13 +99,22 @@ class Case:
         return Grammar(self.tokenizer, self.constraints).start()
 
 
-def random_options(rng, mode):
+def random_options(rng, mode, vocab_size):
+    def some():
+        return tuple(rng.randrange(vocab_size) for _ in range(rng.choice((0, 0, 0, 1, 3))))
+
+    suppressed = some()
+    free = [None, None, *(set(range(vocab_size)) - set(suppressed))]
     max_new_tokens = rng.choice((1, 2, 3, 5, 8, 13, 21))
     rules = {
         "max_new_tokens": max_new_tokens,
         "min_new_tokens": rng.choice((0, 0, rng.randint(0, max_new_tokens))),
         "repetition_penalty": rng.choice((1.0, 1.0, 0.7, 1.3, 3.0)),
         "no_repeat_ngram_size": rng.choice((0, 0, 1, 2, 3, 4)),
+        "suppress_tokens": suppressed,
+        "begin_suppress_tokens": some(),
+        "forced_bos_token_id": rng.choice((None, rng.choice(free))),
+        "forced_eos_token_id": rng.choice((None, rng.choice((2, *free)))) if 2 not in suppressed else None,
     }
     if mode == "greedy":
         return GenerationConfig(do_sample=False, **rules)
@@ -170,7 +179,7 @@ def random_case(seed, *, is_coarse=None):
         # A grammar's placeholders are read by the reference, not by the C++ search: NaN may be in them.
         damage=None if mode == "beams" and tokenizer else rng.choice((None, None, None, None, None, np.nan, np.inf)),
     )
-    return Case(random_options(rng, mode), model, prefix, tokenizer, constraints)
+    return Case(random_options(rng, mode, vocab_size), model, prefix, tokenizer, constraints)
 
 
 @functools.cache

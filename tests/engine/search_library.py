@@ -32,11 +32,19 @@ class SearchOptions(ctypes.Structure):
         ("min_p", ctypes.c_float),
         ("repetition_penalty", ctypes.c_float),
         ("length_penalty", ctypes.c_double),
+        ("forced_bos_token_id", ctypes.c_int32),
+        ("forced_eos_token_id", ctypes.c_int32),
+        ("suppressed", ctypes.POINTER(ctypes.c_uint8)),
     )
 
 
 def options_from(config, vocab_size, eos_token_id=2):
     """The C++ options of a GenerationConfig."""
+    suppressed = [0] * vocab_size
+    for bit, tokens in ((1, config.suppress_tokens), (2, config.begin_suppress_tokens)):
+        for token in tokens:
+            suppressed[token] |= bit
+    forced = [-1 if token is None else token for token in (config.forced_bos_token_id, config.forced_eos_token_id)]
     mode = "sample" if config.do_sample else "beams" if config.num_beams > 1 else "greedy"
     return SearchOptions(
         MODES[mode],
@@ -52,6 +60,8 @@ def options_from(config, vocab_size, eos_token_id=2):
         config.min_p,
         config.repetition_penalty,
         config.length_penalty,
+        *forced,
+        _array(suppressed, ctypes.c_uint8) if any(suppressed) else None,
     )
 
 
@@ -140,7 +150,7 @@ class Search:
     """
 
     def __init__(self, library, options, max_len, grammar=None, log_sum_exp=None):
-        self._library = library
+        self._library, self._options = library, options  # C++ reads the suppressed tokens where they lie
         self._log_sum_exp = LOG_SUM_EXP(log_sum_exp) if log_sum_exp else LOG_SUM_EXP(0)
         pointer = library.amt_search_new(
             ctypes.byref(options), max_len, grammar.pointer if grammar else None, self._log_sum_exp

@@ -314,7 +314,8 @@ def test_weights_of_no_known_type_are_refused(model):
 def test_opcheck(engine):
     memory = torch.zeros(2, 2, 3, 4, 16)
     plan = (
-        [1, 0, 1, 2, 0, 0, 0, 0], [1.0, 1.0, 0.0, 1.0, 1.0], [], [memory], [torch.empty(0, dtype=torch.uint8)],
+        [1, 0, 1, 2, 0, 0, 0, 0, -1, -1, 0], [1.0, 1.0, 0.0, 1.0, 1.0], [],
+        [memory], [torch.empty(0, dtype=torch.uint8)],
         torch.tensor([[0, 1, 5, 0, 0]]), torch.tensor([1], dtype=torch.int32),
     )  # fmt: skip
     ops = native.ops()
