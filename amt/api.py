@@ -212,6 +212,7 @@ def info() -> dict[str, Any]:
     import torch
 
     from amt import __version__
+    from amt.ops import explain_attention
     from amt.ops import native as ops
     from amt.text import TextEncoderSpec, find_encoder_files
 
@@ -229,6 +230,7 @@ def info() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "midi": native.explain(),
         "decoding": ops.explain() if ops.is_available() else f"{REFERENCE}, slow: {ops.explain()}",
+        "attention": explain_attention(),
         "models": list(packaged_models()),
         "text_encoder": {"id": spec.id, "files": encoder},
     }

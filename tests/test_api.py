@@ -294,7 +294,10 @@ def test_a_piece_without_notes_is_told(write):
         ({"text": [7]}, "a text must be a str, got int"),
         ({"text": []}, "at least one text"),
         ({"text": "caf\udce9"}, "the text is damaged: it is not UTF-8"),
-        ({"temprature": 1}, "generate does not know the option temprature; it knows begin_suppress_tokens, do_sample, .*temperature"),
+        (
+            {"temprature": 1},
+            "generate does not know the option temprature; it knows begin_suppress_tokens, do_sample, .*temperature",
+        ),
         ({"temperature": 0}, "temperature must be between 0.0001 and 10000, got 0"),
         ({"seed": -1}, "seed must be between 0 and .*, got -1"),
         ({"num_return_sequences": 0}, "num_return_sequences must be between 1 and 4096"),

@@ -13,7 +13,7 @@ class Row:
     """How one implementation did in one case; or, with `error`, why there is no number.
 
     Attributes:
-        suite: "decode" or "tokenizer".
+        suite: "decode", "tokenizer" or "attention".
         case: the case's name.
         impl: the implementation.
         version: of the package that did the work.

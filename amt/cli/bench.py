@@ -107,6 +107,34 @@ def tokenizer(
         _report(rows, as_json)
 
 
+@bench.command()
+def attention(
+    as_json: Json = False,
+    quick: Quick = False,
+    cases: Cases = None,
+    threads: Threads = "1",
+    rounds: Rounds = None,
+) -> None:
+    """Attention on the CPU by each backend, forward and with gradients, in turns."""
+    from amt.bench.attention import CASES, AttentionCase, measure_attention
+
+    listed = {case.name: case for case in (CASES[:4] if quick else CASES)}
+    chosen: dict[str, AttentionCase] = {}
+    for pattern in _words(cases) or ["*"]:
+        with checking_options():
+            names = fnmatch.filter(listed, pattern) or [AttentionCase.parse(pattern).name]
+        chosen |= {name: AttentionCase.parse(name) for name in names}
+    num_threads = _numbers(threads)
+    with progress_bar("things done") as bar:
+        rows = measure_attention(
+            list(chosen.values()),
+            threads=num_threads,
+            num_rounds=rounds or (2 if quick else 5),
+            progress=lambda what: (bar.set_description_str(what), bar.update()),
+        )
+        _report(rows, as_json)
+
+
 def _midi_files(folder: str) -> list[bytes]:
     if not Path(folder).is_dir():
         raise FileNotFoundError(2, "no such folder", folder)

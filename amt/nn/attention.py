@@ -26,7 +26,7 @@ class SelfAttention(nn.Module):
         is_causal: bool,
         key_padding_mask: torch.Tensor | None = None,
         rotary: tuple[torch.Tensor, torch.Tensor] | None = None,
-        attn_bias: torch.Tensor | None = None,
+        relative_bias: torch.Tensor | None = None,
         cache: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """x (batch, seq_len, d_model) -> (batch, seq_len, d_model).
@@ -34,7 +34,7 @@ class SelfAttention(nn.Module):
         Args:
             key_padding_mask: (batch, key_len), bool, True = may attend.
             rotary: see `amt.nn.positions.rotate`.
-            attn_bias: broadcastable to (batch, num_heads, seq_len, key_len).
+            relative_bias: see `amt.ops.attention`.
             cache: the layer's slot, filled here, and its window, attended to; see `DecoderCache.append`.
         """
         batch, seq_len, d_model = x.shape
@@ -56,7 +56,7 @@ class SelfAttention(nn.Module):
             value,
             is_causal=is_causal,
             key_padding_mask=key_padding_mask,
-            attn_bias=attn_bias,
+            relative_bias=relative_bias,
             dropout_p=self.dropout if self.training else 0.0,
         )
         return self.output(mixed.transpose(1, 2).reshape(batch, seq_len, d_model))  # type: ignore[no-any-return]

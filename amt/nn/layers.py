@@ -70,13 +70,13 @@ class EncoderLayer(nn.Module):
         x: torch.Tensor,
         key_padding_mask: torch.Tensor | None,
         rotary: Rotary | None,
-        attn_bias: torch.Tensor | None,
+        relative_bias: torch.Tensor | None,
     ) -> torch.Tensor:
         """x (batch, seq_len, d_model) -> (batch, seq_len, d_model)."""
 
         def attend(x: torch.Tensor) -> torch.Tensor:
             mixed = self.self_attention(
-                x, is_causal=False, key_padding_mask=key_padding_mask, rotary=rotary, attn_bias=attn_bias
+                x, is_causal=False, key_padding_mask=key_padding_mask, rotary=rotary, relative_bias=relative_bias
             )
             return drop(mixed, self)
 
@@ -108,14 +108,19 @@ class DecoderLayer(nn.Module):
         memory_mask: torch.Tensor | None,
         key_padding_mask: torch.Tensor | None,
         rotary: Rotary | None,
-        attn_bias: torch.Tensor | None,
+        relative_bias: torch.Tensor | None,
         cache: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> torch.Tensor:
         """x (batch, seq_len, d_model) -> (batch, seq_len, d_model)."""
 
         def attend(x: torch.Tensor) -> torch.Tensor:
             mixed = self.self_attention(
-                x, is_causal=True, key_padding_mask=key_padding_mask, rotary=rotary, attn_bias=attn_bias, cache=cache
+                x,
+                is_causal=True,
+                key_padding_mask=key_padding_mask,
+                rotary=rotary,
+                relative_bias=relative_bias,
+                cache=cache,
             )
             return drop(mixed, self)
 
@@ -146,9 +151,8 @@ class Encoder(nn.Module):
         """
         x = drop(self.positions.add(x), self)
         rotary = self.positions.rotary(0, x.shape[1])
-        attn_bias = self.positions.attn_bias(0, x.shape[1])
         for layer in self.layers:
-            x = layer(x, key_padding_mask, rotary, attn_bias)
+            x = layer(x, key_padding_mask, rotary, self.positions.relative())
         return x if self.norm is None else self.norm(x)
 
 
@@ -182,9 +186,8 @@ class Decoder(nn.Module):
         """
         x = drop(self.positions.add(x), self)
         rotary = self.positions.rotary(0, x.shape[1])
-        attn_bias = self.positions.attn_bias(0, x.shape[1])
         for layer, memory_kv in zip(self.layers, self.project_memory(memory), strict=True):
-            x = layer(x, memory_kv, memory_mask, key_padding_mask, rotary, attn_bias, None)
+            x = layer(x, memory_kv, memory_mask, key_padding_mask, rotary, self.positions.relative(), None)
         return x if self.norm is None else self.norm(x)
 
     def step(self, x: torch.Tensor, cache: DecoderCache) -> torch.Tensor:
@@ -193,7 +196,6 @@ class Decoder(nn.Module):
         slots, windows = cache.append(x.shape[1])
         x = self.positions.add(x, start)
         rotary = self.positions.rotary(start, cache.length)
-        attn_bias = self.positions.attn_bias(start, cache.length)
         for layer, memory_kv, slot, window in zip(self.layers, cache.cross_kv, slots, windows, strict=True):
-            x = layer(x, memory_kv, cache.memory_mask, None, rotary, attn_bias, (slot, window))
+            x = layer(x, memory_kv, cache.memory_mask, None, rotary, self.positions.relative(), (slot, window))
         return x if self.norm is None else self.norm(x)

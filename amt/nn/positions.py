@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from amt.reference.attention import dense_bias
+
 MAX_RELATIVE_DISTANCE = 128
 ROTARY_BASE = 10_000.0
 
@@ -82,15 +84,9 @@ class Positions(nn.Module):
             return None
         return self.cosine[start:end], self.signed_sine[start:end]
 
-    def attn_bias(self, start: int, end: int) -> torch.Tensor | None:
-        """The bias of queries start..end-1 on keys 0..end-1, (num_heads, end - start, end); None if there is none."""
-        if self.kind != "relative":
-            return None
-        position = torch.arange(end, device=self.relative_bias.device)
-        distance = (position - position[start:, None]).clamp(
-            -MAX_RELATIVE_DISTANCE, MAX_RELATIVE_DISTANCE
-        )  # key - query
-        return self.relative_bias[:, distance + MAX_RELATIVE_DISTANCE]
+    def relative(self) -> torch.Tensor | None:
+        """The relative_bias of `amt.ops.attention`; None if there is none."""
+        return self.relative_bias if self.kind == "relative" else None
 
     def decode_tables(self, max_len: int) -> list[torch.Tensor]:
         """What decoding one position at a time needs of them.
@@ -103,6 +99,4 @@ class Positions(nn.Module):
             return [self.table[:max_len]]
         if self.kind == "rotary":
             return [self.cosine[:max_len, 0, 0], self.signed_sine[:max_len, 0, 0]]
-        bias = self.attn_bias(max_len - 1, max_len)
-        assert bias is not None
-        return [bias[:, 0]]
+        return [dense_bias(self.relative_bias, 1, max_len)[:, 0]]

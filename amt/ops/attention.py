@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import torch
 from torch.nn import functional as F
 
+from amt.errors import BackendUnavailableError
+from amt.ops import fused
 from amt.reference import attention as reference
+from amt.reference.attention import Call
 
-Backend = Literal["auto", "reference", "sdpa"]
-BACKENDS = ("auto", "reference", "sdpa")
+Backend = Literal["auto", "reference", "sdpa", "triton"]
+BACKENDS = ("auto", "reference", "sdpa", "triton")
+HEAD_DIMS = (32, 64, 128)
+TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+MAX_SEED = (1 << 63) - 1
+
+_auto_backend = "auto"  # what "auto" means within `attention_backend`
 
 
 def attention(
@@ -18,65 +28,183 @@ def attention(
     key: torch.Tensor,
     value: torch.Tensor,
     *,
-    is_causal: bool,
+    is_causal: bool = False,
     key_padding_mask: torch.Tensor | None = None,
-    attn_bias: torch.Tensor | None = None,
+    key_lengths: torch.Tensor | None = None,
+    cu_seqlens: torch.Tensor | tuple[torch.Tensor, torch.Tensor] | None = None,
+    relative_bias: torch.Tensor | None = None,
     dropout_p: float = 0.0,
+    seed: int | torch.Tensor | None = None,
     scale: float | None = None,
     backend: Backend = "auto",
 ) -> torch.Tensor:
-    """softmax(scale * query @ key^T + attn_bias) @ value over the keys that a query may attend to.
+    """softmax(scale * query @ key^T + relative_bias) @ value over the keys that a query may attend to.
 
     Causal is aligned bottom-right: the last query sees the last key. A query that may attend to nothing gives zeros.
+    Of key_padding_mask, key_lengths and cu_seqlens at most one is given. All backends have gradients.
 
     Args:
-        query: (batch, num_heads, query_len, head_dim), any strides.
+        query: (batch, num_heads, query_len, head_dim), any strides, on one device with all others.
         key: (batch, num_heads, key_len, head_dim).
         value: (batch, num_heads, key_len, value_dim).
         is_causal: whether later keys are hidden.
         key_padding_mask: (batch, key_len), bool, True = may attend.
-        attn_bias: float, broadcastable to (batch, num_heads, query_len, key_len), added to the scores; -inf forbids.
-        dropout_p: the share of attention weights set to zero, drawn from torch's generator.
+        key_lengths: (batch), integers: keys from there on are hidden.
+        cu_seqlens: (num_sequences + 1), int32, ascending from 0: sequences of different lengths lie one behind the
+            other in a batch of 1, number s from cu_seqlens[s] to cu_seqlens[s + 1], and attend to themselves only;
+            positions behind the last give zeros. For cross-attention a pair: of the queries and of the keys.
+        relative_bias: (num_heads, 2 * max_distance + 1), added to the score of key - query = -max_distance ..
+            max_distance; further ones are clipped. Positions are aligned bottom-right.
+        dropout_p: the share of attention weights set to zero, in steps of 2**-16.
+        seed: for dropout, up to 2**63 - 1: the same weights are dropped by "reference" and "triton" on any device,
+            each as a function of (seed, batch and head, row, column), in a packed batch too; "sdpa" takes no seed.
+            None: drawn from torch's generator.
         scale: factor of the scores; head_dim ** -0.5 if None.
-        backend: "reference" (plain PyTorch), "sdpa" (torch's fused attention), or "auto", which takes "sdpa".
+        backend: "reference" (plain PyTorch), "sdpa" (torch's own), "triton" (kernels of this package: head_dim and
+            value_dim 32, 64 or 128, float32, float16 or bfloat16, on a GPU), or "auto"; see `explain`.
 
     Returns:
         (batch, num_heads, query_len, value_dim).
 
     Raises:
-        ValueError: shapes or dtypes disagree, or the backend is unknown.
+        ValueError: shapes, dtypes or options disagree, or the backend is unknown or does not offer this.
+        BackendUnavailableError: Triton was asked for by name and cannot run here.
     """
-    _check(query, key, value, key_padding_mask, dropout_p, backend)
+    call = _check(
+        query,
+        key,
+        value,
+        is_causal=is_causal,
+        key_padding_mask=key_padding_mask,
+        key_lengths=key_lengths,
+        cu_seqlens=cu_seqlens,
+        relative_bias=relative_bias,
+        dropout_p=dropout_p,
+        seed=seed,
+        scale=scale,
+    )
+    chosen, _ = _choose(query, value, call, backend)
+    if chosen == "sdpa":
+        return _sdpa(query, key, value, call)
+    if dropout_p > 0.0 and seed is None:
+        call = call._replace(seed=torch.randint(MAX_SEED, (), device=query.device))
+    if chosen == "triton":
+        return fused.attention(query, key, value, call)
+    return reference.attention(query, key, value, call)[0]
+
+
+def explain(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, backend: Backend = "auto", **options: Any
+) -> str:
+    """Which backend `attention` takes for such a call, and why; takes its arguments and raises its errors.
+
+    >>> explain(query, key, value, is_causal=True)
+    'sdpa: the tensors are on cpu, and Triton was not started as an interpreter (TRITON_INTERPRET=1)'
+    """
+    return ": ".join(_choose(query, value, _check(query, key, value, **options), backend))
+
+
+def explain_attention() -> str:
+    """What `attention` runs in the models on this machine's best device."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    no_triton = fused.why_no_triton(device)
+    if device.type == "cuda" and no_triton is None:
+        return "Triton kernels on the GPU, torch's attention on the CPU"
+    return f"torch's attention ({no_triton})"
+
+
+@contextlib.contextmanager
+def attention_backend(backend: Backend) -> Iterator[None]:
+    """Within it "auto" means this backend, in the models of this package too. Not to be used from several threads."""
+    global _auto_backend
+    _check_backend(backend)
+    before, _auto_backend = _auto_backend, backend
+    try:
+        yield
+    finally:
+        _auto_backend = before
+
+
+def _choose(query: torch.Tensor, value: torch.Tensor, call: Call, backend: str) -> tuple[str, str]:
+    """The backend and the reason."""
+    _check_backend(backend)
+    if backend == "auto":
+        backend = _auto_backend
+    no_sdpa = _why_no_sdpa(call)
     if backend == "reference":
-        output, _ = reference.attention(
-            query,
-            key,
-            value,
-            is_causal=is_causal,
-            key_padding_mask=key_padding_mask,
-            attn_bias=attn_bias,
-            dropout_p=dropout_p,
-            scale=scale,
-        )
-        return output
+        return backend, "asked for"
+    if backend == "sdpa":
+        if no_sdpa:
+            raise ValueError(f"torch's attention does not offer this: {no_sdpa}; use backend='auto'")
+        return backend, "asked for"
+    no_kernel = _why_no_kernel(query, value)
+    if backend == "triton":
+        if no_kernel:
+            raise ValueError(f"the Triton kernels do not offer this: {no_kernel}; use backend='auto'")
+        no_triton = fused.why_no_triton(query.device)
+        if no_triton:
+            raise BackendUnavailableError(f"{no_triton}; use backend='auto'")
+        return backend, "asked for"
+    if query.is_cuda:
+        no_triton = no_kernel or fused.why_no_triton(query.device)
+        if no_triton is None:
+            return "triton", "on a GPU, and the kernels take it"
+    else:
+        no_triton = f"the tensors are on {query.device.type}"
+    return ("reference", f"{no_triton}; not sdpa: {no_sdpa}") if no_sdpa else ("sdpa", no_triton)
+
+
+def _why_no_kernel(query: torch.Tensor, value: torch.Tensor) -> str | None:
+    if query.shape[3] not in HEAD_DIMS or value.shape[3] != query.shape[3]:
+        return f"head_dim and value_dim must be the same, 32, 64 or 128; got {query.shape[3]} and {value.shape[3]}"
+    if query.dtype not in TRITON_DTYPES:
+        return f"numbers must be float32, float16 or bfloat16; got {query.dtype}"
+    return None
+
+
+def _why_no_sdpa(call: Call) -> str | None:
+    if call.cu_seqlens is not None:
+        return "packed sequences"
+    if call.dropout_p > 0.0 and call.seed is not None:
+        return "dropout from a seed"
+    return None
+
+
+def _sdpa(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: Call) -> torch.Tensor:
     query_len, key_len = query.shape[2], key.shape[2]
+    dropout_p, scale, padding = call.dropout_p, call.scale, call.key_padding_mask
     # torch's is_causal is aligned top-left: the same thing only where the lengths are equal.
-    if is_causal and query_len == key_len and key_padding_mask is None and attn_bias is None:
+    is_plain = padding is None and call.key_lengths is None and call.relative_bias is None
+    if call.is_causal and query_len == key_len and is_plain:
         return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_p, is_causal=True, scale=scale)
-    mask = reference.may_attend(query_len, key_len, is_causal, key_padding_mask, query.device)
-    if attn_bias is not None:
-        mask = attn_bias if mask is None else attn_bias.masked_fill(~mask, float("-inf"))
+    if call.key_lengths is not None:
+        padding = reference.lengths_mask(call.key_lengths, key_len)
+    mask = reference.may_attend(query_len, key_len, call.is_causal, padding, query.device)
+    if call.relative_bias is not None:
+        bias = reference.dense_bias(call.relative_bias, query_len, key_len).to(query.dtype)
+        mask = bias if mask is None else bias.masked_fill(~mask, float("-inf"))
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout_p, scale=scale)
+
+
+def _check_backend(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
 
 
 def _check(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    key_padding_mask: torch.Tensor | None,
-    dropout_p: float,
-    backend: str,
-) -> None:
+    *,
+    is_causal: bool = False,
+    key_padding_mask: torch.Tensor | None = None,
+    key_lengths: torch.Tensor | None = None,
+    cu_seqlens: torch.Tensor | tuple[torch.Tensor, torch.Tensor] | None = None,
+    relative_bias: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    seed: int | torch.Tensor | None = None,
+    scale: float | None = None,
+) -> Call:
     if query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
         raise ValueError("query, key and value must be (batch, num_heads, seq_len, head_dim)")
     if query.shape[:2] != key.shape[:2] or query.shape[3] != key.shape[3] or key.shape[:3] != value.shape[:3]:
@@ -84,15 +212,64 @@ def _check(
             "query, key and value must agree in batch, num_heads and head_dim, key and value in length; "
             f"got {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}"
         )
+    if not query.dtype == key.dtype == value.dtype or not query.dtype.is_floating_point:
+        raise ValueError(
+            f"query, key and value must have one floating dtype, got {query.dtype}, {key.dtype} and {value.dtype}"
+        )
+    batch, key_len = key.shape[0], key.shape[2]
+    if sum(given is not None for given in (key_padding_mask, key_lengths, cu_seqlens)) > 1:
+        raise ValueError("give only one of key_padding_mask, key_lengths and cu_seqlens")
     if key_padding_mask is not None:
         if key_padding_mask.dtype != torch.bool:
             raise ValueError(f"key_padding_mask must be bool (True = may attend), got {key_padding_mask.dtype}")
-        if key_padding_mask.shape != (key.shape[0], key.shape[2]):
+        if key_padding_mask.shape != (batch, key_len):
             raise ValueError(
-                f"key_padding_mask must be (batch, key_len) = {(key.shape[0], key.shape[2])}, "
-                f"got {tuple(key_padding_mask.shape)}"
+                f"key_padding_mask must be (batch, key_len) = {(batch, key_len)}, got {tuple(key_padding_mask.shape)}"
+            )
+    if key_lengths is not None:
+        if key_lengths.shape != (batch,) or key_lengths.dtype.is_floating_point or key_lengths.dtype == torch.bool:
+            raise ValueError(
+                f"key_lengths must be integers (batch,) = {(batch,)}, got {key_lengths.dtype} "
+                f"{tuple(key_lengths.shape)}"
+            )
+        key_lengths = key_lengths.to(torch.int32).contiguous()
+    pair = None
+    if cu_seqlens is not None:
+        pair = (cu_seqlens, cu_seqlens) if isinstance(cu_seqlens, torch.Tensor) else cu_seqlens
+        pair = _check_packed(query, key, pair)
+    if relative_bias is not None:
+        shape = tuple(relative_bias.shape)
+        if len(shape) != 2 or shape[0] != query.shape[1] or shape[1] < 3 or shape[1] % 2 == 0:
+            raise ValueError(
+                f"relative_bias must be (num_heads, 2 * max_distance + 1) with num_heads = {query.shape[1]} and "
+                f"max_distance >= 1, got {shape}"
             )
     if not 0.0 <= dropout_p <= 1.0:
         raise ValueError(f"dropout_p must be between 0 and 1, got {dropout_p}")
-    if backend not in BACKENDS:
-        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
+    if isinstance(seed, int):
+        if not 0 <= seed <= MAX_SEED:
+            raise ValueError(f"seed must be between 0 and 2**63 - 1, got {seed}")
+        seed = torch.tensor(seed, device=query.device)
+    if seed is not None and (seed.dtype != torch.int64 or seed.numel() != 1):
+        raise ValueError(f"seed must be one int64 number, got {seed.dtype} {tuple(seed.shape)}")
+    return Call(is_causal, key_padding_mask, key_lengths, pair, relative_bias, dropout_p, seed, scale)
+
+
+def _check_packed(
+    query: torch.Tensor, key: torch.Tensor, pair: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if query.shape[0] != 1:
+        raise ValueError(f"packed sequences lie in a batch of 1, got {query.shape[0]}")
+    for cu_seqlens in pair:
+        if cu_seqlens.dtype != torch.int32 or cu_seqlens.dim() != 1 or cu_seqlens.shape != pair[0].shape:
+            raise ValueError(
+                "cu_seqlens must be int32 (num_sequences + 1), for queries and keys alike; "
+                f"got {cu_seqlens.dtype} {tuple(cu_seqlens.shape)}"
+            )
+    if len(pair[0]) < 2:
+        raise ValueError("cu_seqlens must hold at least one sequence: (num_sequences + 1)")
+    for cu_seqlens, total_len in zip(pair, (query.shape[2], key.shape[2]), strict=True):
+        is_right = (cu_seqlens[0] == 0) & (cu_seqlens.diff() >= 0).all() & (cu_seqlens[-1] <= total_len)
+        # On a GPU nobody waits for the answer: a wrong one stops the program at its next step.
+        torch._assert_async(is_right, f"cu_seqlens must ascend from 0 to at most {total_len}")
+    return pair[0].contiguous(), pair[1].contiguous()

@@ -8,19 +8,24 @@ Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; const
 
 from __future__ import annotations
 
+from typing import Any
+
+Word = Any  # 32 bits: an int, or a tensor of int64
+
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 NUM_ROUNDS = 10
 WORD_MASK = 0xFFFFFFFF
 
 TOKEN_CHOICE = 0  # the purpose of the draw that picks a token
+DROPOUT = 1  # the purpose of the draws that drop attention weights
 
 
-def philox4x32(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:
+def philox4x32(counter: tuple[Word, Word, Word, Word], key: tuple[Word, Word]) -> tuple[Word, Word, Word, Word]:
     """Four random 32-bit words.
 
     Args:
-        counter: four 32-bit words.
+        counter: four 32-bit words, numbers or tensors that broadcast.
         key: two 32-bit words.
     """
     c0, c1, c2, c3 = counter
@@ -29,9 +34,9 @@ def philox4x32(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tupl
         product0 = MULTIPLIERS[0] * c0
         product1 = MULTIPLIERS[1] * c2
         c0, c1, c2, c3 = (
-            (product1 >> 32) ^ c1 ^ k0,
+            (product1 >> 32 & WORD_MASK) ^ c1 ^ k0,  # masked, because in int64 the sign moves in
             product1 & WORD_MASK,
-            (product0 >> 32) ^ c3 ^ k1,
+            (product0 >> 32 & WORD_MASK) ^ c3 ^ k1,
             product0 & WORD_MASK,
         )
         k0 = (k0 + KEY_INCREMENTS[0]) & WORD_MASK
@@ -56,4 +61,4 @@ def uniform(seed: int, step: int, sequence: int, purpose: int = TOKEN_CHOICE) ->
         if not 0 <= value <= WORD_MASK:
             raise ValueError(f"{name} must be between 0 and 2**32 - 1, got {value}")
     words = philox4x32((step, sequence, purpose, 0), (seed & WORD_MASK, seed >> 32))
-    return (words[0] >> 8) / (1 << 24)
+    return (int(words[0]) >> 8) / (1 << 24)

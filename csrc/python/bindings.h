@@ -1,4 +1,5 @@
-// One function per file of bindings. The module begins in bind_smf.cpp: a file for it alone would parse pybind11 once more.
+// One function per file of bindings. The module begins in bind_smf.cpp: a file for it alone would parse pybind11 once
+// more.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -15,6 +15,7 @@ FORBIDDEN = {
     "errors.py": {"torch", "amt.config"},
     "midi": {"torch", "amt.models", "amt.nn", "amt.ops", "amt.decoding", "amt.training", "amt.data", *TOP},
     "reference": {"amt.ops", "amt.nn", "amt.models", "amt.decoding", "amt.training", "amt.data", *TOP},
+    "_triton": {"amt.ops", "amt.nn", "amt.models", "amt.decoding", "amt.training", "amt.data", *TOP, "amt.midi"},
     "ops": {"amt.nn", "amt.models", "amt.decoding", "amt.training", "amt.data", *TOP, "amt.midi"},
     "nn": {"amt.models", "amt.decoding", "amt.training", "amt.data", *TOP, "amt.midi"},
     "models": {"amt.decoding", "amt.training", "amt.data", *TOP, "amt.midi"},

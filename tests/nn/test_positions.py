@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from amt.nn.positions import MAX_RELATIVE_DISTANCE, Positions, rotary_tables, rotate, sinusoidal_table
+from amt.reference.attention import dense_bias
 from amt.testing import assert_within_bound
 
 
@@ -41,7 +42,7 @@ def test_relative_bias_depends_on_clipped_distance():
     positions = Positions("relative", 8, 2, 1024)
     with torch.no_grad():
         positions.relative_bias.copy_(torch.arange(2 * (2 * MAX_RELATIVE_DISTANCE + 1)).view(2, -1))
-    bias = positions.attn_bias(297, 300)
+    bias = dense_bias(positions.relative(), 3, 300)
     assert bias.shape == (2, 3, 300)
     for head, row, key in [(0, 0, 297), (1, 0, 0), (0, 2, 180), (1, 1, 299), (1, 2, 100)]:
         distance = max(-MAX_RELATIVE_DISTANCE, key - (297 + row))
@@ -52,7 +53,7 @@ def test_relative_bias_depends_on_clipped_distance():
 def test_each_kind_does_one_thing(kind):
     positions = Positions(kind, 8, 2, 11)
     x = torch.zeros(2, 3, 8)
-    done = [positions.add(x, 5) is not x, positions.rotary(5, 8) is not None, positions.attn_bias(5, 8) is not None]
+    done = [positions.add(x, 5) is not x, positions.rotary(5, 8) is not None, positions.relative() is not None]
     assert done == [kind == "sinusoidal", kind == "rotary", kind == "relative"]
     assert not [name for name in positions.state_dict() if name != "relative_bias"]
 

@@ -1,0 +1,429 @@
+"""Checks and measures on a CUDA GPU, in at most ten minutes, into one dated JSON file.
+
+    python benchmarks/gpu.py [--stages facts,verify,attention,training] [-o FILE]
+
+Stages: `facts` measures what the GPU gives (memory, matrix products, L2, launches, exchanges between its processors),
+`verify` runs tests/ops/triton_cases.py on it, bfloat16 included, each case twice for equal bits, `attention` times the
+kernels beside torch's own, and `training` a step of the default model with each. The file is written after each stage,
+so a run that is cut keeps what it has. Without -o it is benchmarks/results/gpu-DATE.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+import amt
+from amt.bench.attention import Attend, AttentionCase, Inputs, by_backend, call_once, make_inputs
+from amt.bench.machine import machine
+from amt.config import ModelConfig
+from amt.models import build_model
+from amt.ops import attention_backend
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = 1
+STAGES = ("facts", "verify", "attention", "training")
+TIME_LIMITS_S = {"facts": 60, "verify": 240, "attention": 150, "training": 120}
+TOTAL_POSITIONS = 16_384  # batch times length of the attention cases
+
+
+def main() -> int:
+    """0 if every check passed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stages", default=",".join(STAGES), help="with commas between")
+    parser.add_argument("-o", "--output", type=Path)
+    args = parser.parse_args()
+    stages = args.stages.split(",")
+    unknown = sorted(set(stages) - set(STAGES))
+    if unknown:
+        parser.error(f"there is no stage {', '.join(unknown)}; choose from {', '.join(STAGES)}")
+    if not torch.cuda.is_available():
+        print("gpu.py: torch finds no CUDA GPU here", file=sys.stderr)
+        return 1
+    now = datetime.datetime.now(datetime.timezone.utc)
+    path = args.output or ROOT / "benchmarks" / "results" / f"gpu-{now:%Y-%m-%d-%H%M}.json"
+    report = Report(path, now)
+    for stage in STAGES:
+        if stage in stages:
+            start = time.monotonic()
+            try:
+                globals()[f"measure_{stage}"](report, start + TIME_LIMITS_S[stage])
+            except Exception as error:  # the other stages are still worth having
+                report.fail(stage, f"{type(error).__name__}: {error}")
+            report.data["seconds"][stage] = round(time.monotonic() - start, 1)
+            report.save()
+    print(path)
+    return int(not all(check["pass"] for check in report.data["checks"]))
+
+
+class Report:
+    """The JSON file: facts, checks, and rows of figures."""
+
+    def __init__(self, path: Path, now: datetime.datetime):
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+        properties = torch.cuda.get_device_properties(0)
+        self.path = path
+        self.data: dict[str, Any] = {
+            "schema": SCHEMA,
+            "date": f"{now:%Y-%m-%dT%H:%MZ}",
+            "commit": commit.stdout.strip() or None,
+            "device": {
+                "name": properties.name,
+                "sm": f"{properties.major}.{properties.minor}",
+                "processors": properties.multi_processor_count,
+                "memory_gib": round(properties.total_memory / 2**30, 1),
+                "cuda": torch.version.cuda,
+                "driver_and_clocks_before": _nvidia_smi(),
+            },
+            "machine": machine() | {"triton": triton.__version__, "amt_path": str(Path(amt.__file__).name)},
+            "facts": {},
+            "checks": [],
+            "bench": [],
+            "seconds": {},
+        }
+
+    def fact(self, name: str, value: float, unit: str) -> None:
+        """One figure about the machine."""
+        self.data["facts"][name] = {"value": value, "unit": unit}
+        print(f"{name}: {value:.4g} {unit}", flush=True)
+
+    def check(self, name: str, has_passed: bool, detail: str = "") -> None:
+        """Something that must hold."""
+        self.data["checks"].append({"name": name, "pass": has_passed, "detail": detail})
+        print(f"{'ok  ' if has_passed else 'FAIL'} {name} {detail}", flush=True)
+
+    def fail(self, stage: str, detail: str) -> None:
+        """A stage that broke off."""
+        self.check(f"stage {stage}", False, detail)
+
+    def row(self, suite: str, case: str, impl: str, **values: Any) -> None:
+        """A figure of a benchmark; `error` in it if there is none."""
+        self.data["bench"].append({"suite": suite, "case": case, "impl": impl} | values)
+        shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
+        print(f"{suite} {case} {impl}: {shown}", flush=True)
+
+    def save(self) -> None:
+        """Replace the file by what there is so far."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.data["device"]["clocks_after"] = _nvidia_smi()
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.data, indent=1) + "\n", encoding="utf-8")
+        os.replace(part, self.path)
+
+
+def _nvidia_smi() -> str:
+    fields = "driver_version,clocks.sm,clocks.mem,temperature.gpu,power.draw"
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return "no nvidia-smi"
+    return done.stdout.strip()
+
+
+def times_us(work: Callable[[], object], num_rounds: int = 20, limit_s: float = 2.0) -> list[float]:
+    """Microseconds of each round, with the caches flushed between rounds; after three that are not measured."""
+    flush = torch.empty(256 << 20, dtype=torch.int8, device="cuda")
+    for _ in range(3):
+        work()
+    torch.cuda.synchronize()
+    found: list[float] = []
+    end = time.monotonic() + limit_s
+    while len(found) < 3 or (len(found) < num_rounds and time.monotonic() < end):
+        flush.zero_()
+        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        work()
+        stop.record()
+        stop.synchronize()
+        found.append(1000 * start.elapsed_time(stop))
+    return found
+
+
+def summary(times: list[float]) -> dict[str, float | int]:
+    """Median, first and last tenth."""
+    ordered = sorted(times)
+    return {
+        "median_us": statistics.median(ordered),
+        "p10_us": ordered[len(ordered) // 10],
+        "p90_us": ordered[-1 - len(ordered) // 10],
+        "rounds": len(ordered),
+    }
+
+
+# facts
+
+
+@triton.jit
+def _nothing_kernel(place):
+    return
+
+
+@triton.jit
+def _read_kernel(source, sink, num_blocks, repeats, BLOCK: tl.constexpr):
+    total = tl.zeros((BLOCK,), tl.float32)
+    for _repeat in range(repeats):
+        for block in range(tl.program_id(0), num_blocks, tl.num_programs(0)):
+            total += tl.load(source + block * BLOCK + tl.arange(0, BLOCK), volatile=True)
+    tl.store(sink + tl.program_id(0), tl.sum(total))
+
+
+@triton.jit
+def _barrier_kernel(counter, num_rounds):
+    """All programs add to one word and wait until all have."""
+    for turn in range(num_rounds):
+        tl.atomic_add(counter, 1, sem="acq_rel", scope="gpu")
+        goal = (turn + 1) * tl.num_programs(0)
+        while tl.atomic_add(counter, 0, sem="acquire", scope="gpu") < goal:
+            pass
+
+
+@triton.jit
+def _exchange_kernel(words, num_rounds, NUM: tl.constexpr):
+    """Each program stores its own word of a round and reads everyone's until all are of that round."""
+    places = tl.arange(0, NUM)
+    is_there = places < tl.num_programs(0)
+    for turn in range(1, num_rounds + 1):
+        half = words + (turn % 2) * NUM
+        tl.store(half + tl.program_id(0), turn, cache_modifier=".wt")
+        lowest = tl.min(tl.load(half + places, mask=is_there, other=turn, volatile=True))
+        while lowest < turn:
+            lowest = tl.min(tl.load(half + places, mask=is_there, other=turn, volatile=True))
+
+
+def measure_facts(report: Report, _: float) -> None:
+    """Seven ceilings: copy, matrix products, L2, stream launch, graph node, barrier, exchange."""
+    processors = report.data["device"]["processors"]
+    source = torch.empty(1 << 30, dtype=torch.int8, device="cuda")
+    target = torch.empty_like(source)
+    copy = min(times_us(lambda: target.copy_(source), 10))
+    report.fact("copy", 2 * source.numel() / copy / 1e6, "TB/s")
+    a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    report.fact("bf16 product 8192^3", 2 * 8192**3 / statistics.median(times_us(lambda: a @ b, 10)) / 1e6, "TFLOP/s")
+    for mib in (16, 32, 48):
+        numbers = torch.zeros(mib << 18, device="cuda")
+        sink = torch.zeros(4 * processors, device="cuda")
+
+        def read(repeats: int, numbers: torch.Tensor = numbers, sink: torch.Tensor = sink) -> None:
+            _read_kernel[(4 * processors,)](numbers, sink, numbers.numel() // 1024, repeats, BLOCK=1024)
+
+        extra = statistics.median(times_us(lambda: read(9))) - statistics.median(times_us(lambda: read(1)))
+        report.fact(f"read of {mib} MiB again", 8 * numbers.numel() * 4 / extra / 1e6, "TB/s")
+    place = torch.zeros(1, dtype=torch.int32, device="cuda")
+    count = 1000
+    _nothing_kernel[(processors,)](place)
+
+    def launch_many() -> None:
+        for _ in range(count):
+            _nothing_kernel[(processors,)](place)
+
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        launch_many()
+    report.fact("kernel in a CUDA graph", statistics.median(times_us(graph.replay)) / count, "us")
+    report.fact("kernel on a stream, from Triton", statistics.median(times_us(launch_many, 5)) / count, "us")
+    counter = torch.zeros(1, dtype=torch.int32, device="cuda")
+
+    def barrier(rounds: int) -> None:
+        counter.zero_()
+        _barrier_kernel[(processors,)](counter, rounds, num_warps=1, launch_cooperative_grid=True)
+
+    extra = statistics.median(times_us(lambda: barrier(1001))) - statistics.median(times_us(lambda: barrier(1)))
+    report.fact("barrier of all processors, one atomic word", extra / 1000, "us")
+    size = triton.next_power_of_2(processors)
+    words = torch.zeros(2 * size, dtype=torch.int32, device="cuda")
+
+    def exchange(rounds: int) -> None:
+        words.zero_()
+        _exchange_kernel[(processors,)](words, rounds, NUM=size, num_warps=4, launch_cooperative_grid=True)
+
+    extra = statistics.median(times_us(lambda: exchange(1001))) - statistics.median(times_us(lambda: exchange(1)))
+    report.fact("exchange of a word by all processors, polled", extra / 1000, "us")
+
+
+# verify
+
+
+def measure_verify(report: Report, end: float) -> None:
+    """The kernels' tests, on this GPU."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/ops/triton_cases.py"]
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=end - time.monotonic(),
+            env=environment,
+        )
+    except subprocess.TimeoutExpired as error:
+        report.fail("verify", f"not done after {error.timeout:.0f} s")
+        return
+    lines = done.stdout.strip().splitlines()
+    report.check("tests/ops/triton_cases.py", done.returncode == 0, lines[-1] if lines else done.stderr[-500:])
+    for line in lines:
+        if line.startswith("FAILED"):
+            report.check(line.removeprefix("FAILED "), False)
+
+
+# attention
+
+
+def _with_sdpa(backend: SDPBackend) -> Attend:
+    attend = by_backend("sdpa")
+
+    def run(inputs: Inputs) -> torch.Tensor:
+        with sdpa_kernel(backend):
+            return attend(inputs)
+
+    return run
+
+
+def _flex(inputs: Inputs) -> torch.Tensor:
+    """FlexAttention, compiled, with a block mask made once for the inputs."""
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    options = inputs.options
+    if "dropout_p" in options:
+        raise NotImplementedError("FlexAttention has no dropout")
+    if "flex" not in _compiled:
+        _compiled["flex"] = torch.compile(flex_attention)
+    query_len, key_len = inputs.query.shape[2], inputs.key.shape[2]
+    mask, bias = options.get("key_padding_mask"), options.get("relative_bias")
+
+    def may_attend(b: Any, h: Any, i: Any, j: Any) -> Any:
+        may = j >= 0
+        if options["is_causal"]:
+            may = may & (j <= i + key_len - query_len)
+        return may if mask is None else may & mask[b, j]
+
+    def score(value: Any, b: Any, h: Any, i: Any, j: Any) -> Any:
+        distance = (j - i - (key_len - query_len)).clamp(-(bias.shape[1] // 2), bias.shape[1] // 2)
+        return value + bias[h, distance + bias.shape[1] // 2]
+
+    key = id(inputs)
+    if key not in _block_masks:
+        _block_masks[key] = create_block_mask(may_attend, inputs.query.shape[0], None, query_len, key_len)
+    return _compiled["flex"](
+        inputs.query,
+        inputs.key,
+        inputs.value,
+        score_mod=score if bias is not None else None,
+        block_mask=_block_masks[key],
+    )
+
+
+_compiled: dict[str, Any] = {}
+_block_masks: dict[int, Any] = {}
+
+ATTENTION = {
+    "triton": by_backend("triton"),
+    "sdpa": by_backend("sdpa"),
+    "sdpa-cudnn": _with_sdpa(SDPBackend.CUDNN_ATTENTION),
+    "sdpa-efficient": _with_sdpa(SDPBackend.EFFICIENT_ATTENTION),
+    "flex": _flex,
+    "reference": by_backend("reference"),
+}
+
+
+def attention_cases() -> list[AttentionCase]:
+    """The most telling first, because time may run out."""
+    names = []
+    for passes in ("forward", "both"):
+        for length in (1024, 512, 2048, 256):
+            shape = f"bfloat16-b{TOTAL_POSITIONS // length}-q{length}-k{length}"
+            names.append(f"{shape}-causal-{passes}")
+            if length == 1024:
+                names += [
+                    f"{shape}-{options}-{passes}"
+                    for options in (
+                        "plain",
+                        "causal+padding",
+                        "causal+dropout",
+                        "causal+bias",
+                        "causal+padding+dropout+bias",
+                    )
+                ]
+        names += [f"bfloat16-b16-q1024-k{key_len}-padding-{passes}" for key_len in (16, 64)]
+    return [AttentionCase.parse(name) for name in names]
+
+
+def measure_attention(report: Report, end: float) -> None:
+    """Each case by everyone who takes it; `both` is forward and gradients together."""
+    for case in attention_cases():
+        if time.monotonic() > end:
+            report.row("attention", case.name, "-", error="no time left")
+            continue
+        inputs = make_inputs(case, "cuda")
+        for name, attend in ATTENTION.items():
+            try:
+                figures = summary(times_us(lambda: call_once(case, inputs, attend), limit_s=0.5))  # noqa: B023
+            except Exception as error:  # a backend that does not take the case says so in many ways
+                report.row("attention", case.name, name, error=f"{type(error).__name__}: {str(error)[:200]}")
+                continue
+            report.row("attention", case.name, name, **figures, tflops=case.flops / figures["median_us"] / 1e6)
+        _block_masks.clear()
+
+
+# training
+
+
+def measure_training(report: Report, end: float) -> None:
+    """Tokens a second of a training step of the default model, 16 texts and 1,024 tokens each, in bfloat16 autocast."""
+    config = ModelConfig(vocab_size=512, max_sequence_length=1024)
+    batch, length, text_len = 16, 1024, 32
+    text = torch.randn(batch, text_len, config.text_embedding_dim, device="cuda")
+    tokens = torch.randint(3, 512, (batch, length + 1), device="cuda")
+    mask = torch.arange(text_len, device="cuda") < torch.randint(8, text_len + 1, (batch, 1), device="cuda")
+    for is_compiled in (False, True):
+        for backend in ("triton", "sdpa", "reference"):
+            case = f"default-b{batch}-t{length}-{'compiled' if is_compiled else 'eager'}"
+            if time.monotonic() > end:
+                report.row("training", case, backend, error="no time left")
+                continue
+            torch.manual_seed(0)
+            torch.compiler.reset()
+            model = build_model(config).cuda().train()
+            optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+            run = torch.compile(model) if is_compiled else model
+
+            def step(run: Any = run, optimizer: Any = optimizer) -> torch.Tensor:
+                with torch.autocast("cuda", torch.bfloat16):
+                    logits = run(text, tokens[:, :-1], text_mask=mask)
+                    loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+                loss.backward()
+                optimizer.step()
+                optimizer.zero_grad()
+                return loss
+
+            try:
+                with attention_backend(backend):  # type: ignore[arg-type]
+                    figures = summary(times_us(step, 20, limit_s=5.0))
+            except Exception as error:  # the next one may do better
+                report.row("training", case, backend, error=f"{type(error).__name__}: {str(error)[:200]}")
+                continue
+            report.row("training", case, backend, **figures, tokens_s=batch * length / figures["median_us"] * 1e6)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

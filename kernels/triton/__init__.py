@@ -1,0 +1,1 @@
+"""Kernels in Triton; installed as `amt._triton`. Nothing else imports triton."""

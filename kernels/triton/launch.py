@@ -1,0 +1,264 @@
+"""Starts the kernels of attention.py: tile sizes, grids, strides, and the sum that ends the bias' gradient."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import torch
+
+import triton
+from amt._triton import attention as kernels
+from amt.reference.attention import Call, dropout_threshold, keep_scale
+
+HEAD_DIMS = (32, 64, 128)
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+# Triton reads the variable when it is imported; tensors then stay on the CPU.
+IS_INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+
+class Config(NamedTuple):
+    """A tile and how many warps work on it, with how many stages of loads ahead."""
+
+    block_q: int
+    block_k: int
+    num_warps: int
+    num_stages: int
+
+
+# For sm_90 and later, and for older ones; by kernel, (head_dim, bytes of a number): without and with a bias or dropout,
+# which need registers. The largest tiles that do not spill (docs/kernels.md); not timed yet.
+CONFIGS: dict[int, dict[str, dict[tuple[int, int], tuple[Config, Config]]]] = {
+    90: {
+        "forward": {
+            (32, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
+            (64, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
+            (128, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
+            (32, 4): (Config(64, 32, 8, 2), Config(64, 32, 8, 2)),
+            (64, 4): (Config(64, 32, 8, 2), Config(32, 32, 8, 2)),
+            (128, 4): (Config(32, 32, 8, 1), Config(16, 32, 8, 1)),
+        },
+        "key_value_gradient": {
+            (32, 2): (Config(64, 64, 4, 3), Config(64, 64, 4, 3)),
+            (64, 2): (Config(64, 64, 4, 3), Config(64, 64, 8, 2)),
+            (128, 2): (Config(64, 32, 8, 2), Config(64, 32, 8, 2)),
+            (32, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
+            (64, 4): (Config(32, 32, 8, 1), Config(32, 32, 8, 1)),
+            (128, 4): (Config(16, 32, 4, 1), Config(16, 32, 4, 1)),
+        },
+        "query_gradient": {
+            (32, 2): (Config(64, 64, 4, 3), Config(64, 64, 8, 2)),
+            (64, 2): (Config(64, 64, 4, 3), Config(64, 64, 8, 2)),
+            (128, 2): (Config(64, 64, 4, 3), Config(32, 64, 8, 1)),
+            (32, 4): (Config(32, 32, 8, 2), Config(32, 32, 4, 2)),
+            (64, 4): (Config(32, 32, 8, 2), Config(32, 32, 4, 2)),
+            (128, 4): (Config(16, 32, 4, 1), Config(16, 16, 4, 1)),
+        },
+    },
+    80: {
+        "forward": {
+            (32, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
+            (64, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
+            (128, 2): (Config(64, 64, 8, 2), Config(64, 64, 8, 2)),
+            (32, 4): (Config(64, 32, 8, 2), Config(64, 32, 8, 2)),
+            (64, 4): (Config(64, 32, 8, 2), Config(64, 32, 8, 2)),
+            (128, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
+        },
+        "key_value_gradient": {
+            (32, 2): (Config(64, 64, 4, 3), Config(64, 64, 4, 3)),
+            (64, 2): (Config(64, 64, 8, 1), Config(64, 32, 4, 2)),
+            (128, 2): (Config(64, 64, 8, 2), Config(64, 64, 8, 2)),
+            (32, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
+            (64, 4): (Config(32, 32, 8, 1), Config(32, 32, 8, 1)),
+            (128, 4): (Config(32, 32, 8, 1), Config(32, 32, 8, 1)),
+        },
+        "query_gradient": {
+            (32, 2): (Config(64, 64, 4, 3), Config(64, 64, 8, 2)),
+            (64, 2): (Config(64, 64, 4, 3), Config(32, 64, 8, 1)),
+            (128, 2): (Config(64, 64, 8, 2), Config(32, 64, 8, 1)),
+            (32, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
+            (64, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
+            (128, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
+        },
+    },
+}
+DELTA_BLOCK = 64
+
+
+def config_for(kernel: str, head_dim: int, itemsize: int, has_bias: bool, has_dropout: bool, arch: int) -> Config:
+    """The tile for numbers of so many bytes on sm_ARCH."""
+    return CONFIGS[90 if arch >= 90 else 80][kernel][head_dim, itemsize][has_bias or has_dropout]
+
+
+def forward(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: Call
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """output, (batch, seq_len, num_heads, head_dim) in memory, and lse (batch, num_heads, query_len)."""
+    query, key, value = (_with_unit_stride(tensor) for tensor in (query, key, value))
+    output = _room_for(query, call)
+    lse = query.new_full(query.shape[:3], float("-inf"), dtype=torch.float32)
+    config = _config("forward", query, call)
+    grid, tiles = _grid(query, call, 0, config.block_q)
+    if output.numel() > 0:
+        kernels.forward_kernel[grid](
+            query, key, value, output, lse, *_options(call, tiles),
+            *_strides(query, key, value, output), *_numbers(query, key, call), **_flags(query, call, config),
+        )  # fmt: skip
+    return output, lse
+
+
+def backward(
+    grad: torch.Tensor,
+    grad_lse: torch.Tensor | None,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    output: torch.Tensor,
+    lse: torch.Tensor,
+    call: Call,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """The gradients of query, key, value and relative_bias (float32; None without one).
+
+    Args:
+        grad, grad_lse: of what `forward` returned.
+    """
+    grad, query, key, value, output = (_with_unit_stride(t) for t in (grad, query, key, value, output))
+    lse = lse.contiguous()
+    grad_query, grad_key, grad_value = (_room_for(tensor, call) for tensor in (query, key, value))
+    delta = torch.empty_like(lse)
+    batch, num_heads, query_len, head_dim = query.shape
+    if query.numel() > 0:
+        kernels.delta_kernel[triton.cdiv(query_len, DELTA_BLOCK), batch * num_heads](
+            output, grad, delta, *_strides(output, grad), num_heads, query_len, HEAD_DIM=head_dim, BLOCK_Q=DELTA_BLOCK
+        )
+    if grad_lse is not None:
+        delta -= grad_lse
+    inputs = query, key, value, grad, lse, delta
+    config = _config("key_value_gradient", query, call)
+    grid, tiles = _grid(key, call, 1, config.block_k)
+    if key.numel() > 0:
+        kernels.key_value_gradient_kernel[grid](
+            *inputs, grad_key, grad_value, *_options(call, tiles),
+            *_strides(query, key, value, grad, grad_key, grad_value), *_numbers(query, key, call),
+            **_flags(query, call, config),
+        )  # fmt: skip
+    config = _config("query_gradient", query, call)
+    grid, tiles = _grid(query, call, 0, config.block_q)
+    diagonals = query.new_zeros(0, dtype=torch.float32)
+    if call.relative_bias is not None:
+        diagonals_len = (triton.cdiv(key.shape[2], config.block_k) + 1) * config.block_k
+        diagonals = diagonals.new_zeros(grid[1], grid[0], diagonals_len)
+    if query.numel() > 0:
+        kernels.query_gradient_kernel[grid](
+            *inputs, grad_query, diagonals, *_options(call, tiles), *_strides(query, key, value, grad, grad_query),
+            diagonals.shape[-1], *_numbers(query, key, call), NEEDS_BIAS=call.relative_bias is not None,
+            **_flags(query, call, config),
+        )  # fmt: skip
+    grad_bias = None
+    if call.relative_bias is not None:
+        shifts = _diagonal_shifts(query, key, call, tiles, grid[0], config.block_q)
+        grad_bias = _bias_gradient(
+            diagonals.view(-1, num_heads, *diagonals.shape[1:]),
+            shifts,
+            config.block_k,
+            call.relative_bias.shape[1] // 2,
+        )
+    return grad_query, grad_key, grad_value, grad_bias
+
+
+def tile_table(cu_seqlens: torch.Tensor, total_len: int, block: int) -> torch.Tensor:
+    """(tiles, 2): the sequence of each tile (-1: none) and its first row in it; as many as any lengths can need.
+
+    Made on the tensor's device, without waiting for it.
+    """
+    num_sequences = cu_seqlens.shape[0] - 1
+    ends = torch.div(cu_seqlens.diff() + (block - 1), block, rounding_mode="floor").cumsum(0)
+    tile = torch.arange(triton.cdiv(total_len, block) + num_sequences, device=cu_seqlens.device)
+    sequence = torch.searchsorted(ends, tile, right=True)
+    known = sequence.clamp(max=num_sequences - 1)
+    before = torch.where(known > 0, ends[known - 1], 0)
+    first = (tile - before) * block
+    return torch.stack((torch.where(sequence < num_sequences, sequence, -1), first), 1).to(torch.int32)
+
+
+def _config(kernel: str, query: torch.Tensor, call: Call) -> Config:
+    has_bias, has_dropout = call.relative_bias is not None, dropout_threshold(call.dropout_p) > 0
+    arch = 90 if IS_INTERPRETED else 10 * torch.cuda.get_device_capability(query.device)[0]
+    return config_for(kernel, query.shape[3], query.element_size(), has_bias, has_dropout, arch)
+
+
+def _grid(rows: torch.Tensor, call: Call, which: int, block: int) -> tuple[tuple[int, int], torch.Tensor | None]:
+    """Tiles of these rows by batch and heads, and the table of packed tiles."""
+    batch, num_heads, total_len, _ = rows.shape
+    if call.cu_seqlens is None:
+        return (triton.cdiv(total_len, block), batch * num_heads), None
+    tiles = tile_table(call.cu_seqlens[which], total_len, block)
+    return (tiles.shape[0], num_heads), tiles
+
+
+def _options(call: Call, tiles: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+    mask = None if call.key_padding_mask is None else call.key_padding_mask.contiguous().view(torch.uint8)
+    bias = None if call.relative_bias is None else call.relative_bias.contiguous()
+    return mask, call.key_lengths, bias, call.seed, tiles, *(call.cu_seqlens or (None, None))
+
+
+def _numbers(query: torch.Tensor, key: torch.Tensor, call: Call) -> tuple[float, ...]:
+    max_distance = 0 if call.relative_bias is None else call.relative_bias.shape[1] // 2
+    dropout = dropout_threshold(call.dropout_p), keep_scale(call.dropout_p)
+    return *query.shape[1:3], key.shape[2], max_distance, call.factor(query.shape[3]), *dropout
+
+
+def _flags(query: torch.Tensor, call: Call, config: Config) -> dict[str, Any]:
+    return {
+        "HEAD_DIM": query.shape[3],
+        "BLOCK_Q": config.block_q,
+        "BLOCK_K": config.block_k,
+        "IS_CAUSAL": call.is_causal,
+        "HAS_MASK": call.key_padding_mask is not None,
+        "HAS_LENGTHS": call.key_lengths is not None,
+        "HAS_BIAS": call.relative_bias is not None,
+        "HAS_DROPOUT": dropout_threshold(call.dropout_p) > 0,
+        "IS_PACKED": call.cu_seqlens is not None,
+        "num_warps": config.num_warps,
+        "num_stages": config.num_stages,
+    }
+
+
+def _strides(*tensors: torch.Tensor) -> tuple[int, ...]:
+    return tuple(stride for tensor in tensors for stride in tensor.stride()[:3])
+
+
+def _with_unit_stride(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.stride(3) == 1 else tensor.contiguous()
+
+
+def _room_for(tensor: torch.Tensor, call: Call) -> torch.Tensor:
+    """Heads of a position side by side, as the projection that follows reads them; zeros if some are in no sequence."""
+    batch, num_heads, seq_len, head_dim = tensor.shape
+    make = tensor.new_empty if call.cu_seqlens is None else tensor.new_zeros
+    return make(batch, seq_len, num_heads, head_dim).transpose(1, 2)
+
+
+def _diagonal_shifts(
+    query: torch.Tensor, key: torch.Tensor, call: Call, tiles: torch.Tensor | None, num_tiles: int, block_q: int
+) -> torch.Tensor:
+    """(num_tiles): the key that stands at distance 0 from the first query of each tile."""
+    if call.cu_seqlens is None or tiles is None:
+        return torch.arange(num_tiles, device=query.device) * block_q + (key.shape[2] - query.shape[2])
+    sequence = tiles[:, 0].clamp(min=0).long()
+    query_lens, key_lens = (cu_seqlens.diff() for cu_seqlens in call.cu_seqlens)
+    return (tiles[:, 1] + (key_lens - query_lens)[sequence]).long()
+
+
+def _bias_gradient(diagonals: torch.Tensor, shifts: torch.Tensor, block_k: int, max_distance: int) -> torch.Tensor:
+    """(num_heads, 2 * max_distance + 1) from diagonals (batch, num_heads, tiles, places)."""
+    sums = diagonals.sum(0)
+    num_heads, num_tiles, num_places = sums.shape
+    distance = torch.arange(num_places, device=sums.device) - block_k - shifts[:, None]  # (tiles, places)
+    inner = torch.arange(1 - max_distance, max_distance, device=sums.device) + block_k + shifts[:, None]
+    is_there = (inner >= 0) & (inner < num_places)
+    place = inner.clamp(0, num_places - 1).expand(num_heads, num_tiles, -1)
+    middle = torch.where(is_there, sums.gather(2, place), 0.0).sum(1)
+    first = torch.where(distance <= -max_distance, sums, 0.0).sum((1, 2))
+    last = torch.where(distance >= max_distance, sums, 0.0).sum((1, 2))
+    return torch.cat((first[:, None], middle, last[:, None]), 1)
