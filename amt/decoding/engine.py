@@ -24,7 +24,7 @@ from amt.ops.native import chosen_kernel_set
 CHUNK_MS = 50  # how long Python may wait for a Ctrl-C
 MAX_BATCH_ROWS = 256  # rows that are run together; more come in turns
 MAX_BATCH_BYTES = 1 << 30  # of their caches
-_REASONS: dict[str, FinishReason] = {"eos": "eos", "length": "length", "running": "stopped"}
+_REASONS: dict[str, FinishReason] = {"eos": "eos", "length": "length", "stopped": "stopped", "running": "stopped"}
 
 
 class EngineCache:
@@ -149,7 +149,7 @@ class Engine:
             prompts: one for each memory.
             config: the options.
             eos_token_id: the token that ends a sequence.
-            deadline: when it is over, decoding stops as soon as every sequence has a token; not for beams.
+            deadline: when it is over, the next token of each sequence is its last.
             grammar: the compiled one, or None.
             progress: called with the number of new tokens so far, over all prompts and sequences.
 
@@ -175,10 +175,10 @@ class Engine:
             )
             is_done = False
             while not is_done:
-                num_tokens, is_done = generation.run(max_ms=min(CHUNK_MS, deadline.left_ms()))
+                left_ms = min(CHUNK_MS, deadline.left_ms())
+                num_tokens, is_done = generation.run(max_ms=left_ms, is_last=deadline.is_over())
                 if progress:
                     progress(done + num_tokens * (num_rows if mode == "sample" else 1))
-                is_done = is_done or (deadline.is_over() and _have_all_begun(generation))
             for stage, seconds in generation.stage_seconds.items():
                 stages.add(f"decode/{stage}", seconds)
             done += sum(prompts[index].max_new_tokens for index, _ in batch) * (num_rows if mode == "sample" else 1)
@@ -213,13 +213,11 @@ class Engine:
         num_given = 0
         while not is_done:
             _, is_done = generation.run(max_steps=1)
-            row = generation.read()[0][0]
-            new_ids = row.token_ids[len(prompt.prefix) + num_given :]
-            for token_id, log_prob in zip(new_ids, row.log_probs[num_given:], strict=True):
+            for token_id, log_prob in generation.read_new(num_given):
+                num_given += 1
                 yield NewToken(token_id, log_prob)
-            num_given = len(row.log_probs)
             is_done = is_done or (deadline.is_over() and num_given > 0)
-        return _hypothesis(row, prompt.seed)
+        return _hypothesis(generation.read()[0][0], prompt.seed)
 
     def _batches(
         self, parts: list[tuple[int, int, int]], prompts: Sequence[Prompt], config: GenerationConfig
@@ -282,10 +280,6 @@ def _options(
 
 def _hypothesis(row: RowResult, seed: int | None) -> Hypothesis:
     return Hypothesis(row.token_ids, row.score, row.log_probs, _REASONS[row.finish_reason], seed)
-
-
-def _have_all_begun(generation: Generation) -> bool:
-    return all(row.log_probs for rows in generation.read() for row in rows)
 
 
 def grammar_numbers(grammar: Grammar | None) -> list[int]:

@@ -37,8 +37,6 @@ class Setting:
         """The engine, if it can do all of this by itself."""
         if not isinstance(self.model, Engine) or self.logits_processor or self.stopping_criteria:
             return None
-        if self.config.num_beams > 1 and self.config.max_time is not None:
-            return None
         owner = getattr(self.make_grammar, "__self__", None)
         is_known = isinstance(owner, Grammar) and self.make_grammar == owner.start and owner.is_native
         return self.model if self.make_grammar is None or is_known else None

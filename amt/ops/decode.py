@@ -19,7 +19,7 @@ WEIGHT_TYPES: tuple[WeightType, ...] = ("float32", "bfloat16", "int8")
 ACTIVATIONS = ("relu", "gelu", "swiglu")
 POSITIONS = ("sinusoidal", "rotary", "relative")
 MODES = ("greedy", "sample", "beams")
-FINISH_REASONS = ("running", "eos", "length")
+FINISH_REASONS = ("running", "eos", "length", "stopped")
 STAGES = ("matmul", "attention", "rows", "choice")
 MAX_ROWS = 64  # of one group
 ALIGNMENT = 64
@@ -211,8 +211,11 @@ class Generation:
             self.state = empty_block(ops().generation_bytes(packed, *arguments))
             ops().generation_start_(self.state, packed, *arguments)
 
-    def run(self, max_steps: int = 1 << 40, max_ms: int = 1 << 40) -> tuple[int, bool]:
+    def run(self, max_steps: int = 1 << 40, max_ms: int = 1 << 40, *, is_last: bool = False) -> tuple[int, bool]:
         """At most `max_steps` passes, none that begins later than `max_ms` after the first.
+
+        With `is_last` every sequence takes one more token, and what has not ended is stopped by it: beams that still
+        run compete for a place among the results.
 
         Returns:
             how many new tokens the longest rows of all groups have together, and whether all is done.
@@ -222,7 +225,9 @@ class Generation:
         """
         progress = torch.zeros(3 + len(STAGES), dtype=torch.int64)
         with translated_errors():
-            ops().generation_run_(self.state, self.packed, progress, self.num_threads, max_steps, max_ms, self.isa)
+            ops().generation_run_(
+                self.state, self.packed, progress, self.num_threads, max_steps, max_ms, is_last, self.isa
+            )
         _, num_tokens, is_done, *times_ns = progress.tolist()
         for stage, time_ns in zip(STAGES, times_ns, strict=True):
             self.stage_seconds[stage] += time_ns * 1e-9
@@ -257,13 +262,7 @@ class Generation:
 
     def read(self) -> list[list[RowResult]]:
         """For each group what there is of its results, the best first."""
-        shape = (self.num_groups, self.options.num_rows)
-        lengths = torch.zeros(*shape, 3, dtype=torch.int64)
-        token_ids = torch.zeros(*shape, self.max_len, dtype=torch.int32)
-        log_probs = torch.zeros(*shape, self.max_len)
-        scores = torch.zeros(shape, dtype=torch.float64)
-        with translated_errors():
-            ops().generation_read_(self.state, self.packed, lengths, token_ids, log_probs, scores)
+        lengths, token_ids, log_probs, scores = self._read()
         return [
             [
                 RowResult(
@@ -277,3 +276,20 @@ class Generation:
             ]
             for group in range(self.num_groups)
         ]
+
+    def read_new(self, first: int) -> list[tuple[int, float]]:
+        """Of the first row of the first group: its new tokens from number `first` on, with their log-probabilities."""
+        lengths, token_ids, log_probs, _ = self._read()
+        length, num_new, _ = lengths[0, 0].tolist()
+        ids = token_ids[0, 0, length - num_new + first : length].tolist()
+        return list(zip(ids, log_probs[0, 0, first:num_new].tolist(), strict=True))
+
+    def _read(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        shape = (self.num_groups, self.options.num_rows)
+        lengths = torch.zeros(*shape, 3, dtype=torch.int64)
+        token_ids = torch.zeros(*shape, self.max_len, dtype=torch.int32)
+        log_probs = torch.zeros(*shape, self.max_len)
+        scores = torch.zeros(shape, dtype=torch.float64)
+        with translated_errors():
+            ops().generation_read_(self.state, self.packed, lengths, token_ids, log_probs, scores)
+        return lengths, token_ids, log_probs, scores

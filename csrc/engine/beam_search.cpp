@@ -31,8 +31,10 @@ float penalty(const SearchOptions& options, int64_t length) {
   return static_cast<float>(std::pow(static_cast<double>(length), options.length_penalty));
 }
 
-// Lets the ended ones among the first num_beams continuations compete for the places.
-Finishes take_places(const SearchOptions& options, int64_t num_new_tokens, BestContinuations& best, BeamState& state) {
+// Lets the ended ones among the first num_beams continuations compete for the places. other_reason: of those without
+// eos.
+Finishes take_places(const SearchOptions& options, int64_t num_new_tokens, FinishReason other_reason,
+                     BestContinuations& best, BeamState& state) {
   struct Candidate {
     Place place;
     int32_t rank;  // -1: has its place already
@@ -44,7 +46,7 @@ Finishes take_places(const SearchOptions& options, int64_t num_new_tokens, BestC
   for (int32_t rank = 0; rank < num_beams; ++rank) {
     const Continuation& ended = best[rank];
     if (!ended.has_ended) continue;
-    const FinishReason reason = ended.token == options.eos_token_id ? FinishReason::kEos : FinishReason::kLength;
+    const FinishReason reason = ended.token == options.eos_token_id ? FinishReason::kEos : other_reason;
     const float score = ended.total / penalty(options, num_new_tokens);
     candidates[size++] = {{score, -1, static_cast<int32_t>(num_new_tokens), true, ended.is_real, reason}, rank};
   }
@@ -150,15 +152,16 @@ void begin_beams(int64_t num_beams, BeamState& state) {
   }
 }
 
-Finishes advance_beams(const SearchOptions& options, int64_t max_new_tokens, int64_t num_new_tokens,
+Finishes advance_beams(const SearchOptions& options, int64_t max_new_tokens, int64_t num_new_tokens, bool is_last,
                        BestContinuations& best, BeamState& state) {
   bool have_all_ended = true;
   for (int64_t rank = 0; rank < best.size(); ++rank) {
     Continuation& item = best[rank];
-    item.has_ended = item.token == options.eos_token_id || num_new_tokens >= max_new_tokens;
+    item.has_ended = is_last || item.token == options.eos_token_id || num_new_tokens >= max_new_tokens;
     have_all_ended &= item.has_ended;
   }
-  const Finishes finishes = take_places(options, num_new_tokens, best, state);
+  const Finishes finishes =
+      take_places(options, num_new_tokens, is_last ? FinishReason::kStopped : FinishReason::kLength, best, state);
   run_on(options.num_rows, best, state);
   state.is_done = have_all_ended || is_over(options, max_new_tokens, num_new_tokens, state);
   return finishes;

@@ -86,8 +86,9 @@ struct Finishes {
 
 void begin_beams(int64_t num_beams, BeamState& state);
 
-// One step. num_new_tokens: the length of the continuations. Returns the hypotheses whose tokens must be kept now.
-Finishes advance_beams(const SearchOptions& options, int64_t max_new_tokens, int64_t num_new_tokens,
+// One step. num_new_tokens: the length of the continuations. is_last: all of them end here. Returns the hypotheses
+// whose tokens must be kept now.
+Finishes advance_beams(const SearchOptions& options, int64_t max_new_tokens, int64_t num_new_tokens, bool is_last,
                        BestContinuations& best, BeamState& state);
 
 }  // namespace amt::engine

@@ -271,7 +271,8 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
 }
 
 // Lets the search of a group take its logits, and its rows follow the search.
-void Generation::choose(const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels, float* scratch) {
+void Generation::choose(const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels, float* scratch,
+                        bool is_last) {
   Search running = search(waiting.group);
   const int64_t num_rows = header_->options.num_rows, stride = decoder.logits_stride();
   const int64_t num_positions = running.length();
@@ -291,7 +292,7 @@ void Generation::choose(const Pass::Waiting& waiting, const Decoder& decoder, co
     }
     logits = spread;
   }
-  running.step(logits, stride, kernels, scratch);
+  running.step(logits, stride, kernels, scratch, is_last);
   if (running.is_done() || num_rows == 1) return;
   // A row that does not run follows one that does, so that every row's ancestry stays true.
   std::vector<int32_t> parents(static_cast<size_t>(num_rows), -1);
@@ -324,11 +325,15 @@ void Generation::reorder(int64_t group, const std::vector<int32_t>& parents, int
   groups_[group].trunk_len = cache.trunk_len;
 }
 
-Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t max_steps, int64_t max_ms) {
+Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t max_steps, int64_t max_ms, bool is_last) {
   check(header_->has_search, "this generation has no search; use generation_append");
   num_threads = std::max<int64_t>(1, num_threads);
   const int64_t num_rows = header_->options.num_rows;
-  const int64_t max_rows = std::max(num_groups() * num_rows, kPrefillRows);
+  int64_t num_unread = 0;  // positions of prefixes
+  for (int64_t group = 0; group < num_groups(); ++group) {
+    num_unread += std::max<int64_t>(0, groups_[group].prefix_len - groups_[group].num_positions);
+  }
+  const int64_t max_rows = std::max(num_groups() * num_rows, std::min(num_unread, kPrefillRows));
   int64_t max_len = 1;
   for (const GroupCache& cache : caches_) max_len = std::max({max_len, cache.capacity, cache.memory_len});
   Decoder decoder(weights_, kernels, max_rows, max_len, num_threads);
@@ -363,7 +368,7 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
       for (auto index = static_cast<size_t>(member.index); index < pass.waiting.size();
            index += static_cast<size_t>(member.num_threads)) {
         try {
-          choose(pass.waiting[index], decoder, kernels, scratch.data() + member.index * scratch_size);
+          choose(pass.waiting[index], decoder, kernels, scratch.data() + member.index * scratch_size, is_last);
         } catch (...) {
           const std::lock_guard<std::mutex> lock(failure_mutex);
           if (!failure) failure = std::current_exception();

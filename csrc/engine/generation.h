@@ -62,9 +62,10 @@ class Generation {
   // Throws std::invalid_argument if the block does not belong to these weights.
   Generation(const PackedDecoder& weights, std::byte* block, int64_t size);
 
-  // At most max_steps passes, and none that begins later than max_ms after the first.
-  // Throws DecodingError; what had been decoded before can still be read.
-  Progress run(const Kernels& kernels, int64_t num_threads, int64_t max_steps, int64_t max_ms);
+  // At most max_steps passes, and none that begins later than max_ms after the first. is_last: every group that gets
+  // its logits takes its last step, see Search::step; one that has its prefix to read gets them when it has. Throws
+  // DecodingError; what had been decoded before can still be read.
+  Progress run(const Kernels& kernels, int64_t num_threads, int64_t max_steps, int64_t max_ms, bool is_last = false);
 
   // Without a search: row r of the only group becomes a copy of row parents[r], then takes tokens (num_rows,
   // num_tokens). Their logits go to `logits` (num_rows, num_tokens, vocab_size).
@@ -91,7 +92,8 @@ class Generation {
 
   const int32_t* prefix(int64_t group) const;
   void plan_pass(int64_t max_rows, Pass& pass);
-  void choose(const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels, float* scratch);
+  void choose(const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels, float* scratch,
+              bool is_last);
   void reorder(int64_t group, const std::vector<int32_t>& parents, int64_t num_positions);
 
   const PackedDecoder& weights_;

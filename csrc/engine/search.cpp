@@ -187,13 +187,13 @@ void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_to
   }
 }
 
-void Search::step(const float* logits, int64_t stride, const Kernels& kernels, float* scratch) {
+void Search::step(const float* logits, int64_t stride, const Kernels& kernels, float* scratch, bool is_last) {
   if (is_done()) return;
   if (num_new_tokens() == 0) stride = 0;
   if (has_beams()) {
-    step_beams(logits, stride, kernels, scratch);
+    step_beams(logits, stride, kernels, scratch, is_last);
   } else {
-    step_rows(logits, stride, kernels, scratch);
+    step_rows(logits, stride, kernels, scratch, is_last);
   }
 }
 
@@ -209,7 +209,7 @@ float* Search::legal_scores(int64_t row, const float* given, float* scratch) con
 }
 
 // Greedy search and sampling: every row goes on by itself.
-void Search::step_rows(const float* logits, int64_t stride, const Kernels& kernels, float* scratch) {
+void Search::step_rows(const float* logits, int64_t stride, const Kernels& kernels, float* scratch, bool is_last) {
   Header& now = header();
   const int64_t vocab_size = options_.vocab_size, step = num_new_tokens();
   // What is written behind the end of a row counts only when all rows have chosen.
@@ -248,12 +248,14 @@ void Search::step_rows(const float* logits, int64_t stride, const Kernels& kerne
       state.reason = FinishReason::kEos;
     } else if (num_new_tokens() >= now.max_new_tokens) {
       state.reason = FinishReason::kLength;
+    } else if (is_last) {
+      state.reason = FinishReason::kStopped;
     }
     if (state.reason != FinishReason::kRunning) --now.num_running;
   }
 }
 
-void Search::step_beams(const float* logits, int64_t stride, const Kernels& kernels, float* scratch) {
+void Search::step_beams(const float* logits, int64_t stride, const Kernels& kernels, float* scratch, bool is_last) {
   Header& now = header();
   BeamState& state = beam_state();
   const int64_t num_beams = options_.num_rows, vocab_size = options_.vocab_size, step = num_new_tokens();
@@ -275,7 +277,7 @@ void Search::step_beams(const float* logits, int64_t stride, const Kernels& kern
     }
     best.offer(row, beam, scores, own_log_probs, vocab_size);
   }
-  const Finishes finishes = advance_beams(options_, now.max_new_tokens, step + 1, best, state);
+  const Finishes finishes = advance_beams(options_, now.max_new_tokens, step + 1, is_last, best, state);
   keep_finished(finishes, best);
   if (!state.is_done) reorder();
   ++now.length;

@@ -8,7 +8,7 @@ namespace amt::engine {
 
 enum class Mode : int32_t { kGreedy = 0, kSample = 1, kBeams = 2 };
 enum class EarlyStopping : int32_t { kFalse = 0, kTrue = 1, kNever = 2 };
-enum class FinishReason : int32_t { kRunning = 0, kEos = 1, kLength = 2 };
+enum class FinishReason : int32_t { kRunning = 0, kEos = 1, kLength = 2, kStopped = 3 };
 
 // What a suppressed token may not be: chosen at all; the first new token.
 constexpr uint8_t kSuppressed = 1, kBeginSuppressed = 2;

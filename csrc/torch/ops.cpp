@@ -204,13 +204,14 @@ void generation_start(Tensor state, Tensor packed, std::vector<int64_t> options,
 // progress: passes, new tokens, whether all is done, then nanoseconds: matrix products, attention, other work on rows,
 // choice of tokens.
 void generation_run(Tensor state, Tensor packed, Tensor progress, int64_t num_threads, int64_t max_steps,
-                    int64_t max_ms, std::string isa) {
+                    int64_t max_ms, bool is_last, std::string isa) {
   translating([&] {
     const PackedDecoder decoder = packed_decoder(packed);
     check(progress.numel() == 7, "progress has 7 numbers");
     auto* out = data<int64_t>(progress, ScalarType::Long, "progress");
     Generation generation(decoder, bytes(state, "state"), state.numel());
-    const engine::Progress done = generation.run(engine::find_kernels(isa.c_str()), num_threads, max_steps, max_ms);
+    const engine::Progress done =
+        generation.run(engine::find_kernels(isa.c_str()), num_threads, max_steps, max_ms, is_last);
     out[0] = done.num_steps;
     out[1] = done.num_tokens;
     out[2] = done.is_done;
@@ -287,7 +288,7 @@ STABLE_TORCH_LIBRARY(amt, library) {
       "Tensor[] memories, Tensor[] masks, Tensor groups, Tensor prefix_ids) -> ()");
   library.def(
       "generation_run_(Tensor(a!) state, Tensor packed, Tensor(b!) progress, int num_threads, int max_steps, "
-      "int max_ms, str isa) -> ()");
+      "int max_ms, bool is_last, str isa) -> ()");
   library.def(
       "generation_append_(Tensor(a!) state, Tensor packed, Tensor parents, Tensor tokens, Tensor(b!) logits, "
       "int num_threads, str isa) -> ()");

@@ -108,8 +108,11 @@ def test_what_has_ended_before_keeps_its_reason(decoder, backend):
     assert generate(decoder(backend), *prompts(1), config)[0][0].finish_reason in ("eos", "length")
 
 
-def test_beams_that_run_when_the_time_is_over_compete_as_they_are(decoder, clock):
-    results = [generate(decoder(backend), *prompts(1), within(BEAMS, 5)) for backend in ("engine", "reference")]
+def test_beams_that_run_when_the_time_is_over_compete_as_they_are(decoder, clock, monkeypatch):
+    monkeypatch.setattr("amt.decoding.engine.CHUNK_MS", 0)  # parts of one step
+    # The clock is read at 0, then once a step by the reference, and twice by the engine.
+    pairs = (("engine", 10), ("reference", 5))
+    results = [generate(decoder(backend), *prompts(1), within(BEAMS, max_time)) for backend, max_time in pairs]
     assert [h.token_ids for h in results[0][0]] == [h.token_ids for h in results[1][0]]
     scores = [hypothesis.score for hypothesis in results[0][0]]
     assert scores == sorted(scores, reverse=True) and results[0][0][0].num_new_tokens == 5

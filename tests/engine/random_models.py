@@ -11,6 +11,7 @@ import dataclasses
 import random
 import re
 import sys
+from unittest import mock
 
 import torch
 
@@ -36,18 +37,50 @@ class Case:
     prefixes: list[list[int]]
     seeds: list[int]
     grammar: Grammar | None
+    stop_after: int | None  # new tokens after which what still runs is stopped
 
     def run(self, decoder):
         """The hypotheses of a model or an engine."""
+        if self.stop_after is None:
+            return self._generate(decoder, slice(None))
+        if isinstance(decoder, Engine):
+            with mock.patch.object(sys.modules[generate.__module__], "Deadline", lambda _: Passes(self.stop_after)):
+                return self._generate(decoder, slice(None))
+        results = []
+        for index, prefix in enumerate(self.prefixes):
+            end = 1 + len(prefix) + self.stop_after
+
+            def is_long(token_ids, scores, end=end):
+                return torch.full((len(token_ids),), token_ids.shape[1] >= end)
+
+            results += self._generate(decoder, slice(index, index + 1), stopping_criteria=[is_long])
+        return results
+
+    def _generate(self, decoder, which, **more):
         return generate(
             decoder,
-            self.embeddings,
-            self.mask,
+            self.embeddings[which],
+            None if self.mask is None else self.mask[which],
             self.config,
-            prefixes=self.prefixes,
-            seeds=self.seeds,
+            prefixes=self.prefixes[which],
+            seeds=self.seeds[which],
             make_grammar=self.grammar and self.grammar.start,
+            **more,
         )
+
+
+class Passes:
+    """A deadline for the engine that is over before pass number `stop_after`, and lets each run make one."""
+
+    def __init__(self, stop_after):
+        self.left = stop_after
+
+    def left_ms(self):
+        return 0
+
+    def is_over(self):
+        self.left -= 1
+        return self.left <= 0
 
 
 def random_model(rng: random.Random, vocab_size: int) -> MusicTransformer:
@@ -132,14 +165,18 @@ def random_case(seed: int) -> Case:
         [] if grammar else [rng.randrange(3, vocab_size) for _ in range(rng.choice([0, 0, 1, 3]))]
         for _ in range(batch_size)
     ]
+    stop_after = rng.choice([None, None, None, 1, 2, 7])
+    config = random_config(rng, vocab_size)
+    room = min(config.max_new_tokens, model.config.max_sequence_length - 1 - max(map(len, prefixes)))
     return Case(
         model,
         torch.randn(batch_size, text_len, 6),
         mask,
-        random_config(rng, vocab_size),
+        config,
         prefixes,
         [rng.randrange(1 << 64) for _ in range(batch_size)],
         grammar,
+        stop_after if stop_after and stop_after < room else None,
     )
 
 

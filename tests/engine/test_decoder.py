@@ -323,7 +323,7 @@ def test_opcheck(engine):
     torch.library.opcheck(ops.generation_start_.default, (state, engine.packed, *plan))
     ops.generation_start_(state, engine.packed, *plan)
     progress = torch.zeros(7, dtype=torch.int64)
-    torch.library.opcheck(ops.generation_run_.default, (state, engine.packed, progress, 1, 2, 1000, "generic"))
+    torch.library.opcheck(ops.generation_run_.default, (state, engine.packed, progress, 1, 2, 1000, False, "generic"))
     outputs = torch.zeros(1, 1, 3, dtype=torch.int64), torch.zeros(1, 1, 6, dtype=torch.int32)
     more = torch.zeros(1, 1, 6), torch.zeros(1, 1, dtype=torch.float64)
     torch.library.opcheck(ops.generation_read_.default, (state, engine.packed, *outputs, *more))

@@ -16,8 +16,9 @@ DEVICE = "cpu" if launch.IS_INTERPRETED else "cuda"
 DTYPES = [torch.float32, torch.float16] + ([torch.bfloat16] if DEVICE == "cuda" else [])
 DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
-# Tiles are 16 to 128 queries by 32 or 64 keys.
+# Tiles are 16 to 128 queries by 16 to 64 keys.
 LENGTHS = [(1, 1), (1, 33), (7, 13), (63, 31), (64, 64), (65, 65), (13, 91), (70, 33)]
+LARGE_LENGTHS = [(127, 63), (128, 128), (129, 65)]
 BATCH, HEADS = 2, 2
 
 
@@ -78,6 +79,16 @@ def test_lengths(lengths, names, dtype):
     query_len, key_len = lengths
     tensors = [draw(BATCH, HEADS, length, 32, seed=i) for i, length in enumerate((query_len, key_len, key_len))]
     check(tensors, options_for(names.split(), key_len, dtype), dtype)
+
+
+@DTYPE
+@pytest.mark.parametrize("lengths", LARGE_LENGTHS, ids=str)
+def test_large_lengths(lengths, dtype):
+    query_len, key_len = lengths
+    tensors = [draw(1, 1, length, 32, seed=i) for i, length in enumerate((query_len, key_len, key_len))]
+    options = options_for(["causal", "dropout"], key_len, dtype) | {"relative_bias": draw(1, 19, seed=2).to(dtype)}
+    check(tensors, options, dtype)
+    check(tensors, {"is_causal": True}, dtype)
 
 
 @DTYPE
