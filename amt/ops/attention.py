@@ -19,6 +19,9 @@ BACKENDS = ("auto", "reference", "sdpa", "triton")
 HEAD_DIMS = (32, 64, 128)
 TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MAX_SEED = (1 << 63) - 1
+# With dropout torch's attention on a CPU makes the whole matrix of weights. A part with so many queries stays in the
+# cache, and a causal one leaves out the keys that none of them sees.
+QUERIES_AT_ONCE = 256
 
 _auto_backend = "auto"  # what "auto" means within `attention_backend`
 
@@ -171,6 +174,23 @@ def _why_no_sdpa(call: Call) -> str | None:
 
 
 def _sdpa(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: Call) -> torch.Tensor:
+    query_len, key_len = query.shape[2], key.shape[2]
+    makes_weights = call.dropout_p > 0.0 and query.device.type == "cpu"
+    if not makes_weights or query_len <= QUERIES_AT_ONCE or (call.relative_bias is not None and not call.is_causal):
+        return _sdpa_at_once(query, key, value, call)
+    outputs = []
+    for start in range(0, query_len, QUERIES_AT_ONCE):
+        part = query[:, :, start : start + QUERIES_AT_ONCE]
+        # Aligned bottom-right, the part is causal, and its distances are right, with the keys up to its last query's.
+        last = max(0, start + part.shape[2] + key_len - query_len) if call.is_causal else key_len
+        padding = None if call.key_padding_mask is None else call.key_padding_mask[:, :last]
+        outputs.append(
+            _sdpa_at_once(part, key[:, :, :last], value[:, :, :last], call._replace(key_padding_mask=padding))
+        )
+    return torch.cat(outputs, 2)
+
+
+def _sdpa_at_once(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: Call) -> torch.Tensor:
     query_len, key_len = query.shape[2], key.shape[2]
     dropout_p, scale, padding = call.dropout_p, call.scale, call.key_padding_mask
     # torch's is_causal is aligned top-left: the same thing only where the lengths are equal.

@@ -142,7 +142,7 @@ def _backward(ctx: Any, grad: Optional, grad_lse: Optional) -> tuple[Any, ...]:
     if grad is None and grad_lse is None:
         return (None,) * 12
     output = ctx.saved_tensors[3]
-    grad = torch.zeros_like(output) if grad is None else grad.contiguous()
+    grad = torch.zeros_like(output) if grad is None else grad
     *grads, grad_bias = attention_backward(grad, grad_lse, *ctx.saved_tensors, *ctx.options)
     has_bias = ctx.needs_input_grad[7]
     return *grads, None, None, None, None, grad_bias if has_bias else None, None, None, None, None

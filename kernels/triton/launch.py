@@ -158,7 +158,7 @@ def backward(
     if call.relative_bias is not None:
         shifts = _diagonal_shifts(query, key, call, tiles, grid[0], config.block_q)
         grad_bias = _bias_gradient(
-            diagonals.view(-1, num_heads, *diagonals.shape[1:]),
+            diagonals.view(batch, num_heads, *diagonals.shape[1:]),
             shifts,
             config.block_k,
             call.relative_bias.shape[1] // 2,

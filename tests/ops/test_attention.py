@@ -1,4 +1,5 @@
 import math
+import sys
 
 import pytest
 import torch
@@ -155,6 +156,23 @@ def test_dropout_keeps_the_mean(backend):
     value = torch.linspace(0.5, 1.5, 1000).view(1, 1, 1000, 1)  # which are dropped matters, not only how many
     output = attention(query, key, value, dropout_p=0.5, backend=backend)
     assert 0.9 < float(output) < 1.1 and abs(float(output) - 1.0) > 1e-5
+
+
+@pytest.mark.parametrize(("query_len", "key_len"), [(9, 9), (9, 14), (9, 4), (8, 8)])
+@pytest.mark.parametrize("names", ["", "causal", "causal mask", "mask", "causal lengths", "causal bias", "bias"])
+def test_parts_of_the_queries_are_the_whole(query_len, key_len, names, monkeypatch):
+    """With so little dropout that nothing is dropped: torch then still takes the path that has it."""
+    monkeypatch.setattr(sys.modules["amt.ops.attention"], "QUERIES_AT_ONCE", 4)
+    query, key, value = inputs(query_len, key_len)
+    options = {"is_causal": "causal" in names}
+    if "mask" in names:
+        options["key_padding_mask"] = padding(key_len)
+    if "lengths" in names:
+        options["key_lengths"] = torch.tensor([key_len - 1, 0])
+    if "bias" in names:
+        options["relative_bias"] = bias()
+    whole = attention(query, key, value, backend="reference", **options)
+    assert_within_bound(attention(query, key, value, backend="sdpa", dropout_p=1e-20, **options), whole)
 
 
 def test_dropout_from_a_seed():

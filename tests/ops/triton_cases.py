@@ -17,7 +17,7 @@ DTYPES = [torch.float32, torch.float16] + ([torch.bfloat16] if DEVICE == "cuda" 
 DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 # Tiles are 16 to 128 queries by 16 to 64 keys.
-LENGTHS = [(1, 1), (1, 33), (7, 13), (63, 31), (64, 64), (65, 65), (13, 91), (70, 33)]
+LENGTHS = [(5, 0), (0, 5), (1, 1), (1, 33), (7, 13), (63, 31), (64, 64), (65, 65), (13, 91), (70, 33)]
 LARGE_LENGTHS = [(127, 63), (128, 128), (129, 65)]
 BATCH, HEADS = 2, 2
 
