@@ -4,8 +4,9 @@ Tensors are (batch, num_heads, seq_len, head_dim) with any strides but a last on
 BLOCK_K keys. Scores are kept in units of log2(e), so that softmax is a power of two. Tiles that need no mask take a
 loop of their own. Nothing is added by atomics: two runs give the same bits.
 
-Three kernels: forward; gradients of keys and values, one program for a tile of keys; gradients of queries and of the
-relative bias, one program for a tile of queries. The last two compute the weights again from `lse`.
+Four kernels: forward; the product of each output with its gradient (`delta`); gradients of keys and values, one program
+for a tile of keys; gradients of queries and of the relative bias, one program for a tile of queries. The last two
+compute the weights again from `lse`.
 
 Source: Dao 2023, arXiv:2307.08691; the loops' order and the tile sizes are ours.
 """
