@@ -43,6 +43,26 @@ def _locate(tiles, cu_query, cu_key, query_len, key_len, num_heads, tile, BLOCK:
 
 
 @triton.jit
+def _keys_of_tile(
+    key_lengths, sequence, sequence_key_len, first, offset,
+    BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr, IS_CAUSAL: tl.constexpr, HAS_MASK: tl.constexpr,
+    HAS_LENGTHS: tl.constexpr,
+):  # fmt: skip
+    """Of the queries from `first` on: where real keys end, where tiles that need no mask end, where all tiles end."""
+    key_end = sequence_key_len
+    if HAS_LENGTHS:
+        key_end = tl.minimum(key_end, tl.load(key_lengths + sequence))
+    last = key_end
+    unmasked = key_end // BLOCK_K * BLOCK_K
+    if IS_CAUSAL:
+        last = tl.maximum(tl.minimum(last, first + BLOCK_Q + offset), 0)
+        unmasked = tl.minimum(unmasked, tl.maximum(first + offset + 1, 0) // BLOCK_K * BLOCK_K)
+    if HAS_MASK:
+        unmasked = unmasked * 0
+    return key_end, unmasked, last
+
+
+@triton.jit
 def _load_rows(start, rows, end, stride, HEAD_DIM: tl.constexpr):
     """(rows, HEAD_DIM); zeros behind the end."""
     places = start + rows[:, None].to(tl.int64) * stride + tl.arange(0, HEAD_DIM)[None, :]
@@ -134,16 +154,10 @@ def forward_kernel(
     batch_head = sequence * num_heads + head
     i = first + tl.arange(0, BLOCK_Q)
     offset = sequence_key_len - query_end
-    key_end = sequence_key_len
-    if HAS_LENGTHS:
-        key_end = tl.minimum(key_end, tl.load(key_lengths + sequence))
-    last = key_end
-    unmasked = key_end // BLOCK_K * BLOCK_K
-    if IS_CAUSAL:
-        last = tl.maximum(tl.minimum(last, first + BLOCK_Q + offset), 0)
-        unmasked = tl.minimum(unmasked, tl.maximum(first + offset + 1, 0) // BLOCK_K * BLOCK_K)
+    key_end, unmasked, last = _keys_of_tile(
+        key_lengths, sequence, sequence_key_len, first, offset, BLOCK_Q, BLOCK_K, IS_CAUSAL, HAS_MASK, HAS_LENGTHS
+    )
     if HAS_MASK:
-        unmasked = 0
         key_mask += batch * key_len
     if HAS_BIAS:
         bias += head * (2 * max_distance + 1)
@@ -355,16 +369,10 @@ def query_gradient_kernel(
     batch_head = sequence * num_heads + head
     i = first + tl.arange(0, BLOCK_Q)
     offset = sequence_key_len - query_end
-    key_end = sequence_key_len
-    if HAS_LENGTHS:
-        key_end = tl.minimum(key_end, tl.load(key_lengths + sequence))
-    last = key_end
-    unmasked = key_end // BLOCK_K * BLOCK_K
-    if IS_CAUSAL:
-        last = tl.maximum(tl.minimum(last, first + BLOCK_Q + offset), 0)
-        unmasked = tl.minimum(unmasked, tl.maximum(first + offset + 1, 0) // BLOCK_K * BLOCK_K)
+    key_end, unmasked, last = _keys_of_tile(
+        key_lengths, sequence, sequence_key_len, first, offset, BLOCK_Q, BLOCK_K, IS_CAUSAL, HAS_MASK, HAS_LENGTHS
+    )
     if HAS_MASK:
-        unmasked = 0
         key_mask += batch * key_len
     if HAS_BIAS:
         bias += head * (2 * max_distance + 1)
