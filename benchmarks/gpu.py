@@ -417,7 +417,7 @@ def measure_training(report: Report, end: float) -> None:
                 return loss
 
             try:
-                with attention_backend(backend):  # type: ignore[arg-type]
+                with attention_backend(backend):
                     figures = summary(times_us(step, 20, limit_s=5.0))
             except Exception as error:  # the next one may do better
                 report.row("training", case, backend, error=f"{type(error).__name__}: {str(error)[:200]}")
