@@ -20,13 +20,14 @@ def bytes_per_step(case: DecodeCase, config: ModelConfig) -> int:
 
     Every weight of the decoder that takes part in a step, stored as the case's dtype; the keys and values of the text;
     and those of the tokens so far, once for each prompt: no implementation can do with less than one beam's. Keys and
-    values count 4 bytes a number in float32 cases and 2 in others.
+    values count as the engine stores them: with 8 bits each has a float32 scale.
     """
     d_model, num_layers = config.d_model, config.num_decoder_layers
     weights = num_layers * (6 * d_model * d_model + 2 * d_model * config.dim_feedforward) + config.vocab_size * d_model
+    bytes_of_cached = BYTES[case.dtype] + (4 * config.nhead / d_model if case.dtype == "int8" else 0)
     positions = SRC_LEN + (case.num_tokens + 1) / 2
     cached = case.batch_size * positions * num_layers * 2 * d_model
-    return round(weights * BYTES[case.dtype] + cached * max(2, BYTES[case.dtype]))
+    return round(weights * BYTES[case.dtype] + cached * bytes_of_cached)
 
 
 class Reader:

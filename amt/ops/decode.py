@@ -118,8 +118,8 @@ def pack_decoder(shape: DecoderShape, tensors: Sequence[torch.Tensor], weights: 
         shape: the sizes.
         tensors: float32, in the order of `PackedDecoder::pack` in csrc/engine/decoder.h; see
             `MusicTransformer.decoder_weights`.
-        weights: "float32" is exact; "bfloat16" rounds the weights (and the cache); "int8" also has 8-bit activations,
-            with one scale for each output feature and each row.
+        weights: "float32" is exact; "bfloat16" rounds the weights and the cache; "int8" does so to 8 bits, activations
+            too, with a scale for each output feature, row, and key or value of a head.
 
     Raises:
         ValueError: tensors that do not fit the shape, or NaN among them. BackendUnavailableError: no library.

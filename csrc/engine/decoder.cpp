@@ -10,10 +10,6 @@ namespace {
 constexpr float kNormEpsilon = 1e-5f;  // torch.nn.LayerNorm's
 constexpr int64_t kMaxBundle = 64;
 
-int64_t number_size(NumberType type) {
-  return type == NumberType::kFloat32 ? 4 : type == NumberType::kBfloat16 ? 2 : 1;
-}
-
 }  // namespace
 
 Decoder::Decoder(const PackedDecoder& weights, const Kernels& kernels, int64_t max_rows, int64_t max_len,
@@ -177,15 +173,14 @@ void Decoder::output(const Member& member) {
 
 void Decoder::store(const Row& row, const float* keys, const float* values, int64_t layer) const {
   const GroupCache& group = groups_[row.group];
-  const NumberType type = shape_.cache_type();
   const int64_t head_dim = shape_.head_dim();
   const float* sources[2] = {keys, values};
   for (int64_t kind = 0; kind < 2; ++kind) {
     for (int64_t head = 0; head < shape_.num_heads; ++head) {
       const int64_t plane = (layer * 2 + kind) * shape_.num_heads + head;
       const int64_t place = (plane * group.num_slots + row.slot) * group.capacity + row.position;
-      kernels_.store(sources[kind] + head * head_dim, head_dim, type,
-                     group.self + place * head_dim * number_size(type));
+      kernels_.store(sources[kind] + head * head_dim, 1, head_dim, shape_.cache_type(),
+                     group.self + place * shape_.vector_bytes());
     }
   }
 }
@@ -194,16 +189,23 @@ void Decoder::store(const Row& row, const float* keys, const float* values, int6
 void Decoder::attend(const Member& member, int64_t layer, bool is_self) {
   lap(member, times.rows);
   const NumberType type = shape_.cache_type();
-  const int64_t head_dim = shape_.head_dim(), size = number_size(type);
+  const int64_t head_dim = shape_.head_dim(), stride = vector_stride(type, head_dim);
   AttentionCall call{};
   call.head_dim = head_dim;
   call.query_stride = qkv_stride_;
   call.cache_type = type;
-  call.position_stride = head_dim;
+  call.position_stride = stride;
   call.scale = static_cast<float>(1.0 / std::sqrt(double(head_dim)));
   call.scores = scores_.data() + member.index * kMaxBundle * scores_len_;
   call.out_stride = width_;
   const Range items = member.part(static_cast<int64_t>(bundles_.size()) * shape_.num_heads);
+  // Where the first key (kind 0) or value (1) of an item lies.
+  const auto plane = [&](int64_t item, int64_t kind) {
+    const GroupCache& group = groups_[rows_[bundles_[item / shape_.num_heads].first_row].group];
+    const int64_t num_vectors = is_self ? group.num_slots * group.capacity : group.memory_len;
+    const int64_t index = (layer * 2 + kind) * shape_.num_heads + item % shape_.num_heads;
+    return (is_self ? group.self : group.memory) + index * num_vectors * shape_.vector_bytes();
+  };
   for (int64_t item = items.first; item < items.last; ++item) {
     const Bundle& bundle = bundles_[item / shape_.num_heads];
     const int64_t head = item % shape_.num_heads;
@@ -212,14 +214,13 @@ void Decoder::attend(const Member& member, int64_t layer, bool is_self) {
     call.num_rows = bundle.num_rows;
     call.query = qkv_.data() + bundle.first_row * qkv_stride_ + head * head_dim;
     call.out = mixed_.data() + bundle.first_row * width_ + head * head_dim;
-    const std::byte* base = is_self ? group.self : group.memory;
-    const int64_t plane_size = (is_self ? group.num_slots * group.capacity : group.memory_len) * head_dim * size;
-    call.keys = base + (layer * 2 * shape_.num_heads + head) * plane_size;
-    call.values = base + ((layer * 2 + 1) * shape_.num_heads + head) * plane_size;
+    call.keys = plane(item, 0);
+    call.values = plane(item, 1);
+    call.next_keys = item + 1 < items.last ? plane(item + 1, 0) : nullptr;
     if (is_self) {
       call.length = row.position + 1;
       call.trunk_len = bundle.num_rows == 1 ? call.length : std::min<int64_t>(group.trunk_len, call.length);
-      call.slot_stride = group.capacity * head_dim;
+      call.slot_stride = group.capacity * stride;
       call.ancestry = group.num_slots == 1 ? nullptr : group.ancestry + row.slot * group.capacity;
       call.ancestry_stride = group.capacity;
       call.bias = shape_.positions == PositionKind::kRelative

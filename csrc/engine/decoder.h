@@ -26,9 +26,12 @@ struct DecoderShape {
   NumberType weight_type;
 
   int64_t head_dim() const { return d_model / num_heads; }
-  // Caches are rounded where weights are.
-  NumberType cache_type() const {
-    return weight_type == NumberType::kFloat32 ? NumberType::kFloat32 : NumberType::kBfloat16;
+  // Caches are rounded as weights are.
+  NumberType cache_type() const { return weight_type; }
+  // Bytes of one key or value of a head.
+  int64_t vector_bytes() const {
+    const int64_t size = cache_type() == NumberType::kFloat32 ? 4 : cache_type() == NumberType::kBfloat16 ? 2 : 1;
+    return vector_stride(cache_type(), head_dim()) * size;
   }
   bool operator==(const DecoderShape& other) const {
     const auto all = [](const DecoderShape& s) {
@@ -80,11 +83,11 @@ class PackedDecoder {
 
 // Keys and values of one sequence group (a prompt's beams, or its samples), which share a memory.
 struct GroupCache {
-  std::byte* self;  // [layer][key, value][head][slot][position][head_dim]
+  std::byte* self;  // [layer][key, value][head][slot][position][vector_bytes]
   int64_t num_slots, capacity;
   uint8_t* ancestry;        // [row][capacity]: the slot in which a row finds a position
   int64_t trunk_len;        // before it all rows find the same slot
-  const std::byte* memory;  // [layer][key, value][head][position][head_dim]
+  const std::byte* memory;  // [layer][key, value][head][position][vector_bytes]
   int64_t memory_len;
   const uint8_t* memory_mask;  // (memory_len), 0 = may not attend; or nullptr
 };

@@ -53,15 +53,14 @@ struct Layout {
 
   Layout(const DecoderShape& shape, const GenerationPlan& plan) {
     const auto num_groups = static_cast<int64_t>(plan.groups.size());
-    const int64_t number = shape.cache_type() == NumberType::kFloat32 ? 4 : 2;
-    const int64_t row_numbers = 2 * shape.num_layers * shape.d_model * number;  // bytes of a position in all layers
+    const int64_t position_bytes = 2 * shape.num_layers * shape.num_heads * shape.vector_bytes();
     take(sizeof(Header));
     take(num_groups * static_cast<int64_t>(sizeof(GroupRecord)));
     grammar = take(static_cast<int64_t>(plan.grammar.size()) * 8);
     suppressed = take(static_cast<int64_t>(plan.suppressed.size()));
     std::vector<int64_t> memories, masks;
     for (const Memory& memory : plan.memories) {
-      memories.push_back(take(memory.len * row_numbers));
+      memories.push_back(take(memory.len * position_bytes));
       masks.push_back(take(memory.mask ? memory.len : 0));
     }
     for (const GroupPlan& group : plan.groups) {
@@ -78,7 +77,7 @@ struct Layout {
           plan.has_search ? Search::bytes(plan.options, record.capacity, !plan.grammar.empty()) : size_t{0};
       record.search = take(static_cast<int64_t>(search_bytes));
       record.ancestry = take(plan.options.num_rows * record.capacity);
-      record.self = take(plan.options.num_rows * record.capacity * row_numbers);
+      record.self = take(plan.options.num_rows * record.capacity * position_bytes);
       groups.push_back(record);
     }
   }
@@ -181,8 +180,8 @@ void Generation::start(const DecoderShape& shape, const GenerationPlan& plan, st
     const GroupPlan& group = plan.groups[index];
     const GroupRecord& record = layout.groups[index];
     const Memory& memory = plan.memories[group.memory];
-    kernels.store(memory.keys_values, 2 * shape.num_layers * shape.d_model * memory.len, shape.cache_type(),
-                  block + record.memory);
+    kernels.store(memory.keys_values, 2 * shape.num_layers * shape.num_heads * memory.len, shape.head_dim(),
+                  shape.cache_type(), block + record.memory);
     if (memory.mask) std::memcpy(block + record.mask, memory.mask, static_cast<size_t>(memory.len));
     std::copy(group.prefix.begin(), group.prefix.end(), reinterpret_cast<int32_t*>(block + record.prefix));
     std::memset(block + record.ancestry, 0, static_cast<size_t>(plan.options.num_rows * record.capacity));

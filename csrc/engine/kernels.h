@@ -42,6 +42,12 @@ struct Activations {
   const float* scales;       // (num_rows): max |value| / 127
 };
 
+// How far apart two neighbouring keys or values of a head lie in a cache, in numbers of its type. An 8-bit vector has a
+// scale of its own: head_dim numbers, zeros up to a multiple of 4, then the scale as float32.
+constexpr int64_t vector_stride(NumberType type, int64_t head_dim) {
+  return type == NumberType::kInt8 ? round_up(head_dim, 4) + 4 : head_dim;
+}
+
 // Attention of the rows of one sequence (its beams) with one head to `length` cached positions.
 // Position p of row r lies in slot ancestry[r * ancestry_stride + p]. Before trunk_len all rows read row 0's slot, and
 // each key and value is read once for all of them.
@@ -49,9 +55,10 @@ struct AttentionCall {
   int64_t num_rows, head_dim, length, trunk_len;
   const float* query;  // (num_rows, query_stride)
   int64_t query_stride;
-  NumberType cache_type;  // float32 or bfloat16
-  const void* keys;       // element (position, slot, i) at position * position_stride + slot * slot_stride + i
+  NumberType cache_type;
+  const void* keys;  // element (position, slot, i) at position * position_stride + slot * slot_stride + i
   const void* values;
+  const void* next_keys;  // of the next call, called into the cache meanwhile; or nullptr
   int64_t position_stride, slot_stride;
   const uint8_t* ancestry;  // nullptr: slot 0 everywhere
   int64_t ancestry_stride;
@@ -87,8 +94,9 @@ struct Kernels {
   // x (num_heads, head_dim) in place: x[i] * cosine[i] + x[(i + head_dim / 2) % head_dim] * signed_sine[i] for each
   // head.
   void (*rotate)(float* x, int64_t num_heads, int64_t head_dim, const float* cosine, const float* signed_sine);
-  // Writes num values of the cache, rounded to its type (bfloat16: to nearest even).
-  void (*store)(const float* values, int64_t num, NumberType type, void* cache);
+  // Writes num_vectors keys or values of a cache, `vector_stride` apart, rounded to its type (bfloat16: to nearest
+  // even; int8: as `quantize_rows`, each vector for itself).
+  void (*store)(const float* values, int64_t num_vectors, int64_t head_dim, NumberType type, void* cache);
   void (*attend)(const AttentionCall& call);
   // log(sum(exp(x))) in float32 with the maximum taken out; entries of -inf count nothing. -inf if all are.
   float (*log_sum_exp)(const float* x, int64_t num);

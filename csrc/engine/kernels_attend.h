@@ -65,50 +65,67 @@ inline void add_all_values(const float* weights, const Element* const (&values)[
 
 template <class Element>
 struct Attention {
+  static constexpr bool kHasScales = sizeof(Element) == 1;
+
   const AttentionCall& call;
   const int64_t padded_length = (call.length + kLanes - 1) / kLanes * kLanes;
 
   float* scores(int64_t row) const { return call.scores + row * padded_length; }
 
-  // Where 16 positions of a row lie in `cache`. Behind the length it is the last position again.
-  void find(const void* cache, int64_t row, int64_t first, const Element* (&vectors)[16]) const {
+  // Where 16 positions of a row lie in `cache`, and what the numbers there are to be multiplied by. Behind the length
+  // it is the last position again. What is read next, from the same places in `ahead` (may be nullptr), is called into
+  // the second cache meanwhile.
+  void find(const void* cache, const void* ahead, int64_t row, int64_t first, const Element* (&vectors)[16],
+            float (&scales)[16]) const {
+    const int64_t way = static_cast<const char*>(ahead) - static_cast<const char*>(cache);
     for (int64_t i = 0; i < kLanes; ++i) {
       const int64_t position = smaller(first + i, call.length - 1);
       const int64_t owner = position < call.trunk_len ? 0 : row;
       const int64_t slot = call.ancestry == nullptr ? 0 : call.ancestry[owner * call.ancestry_stride + position];
       vectors[i] = static_cast<const Element*>(cache) + position * call.position_stride + slot * call.slot_stride;
+      if (ahead != nullptr) {
+        for (int64_t byte = 0; byte < call.head_dim * static_cast<int64_t>(sizeof(Element)); byte += 64) {
+          prefetch_far(reinterpret_cast<const char*>(vectors[i]) + way + byte);
+        }
+      }
+      if constexpr (kHasScales) {
+        __builtin_memcpy(scales + i, vectors[i] + vector_stride(NumberType::kInt8, call.head_dim) - 4, 4);
+      }
     }
   }
 
-  // Calls operation(row, vectors) for each row, with its 16 vectors as they lie in the cache or copied as float32.
+  // Calls operation(row, vectors, scales) for each row, with its 16 vectors as they lie in the cache or copied as
+  // float32.
   template <class Operation>
-  void for_rows(const void* cache, int64_t first, Operation operation) const {
+  void for_rows(const void* cache, const void* ahead, int64_t first, Operation operation) const {
     const Element* vectors[16];
+    alignas(64) float scales[16];
     // The vectors are the same for all rows if the group ends before the trunk does, or if there is but one slot.
     const bool is_shared = call.ancestry == nullptr || first + kLanes <= call.trunk_len;
     if (!is_shared || call.num_rows == 1 || call.head_dim > kMostCopied) {
       for (int64_t row = 0; row < call.num_rows; ++row) {
-        find(cache, row, first, vectors);
-        operation(row, vectors);
+        find(cache, ahead, row, first, vectors, scales);
+        operation(row, vectors, scales);
       }
       return;
     }
-    find(cache, 0, first, vectors);
+    find(cache, ahead, 0, first, vectors, scales);
     alignas(64) float copies[16][kMostCopied];
     const float* copied[16];
     for (int64_t i = 0; i < kLanes; ++i) {
       copied[i] = copies[i];
       for_lanes(call.head_dim, [&](int64_t c, int64_t num) { store(copies[i] + c, load_some(vectors[i] + c, num)); });
     }
-    for (int64_t row = 0; row < call.num_rows; ++row) operation(row, copied);
+    for (int64_t row = 0; row < call.num_rows; ++row) operation(row, copied, scales);
   }
 
   void score_group(int64_t first) const {
     const int64_t num = smaller(kLanes, call.length - first);
     const Vec bias = call.bias == nullptr ? zero() : load_some(call.bias + first, num);
-    for_rows(call.keys, first, [&](int64_t row, const auto& keys) {
+    for_rows(call.keys, call.values, first, [&](int64_t row, const auto& keys, const float* scales) {
       float* to = scores(row) + first;
-      const Vec products = dot_products(call.query + row * call.query_stride, keys, call.head_dim);
+      Vec products = dot_products(call.query + row * call.query_stride, keys, call.head_dim);
+      if constexpr (kHasScales) products = products * load(scales);
       store(to, multiply_add(products, set1(call.scale), bias));
       for (int64_t i = num; i < kLanes; ++i) to[i] = -__builtin_inff();
       if (call.mask == nullptr) return;
@@ -135,8 +152,10 @@ struct Attention {
 
   void value_group(int64_t first) const {
     const int64_t num = smaller(kLanes, call.length - first);
-    for_rows(call.values, first, [&](int64_t row, const auto& values) {
-      add_all_values(scores(row) + first, values, num, call.head_dim, call.out + row * call.out_stride);
+    for_rows(call.values, call.next_keys, first, [&](int64_t row, const auto& values, const float* scales) {
+      float* weights = scores(row) + first;
+      if constexpr (kHasScales) store(weights, load(weights) * load(scales));
+      add_all_values(weights, values, num, call.head_dim, call.out + row * call.out_stride);
     });
   }
 
@@ -154,6 +173,8 @@ struct Attention {
 void attend(const AttentionCall& call) {
   if (call.cache_type == NumberType::kBfloat16) {
     Attention<uint16_t>{call}.run();
+  } else if (call.cache_type == NumberType::kInt8) {
+    Attention<int8_t>{call}.run();
   } else {
     Attention<float>{call}.run();
   }

@@ -217,22 +217,28 @@ inline void matmul(const PackedMatrix& matrix, const Activations& x, int64_t fir
   }
 }
 
+// Calls write(i, num, bytes) for each 16 numbers of a row; behind `num` the bytes are 0. Returns the row's scale.
+template <class Write>
+inline float quantize(const float* x, int64_t num_features, Write write) {
+  Vec lanes = zero();
+  for_lanes(num_features, [&](int64_t i, int64_t num) { lanes = max(absolute(load_some(x + i, num)), lanes); });
+  const float largest = largest_lane(lanes);
+  const Vec inverse = set1(largest > 0.0f ? 127.0f / largest : 0.0f), limit = set1(127.0f);
+  for_lanes(num_features, [&](int64_t i, int64_t num) {
+    alignas(16) int8_t bytes[kLanes];
+    store_bytes(bytes, min(limit, max(zero() - limit, load_some(x + i, num) * inverse)));
+    write(i, num, bytes);
+  });
+  return largest / 127.0f;
+}
+
 inline void quantize_rows(const float* values, int64_t stride, int64_t num_features, int64_t first_row,
                           int64_t last_row, int8_t* quantized, int64_t quantized_stride, float* scales) {
   for (int64_t row = first_row; row < last_row; ++row) {
-    const float* x = values + row * stride;
-    int8_t* bytes = quantized + row * quantized_stride;
-    Vec lanes = zero();
-    for_lanes(num_features, [&](int64_t i, int64_t num) { lanes = max(absolute(load_some(x + i, num)), lanes); });
-    const float largest = largest_lane(lanes);
-    scales[row] = largest / 127.0f;
-    const Vec inverse = set1(largest > 0.0f ? 127.0f / largest : 0.0f), limit = set1(127.0f);
-    int64_t i = 0;
-    for (; i < num_features; i += kLanes) {
-      const Vec scaled = load_some(x + i, smaller(kLanes, num_features - i)) * inverse;
-      store_bytes(bytes + i, min(limit, max(zero() - limit, scaled)));
-    }
-    for (; i < quantized_stride; i += kLanes) store_bytes(bytes + i, zero());
+    int8_t* to = quantized + row * quantized_stride;
+    scales[row] = quantize(values + row * stride, num_features,
+                           [&](int64_t i, int64_t, const int8_t* bytes) { __builtin_memcpy(to + i, bytes, kLanes); });
+    for (int64_t i = round_up(num_features, kLanes); i < quantized_stride; i += kLanes) store_bytes(to + i, zero());
   }
 }
 

@@ -64,12 +64,23 @@ void rotate(float* x, int64_t num_heads, int64_t head_dim, const float* cosine, 
   }
 }
 
-void store_to_cache(const float* values, int64_t num, NumberType type, void* cache) {
-  if (type == NumberType::kBfloat16) {
+void store_to_cache(const float* values, int64_t num_vectors, int64_t head_dim, NumberType type, void* cache) {
+  const int64_t num = num_vectors * head_dim;
+  if (type == NumberType::kFloat32) {
+    __builtin_memcpy(cache, values, static_cast<std::size_t>(num) * sizeof(float));
+  } else if (type == NumberType::kBfloat16) {
     uint16_t* to = static_cast<uint16_t*>(cache);
     for_lanes(num, [&](int64_t i, int64_t count) { store_some(to + i, count, load_some(values + i, count)); });
   } else {
-    __builtin_memcpy(cache, values, static_cast<std::size_t>(num) * sizeof(float));
+    const int64_t stride = vector_stride(type, head_dim);
+    int8_t* to = static_cast<int8_t*>(cache);
+    for (int64_t vector = 0; vector < num_vectors; ++vector, values += head_dim, to += stride) {
+      const float scale = quantize(values, head_dim, [&](int64_t i, int64_t count, const int8_t* bytes) {
+        __builtin_memcpy(to + i, bytes, static_cast<std::size_t>(count));
+      });
+      for (int64_t i = head_dim; i < stride - 4; ++i) to[i] = 0;
+      __builtin_memcpy(to + stride - 4, &scale, 4);
+    }
   }
 }
 

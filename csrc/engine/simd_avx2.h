@@ -40,6 +40,12 @@ inline __m256 widen(const uint16_t* values) {
 }
 inline Vec load(const uint16_t* values) { return {widen(values), widen(values + 8)}; }
 
+inline __m256 widen(const int8_t* values) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(values));
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+}
+inline Vec load(const int8_t* values) { return {widen(values), widen(values + 8)}; }
+
 inline __m256i round_to_bfloat16(__m256 v) {  // in the low halves
   const __m256i bits = _mm256_castps_si256(v);
   const __m256i last = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
@@ -151,6 +157,7 @@ inline void store_bytes(int8_t* bytes, Vec v) {
 }
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+inline void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
 }  // namespace
 }  // namespace amt::engine

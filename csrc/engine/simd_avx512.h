@@ -42,6 +42,13 @@ inline Vec load_part(const uint16_t* values, int64_t num, float fill) {
   return {_mm512_mask_mov_ps(_mm512_set1_ps(fill), first_lanes(num), lanes)};
 }
 
+inline __m512 widen(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)); }
+inline Vec load(const int8_t* values) { return {widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(values)))}; }
+inline Vec load_part(const int8_t* values, int64_t num, float fill) {
+  const __m512 lanes = widen(_mm_maskz_loadu_epi8(first_lanes(num), values));
+  return {_mm512_mask_mov_ps(_mm512_set1_ps(fill), first_lanes(num), lanes)};
+}
+
 inline __m256i round_to_bfloat16(__m512 v) {
   const __m512i bits = _mm512_castps_si512(v);
   const __m512i last = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -149,6 +156,7 @@ inline void store_bytes(int8_t* bytes, Vec v) {
 }
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+inline void prefetch_far(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
 }  // namespace
 }  // namespace amt::engine

@@ -55,6 +55,15 @@ inline Vec load(const float* values) {
 }
 inline void store(float* values, Vec v) { __builtin_memcpy(values, &v, sizeof(v)); }
 
+inline Vec load(const int8_t* values) {
+  Vec v;
+  for (int i = 0; i < 4; ++i) {
+    const Int4 numbers = {values[4 * i], values[4 * i + 1], values[4 * i + 2], values[4 * i + 3]};
+    v.part[i] = __builtin_convertvector(numbers, Float4);
+  }
+  return v;
+}
+
 // bfloat16: the upper half of a float32; to nearest even, NaN stays NaN.
 inline Vec load(const uint16_t* values) {
   Vec v;
@@ -186,6 +195,7 @@ inline void store_bytes(int8_t* bytes, Vec v) {
 }
 
 inline void prefetch(const void*) {}
+inline void prefetch_far(const void*) {}
 
 }  // namespace
 }  // namespace amt::engine

@@ -40,6 +40,12 @@ inline void store(float* values, Vec v) {
 inline Vec load(const uint16_t* values) {
   return each([=](int i) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(values + 4 * i), 16)); });
 }
+inline Vec load(const int8_t* values) {
+  const int8x16_t bytes = vld1q_s8(values);
+  const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
+  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+           vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))}};
+}
 inline void store(uint16_t* values, Vec v) {
   for (int i = 0; i < 4; ++i) {
     const uint32x4_t bits = vreinterpretq_u32_f32(v.part[i]);
@@ -135,6 +141,7 @@ inline void store_bytes(int8_t* bytes, Vec v) {
 }
 
 inline void prefetch(const void* p) { __builtin_prefetch(p); }
+inline void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 
 }  // namespace
 }  // namespace amt::engine

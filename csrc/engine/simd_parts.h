@@ -21,6 +21,12 @@ inline Vec load_part(const uint16_t* values, int64_t num, float fill) {
   return load_part(lanes, num, fill);
 }
 
+inline Vec load_part(const int8_t* values, int64_t num, float fill) {
+  alignas(64) float lanes[16];
+  for (int i = 0; i < 16; ++i) lanes[i] = i < num ? static_cast<float>(values[i]) : fill;
+  return load(lanes);
+}
+
 inline void store_part(float* values, int64_t num, Vec v) {
   alignas(64) float lanes[16];
   store(lanes, v);

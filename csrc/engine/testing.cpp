@@ -89,8 +89,9 @@ AMT_EXPORT int amt_rotate(const char* set, float* x, int64_t num_heads, int64_t 
   return guarded([&] { find_kernels(set).rotate(x, num_heads, head_dim, cosine, signed_sine); });
 }
 
-AMT_EXPORT int amt_store(const char* set, const float* values, int64_t num, int32_t type, void* cache) {
-  return guarded([&] { find_kernels(set).store(values, num, static_cast<NumberType>(type), cache); });
+AMT_EXPORT int amt_store(const char* set, const float* values, int64_t num_vectors, int64_t head_dim, int32_t type,
+                         void* cache) {
+  return guarded([&] { find_kernels(set).store(values, num_vectors, head_dim, static_cast<NumberType>(type), cache); });
 }
 
 AMT_EXPORT int amt_attend(const char* set, const AttentionCall* call) {

@@ -106,7 +106,7 @@ def test_the_bytes_of_a_step():
     weights = 6 * (6 * 512 * 512 + 2 * 512 * 2048) + 512 * 512
     assert bytes_per_step(case, MODEL) == 4 * (weights + 33 * 6 * 2 * 512)
     beams = DecodeCase.parse("int8-b8-beam4-1")
-    assert bytes_per_step(beams, MODEL) == weights + 8 * 2 * 33 * 6 * 2 * 512
+    assert bytes_per_step(beams, MODEL) == weights + 8 * 33 * 6 * 2 * (512 + 8 * 4)
 
 
 # Rows

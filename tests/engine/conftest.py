@@ -13,6 +13,7 @@ import pytest
 import amt
 
 TYPES = {"float32": 0, "bfloat16": 1, "int8": 2}
+CACHE_DTYPES = {"float32": np.float32, "bfloat16": np.uint16, "int8": np.int8}
 PANEL = 16
 LONGS = c_int64, c_int64, c_int64, c_int64
 
@@ -50,6 +51,7 @@ class AttentionCall(Structure):
         ("cache_type", c_int32),
         ("keys", c_void_p),
         ("values", c_void_p),
+        ("next_keys", c_void_p),
         ("position_stride", c_int64),
         ("slot_stride", c_int64),
         ("ancestry", c_void_p),
@@ -74,7 +76,7 @@ ARGUMENTS = {
     "gelu": (c_char_p, c_void_p, c_int64),
     "swiglu": (c_char_p, c_void_p, c_void_p, c_int64, c_void_p),
     "rotate": (c_char_p, c_void_p, c_int64, c_int64, c_void_p, c_void_p),
-    "store": (c_char_p, c_void_p, c_int64, c_int32, c_void_p),
+    "store": (c_char_p, c_void_p, c_int64, c_int64, c_int32, c_void_p),
     "attend": (c_char_p, c_void_p),
     "log_sum_exp": (c_char_p, c_void_p, c_int64, c_void_p),
 }
@@ -199,8 +201,11 @@ class KernelSet:
         return out
 
     def store(self, values, number_type):
-        cache = np.zeros(values.size, np.float32 if number_type == "float32" else np.uint16)
-        self.call("store", pointer(values), values.size, TYPES[number_type], pointer(cache))
+        """values (..., head_dim) as a cache holds them: (..., vector_stride)."""
+        head_dim = values.shape[-1]
+        stride = round_up(head_dim, 4) + 4 if number_type == "int8" else head_dim
+        cache = np.full((*values.shape[:-1], stride), 77, CACHE_DTYPES[number_type])
+        self.call("store", pointer(values), values.size // head_dim, head_dim, TYPES[number_type], pointer(cache))
         return cache
 
     def log_sum_exp(self, x):
@@ -209,9 +214,10 @@ class KernelSet:
         return result.value
 
     def attend(self, query, keys, values, *, scale, trunk_len=0, ancestry=None, bias=None, mask=None):
-        """query (rows, head_dim); keys, values (positions, slots, head_dim), float32 or bits of bfloat16."""
+        """query (rows, head_dim); keys, values (positions, slots, vector_stride), as `store` gives them."""
         rows, head_dim = query.shape
-        length, slots, _ = keys.shape
+        length, slots, stride = keys.shape
+        (cache_type,) = (name for name, dtype in CACHE_DTYPES.items() if dtype == keys.dtype)
         query = query.astype(np.float32)
         scores = aligned((rows, max(round_up(length, PANEL), PANEL)), np.float32, np.nan)
         out = np.full((rows, head_dim + 3), 77.0, np.float32)
@@ -219,8 +225,8 @@ class KernelSet:
         bias = None if bias is None else bias.astype(np.float32)
         call = AttentionCall(
             *(rows, head_dim, length, trunk_len, pointer(query), head_dim),
-            *(TYPES["float32" if keys.dtype == np.float32 else "bfloat16"], pointer(keys), pointer(values)),
-            *(slots * head_dim, head_dim, pointer(ancestry), 0 if ancestry is None else ancestry.shape[1]),
+            *(TYPES[cache_type], pointer(keys), pointer(values), None),
+            *(slots * stride, stride, pointer(ancestry), 0 if ancestry is None else ancestry.shape[1]),
             *(pointer(bias), pointer(mask), scale, pointer(scores), pointer(out), head_dim + 3),
         )
         self.call("attend", byref(call))

@@ -46,13 +46,14 @@ uint32_t product(const Kernels& kernels, NumberType type, int64_t num_rows) {
 uint32_t attention(const Kernels& kernels, NumberType type) {
   const int64_t num_rows = 5, head_dim = 72, length = 53, slots = 5;
   const std::vector<float> query = numbers(5 * 72, 4), keys = numbers(53 * 5 * 72, 5), values = numbers(53 * 5 * 72, 6);
-  std::vector<float> stored_keys(keys.size()), stored_values(keys.size()), scores(5 * 64), out(5 * 72);
-  kernels.store(keys.data(), static_cast<int64_t>(keys.size()), type, stored_keys.data());
-  kernels.store(values.data(), static_cast<int64_t>(values.size()), type, stored_values.data());
+  std::vector<float> stored_keys(keys.size() + 4 * 53 * 5), stored_values(keys.size() + 4 * 53 * 5), scores(5 * 64), out(5 * 72);
+  kernels.store(keys.data(), length * slots, head_dim, type, stored_keys.data());
+  kernels.store(values.data(), length * slots, head_dim, type, stored_values.data());
   std::vector<uint8_t> ancestry(5 * 53);
   for (size_t i = 0; i < ancestry.size(); ++i) ancestry[i] = static_cast<uint8_t>(i * 7 % 5);
+  const int64_t stride = vector_stride(type, head_dim);
   kernels.attend({num_rows, head_dim, length, 20, query.data(), head_dim, type, stored_keys.data(),
-                  stored_values.data(), slots * head_dim, head_dim, ancestry.data(), length, nullptr, nullptr, 0.1f,
+                  stored_values.data(), nullptr, slots * stride, stride, ancestry.data(), length, nullptr, nullptr, 0.1f,
                   scores.data(), out.data(), head_dim});
   return digest(out);
 }
@@ -75,7 +76,7 @@ int main() {
     for (const NumberType type : {NumberType::kInt8, NumberType::kFloat32, NumberType::kBfloat16}) {
       for (const int64_t num_rows : {1, 4, 33}) std::printf(" %08x", product(kernels, type, num_rows));
     }
-    for (const NumberType type : {NumberType::kFloat32, NumberType::kBfloat16}) {
+    for (const NumberType type : {NumberType::kFloat32, NumberType::kBfloat16, NumberType::kInt8}) {
       std::printf(" %08x", attention(kernels, type));
     }
     std::printf(" %08x\n", rows(kernels));

@@ -274,6 +274,20 @@ def test_store_of_what_is_not_finite(kernels):
     assert np.array_equal(stored[[5, 6]], [1.0, 1.015625])  # ties go to even
 
 
+@pytest.mark.parametrize("head_dim", [1, 3, 16, 30, 64])
+def test_store_bytes(kernels, head_dim):
+    """Each vector as `quantize_rows` gives a row, then zeros, then its scale; nothing else is touched."""
+    values = numbers(7, 2, head_dim)
+    values[3, 1] = 0.0
+    stored = kernels.store(values, "int8")
+    rows = kernels.quantize(values.reshape(14, head_dim))
+    width = -(-head_dim // 4) * 4
+    assert np.array_equal(stored[..., :head_dim].reshape(14, head_dim), rows.values[:, :head_dim])
+    assert not stored[..., head_dim:width].any()
+    assert same(np.ascontiguousarray(stored[..., width:]).view(np.float32).reshape(14), rows.scales)
+    assert not from_cache(stored, head_dim)[3, 1].any()
+
+
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 659])
 def test_log_sum_exp(kernels, size):
     x = numbers(size, scale=10.0)
@@ -309,6 +323,16 @@ def expected_attention(query, keys, values, scale, ancestry=None, bias=None, mas
     return torch.einsum("rp,rpd->rd", weights, values[positions, slots]).numpy()
 
 
+def from_cache(stored, head_dim):
+    """The numbers that a cache of any type holds."""
+    if stored.dtype == np.float32:
+        return stored
+    if stored.dtype == np.uint16:
+        return from_bits(stored)
+    scales = np.ascontiguousarray(stored[..., -4:]).view(np.float32)
+    return stored[..., :head_dim].astype(np.float32) * scales
+
+
 def beams(num_rows, length, trunk_len, seed=0):
     """An ancestry with other numbers behind the length, as in a cache that is longer."""
     ancestry = np.random.default_rng(seed).integers(0, 5, (num_rows, length + 9)).astype(np.uint8)
@@ -318,12 +342,12 @@ def beams(num_rows, length, trunk_len, seed=0):
 
 @pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 31, 33, 100])
 @pytest.mark.parametrize("head_dim", [1, 2, 6, 16, 30, 32, 40, 64, 80, 128])
-@pytest.mark.parametrize("cache_type", ["float32", "bfloat16"])
+@pytest.mark.parametrize("cache_type", ["float32", "bfloat16", "int8"])
 def test_attend(kernels, cache_type, head_dim, length):
     for num_rows in (1, 2, 3, 5, 8):
         query, cache = numbers(num_rows, head_dim), numbers(2, length, 5, head_dim)
-        stored = cache if cache_type == "float32" else bfloat16_bits(cache)
-        seen = cache if cache_type == "float32" else from_bits(stored)
+        stored = kernels.store(cache, cache_type)
+        seen = from_cache(stored, head_dim)
         trunk_len = length // 2
         bias, mask = numbers(length, seed=4), numbers(length, seed=5) > -1
         for options in ({}, {"bias": bias}, {"mask": mask}, {"bias": bias, "mask": mask}):
@@ -340,11 +364,10 @@ def test_attend_without_ancestry_reads_slot_0(kernels):
 
 
 @pytest.mark.parametrize("head_dim", [40, 64])
-@pytest.mark.parametrize("cache_type", ["float32", "bfloat16"])
+@pytest.mark.parametrize("cache_type", ["float32", "bfloat16", "int8"])
 def test_neither_the_trunk_nor_other_rows_change_a_bit(kernels, cache_type, head_dim):
     length = 70
-    cache = numbers(2, length, 5, head_dim)
-    stored = cache if cache_type == "float32" else bfloat16_bits(cache)
+    stored = kernels.store(numbers(2, length, 5, head_dim), cache_type)
     for num_rows in (1, 2, 3, 4, 5, 7, 8, 9):
         query, ancestry = numbers(num_rows, head_dim), beams(num_rows, length, length)
         results = [
@@ -360,10 +383,11 @@ def test_neither_the_trunk_nor_other_rows_change_a_bit(kernels, cache_type, head
         assert same(whole, np.concatenate(alone))
 
 
-def test_fused_sets_attend_to_the_bit(engine):
+@pytest.mark.parametrize("cache_type", ["float32", "int8"])
+def test_fused_sets_attend_to_the_bit(engine, cache_type):
     query, cache, ancestry = numbers(5, 72), numbers(2, 53, 5, 72), beams(5, 53, 20)
     results = [
-        kernels.attend(query, *cache, scale=0.3, ancestry=ancestry, trunk_len=20)
+        kernels.attend(query, *kernels.store(cache, cache_type), scale=0.3, ancestry=ancestry, trunk_len=20)
         for name, kernels in engine.sets.items()
         if name != "generic"
     ]
