@@ -12,7 +12,7 @@ from amt.midi.grammar import Constraints
 from amt.midi.programs import program_number
 from amt.midi.vocabulary import Vocabulary, time_signature_index
 
-_PITCH_CLASSES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
+PITCH_CLASSES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 # Minor has both its sevenths and both its sixths: harmonic and melodic minor are minor, too.
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 9, 10, 11)}
 _KEY = re.compile(
@@ -94,7 +94,7 @@ def pitch_classes(key: str) -> tuple[int, ...]:
     if not match:
         raise ValueError(f'key must be like "D minor" or "F# major", got {key!r}')
     letter, accidental, mode = (part or "" for part in match.groups())
-    tonic = _PITCH_CLASSES[letter.lower()]
+    tonic = PITCH_CLASSES[letter.lower()]
     if accidental:
         tonic += 1 if accidental.lower() in ("#", "♯", "sharp") else -1
     is_minor = mode == "m" or mode.lower() in ("minor", "min")  # "Dm" is D minor, "DM" D major

@@ -23,7 +23,7 @@ import numpy as np
 import amt
 from amt.data.corpus import Piece, read_corpus
 from amt.data.dataset import PreparedSplit, pad
-from amt.midi.features import estimate_key
+from amt.midi.facts import estimate_key
 
 SHIPPED_SOURCES = ("chopin", "cre", "freedoom", "groove", "lieder", "mutopia", "polish", "quartets")
 KEYWORDS = 3  # the caption of a piece that names form, instruments, key, metre, speed and BPM

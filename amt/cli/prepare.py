@@ -25,6 +25,7 @@ def prepare(
     embed: Annotated[
         bool, typer.Option("--embed/--no-embed", help="Read the captions with the text encoder now, or while training.")
     ] = True,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes that tokenize; default: one a core.")] = None,
 ) -> None:
     """Turn MIDI files with captions into a folder to train on."""
     from amt.cli import words
@@ -47,6 +48,7 @@ def prepare(
             sources=None if sources is None else tuple(source.strip() for source in sources.split(",")),
             max_len=max_len,
             embed=embed,
+            jobs=jobs,
             progress=show,
         )
     for failure in summary["failures"]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +17,12 @@ from amt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from amt.config import ModelConfig, TrainConfig
+
+
+class Parallel(enum.Enum):
+    ddp = "ddp"
+    fsdp = "fsdp"
+
 
 SCHEDULE = "Training (defaults: those of the run, else of amt.TrainConfig)"
 
@@ -46,8 +54,19 @@ def train(
         int | None, typer.Option(help="Steps between two looks at the validation loss.", rich_help_panel=SCHEDULE)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, batches, dropout.", rich_help_panel=SCHEDULE)] = None,
+    init: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A new run begins with the weights of this model.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: a GPU if there is one.")] = None,
+    parallel: Annotated[
+        Parallel, typer.Option(help="Under torchrun: every process has all weights (ddp), or a part (fsdp).")
+    ] = Parallel.ddp,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write events for TensorBoard.")] = False,
 ) -> None:
-    """Train a model. After a stop the same command goes on from the last save."""
+    """Train a model. After a stop the same command goes on from the last save.
+
+    Several processes train one model: torchrun --nproc-per-node 2 -m amt train DATA -o RUN
+    """
     options = {
         "max_steps": steps,
         "batch_size": batch_size,
@@ -65,6 +84,7 @@ def train(
 
     import torch
 
+    from amt.api import packaged_models
     from amt.training.train import train as train_model
 
     if threads is not None:
@@ -80,8 +100,19 @@ def train(
                 line = f"step {row['step']}: loss {row['loss']:.3f}, validation loss {row['valid_loss']:.3f}"
                 bar.write(line, file=sys.stderr)
 
-        checkpoint = train_model(data, output, model_config=architecture, config=training, progress=show)
-    print(f'{checkpoint}: a model; hear it with: amt generate "a waltz for piano" --model {checkpoint}')
+        checkpoint = train_model(
+            data,
+            output,
+            model_config=architecture,
+            config=training,
+            init=None if init is None else packaged_models().get(init, Path(init)),
+            device=device,
+            parallel=parallel.value,
+            tensorboard=tensorboard,
+            progress=show,
+        )
+    if os.environ.get("RANK", "0") == "0":
+        print(f'{checkpoint}: a model; hear it with: amt generate "a waltz for piano" --model {checkpoint}')
 
 
 def _training(run: Path, config: str | None, given: dict[str, Any]) -> TrainConfig:

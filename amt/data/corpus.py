@@ -7,9 +7,13 @@ import json
 import lzma
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+ARCHIVES = ("*.tar", "*.tar.gz", "*.tar.xz")
+TABLES = ("*.jsonl", "*.jsonl.xz", "*.parquet")
+OnSkip = Callable[[str, str], object]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +29,47 @@ class Piece:
     row: dict[str, Any]
 
 
-def _open_text(path: Path) -> IO[str]:
-    return lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else open(path, encoding="utf-8")
+def read_corpus(
+    folder: str | os.PathLike[str], sources: tuple[str, ...] | None = None, on_skip: OnSkip | None = None
+) -> Iterator[Piece]:
+    """Yield the pieces of a folder: its tables name MIDI files, in the folder or in its archives (`*.tar(.gz|.xz)`).
+
+    A table is `*.jsonl(.xz)`, one object a line, or `*.parquet` (with the package pyarrow). Its columns: `file` or
+    `location`; `captions` (a list) or `caption`; optional `split` (train, valid or test) or MidiCaps' `test_set`,
+    `source`, `form`; anything else is kept in `Piece.row`.
+
+    Args:
+        folder: where the tables and files are.
+        sources: only pieces whose "source" is one of these.
+        on_skip: called with (name, reason) for each row that gives no piece.
+
+    Raises:
+        FileNotFoundError: no table. ValueError: a table cannot be read, or one of its rows has no file.
+        ImportError: a Parquet table without pyarrow.
+    """
+    folder = Path(folder)
+    skip = on_skip or (lambda name, reason: None)
+    rows = _rows(folder)
+    wanted = {name: row for name, row in rows.items() if sources is None or row.get("source", "") in sources}
+    for archive in sorted(path for pattern in ARCHIVES for path in folder.glob(pattern)):
+        if sources is not None and archive.name.split(".tar")[0] in _all_sources(rows) - set(sources):
+            continue
+        with tarfile.open(archive) as members:
+            for member in members:
+                row = wanted.pop(member.name, None)
+                stream = members.extractfile(member) if row is not None and member.isfile() else None
+                if row is not None and stream is not None:
+                    yield from _piece(member.name, stream.read, row, skip)
+    for name, row in wanted.items():
+        yield from _piece(name, (folder / name).read_bytes, row, skip)
+
+
+def _all_sources(rows: dict[str, dict[str, Any]]) -> set[str]:
+    return {str(row.get("source", "")) for row in rows.values()}
 
 
 def _rows(folder: Path) -> dict[str, dict[str, Any]]:
-    tables = sorted(folder.glob("*.jsonl")) + sorted(folder.glob("*.jsonl.xz"))
+    tables = sorted(path for pattern in TABLES for path in folder.glob(pattern))
     if not tables:
         raise FileNotFoundError(
             f"{folder} has no table of captions: put a file like captions.jsonl there, one JSON object a line with "
@@ -38,54 +77,58 @@ def _rows(folder: Path) -> dict[str, dict[str, Any]]:
         )
     rows: dict[str, dict[str, Any]] = {}
     for table in tables:
-        with _open_text(table) as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    row = json.loads(line)
-                    rows[str(row.get("file") or row["location"])] = row
-                except (ValueError, KeyError, AttributeError) as error:
-                    raise ValueError(
-                        f"{table}, line {number}: expected a JSON object with a file ({error!r})"
-                    ) from error
+        for place, row in _table(table):
+            name = row.get("file") or row.get("location") if isinstance(row, dict) else None
+            if not isinstance(name, str):
+                raise ValueError(f"{place}: expected an object with a file, got {str(row)[:60]!r}")
+            rows[name] = row
     return rows
 
 
-def _piece(name: str, midi: bytes, row: dict[str, Any]) -> Piece:
-    captions = row.get("captions") or [row["caption"]]
-    return Piece(
+def _table(path: Path) -> Iterator[tuple[str, Any]]:
+    """The rows of a table, each with the words for where it stands."""
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow.parquet as parquet
+        except ImportError as error:
+            raise ImportError(f'{path} needs pyarrow: pip install "amt-midi[train]"') from error
+        try:
+            batches = parquet.ParquetFile(path).iter_batches(batch_size=4096)
+            rows = (row for batch in batches for row in batch.to_pylist())
+            for number, row in enumerate(rows, 1):
+                yield f"{path}, row {number}", row
+        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            raise ValueError(f"{path} is not a Parquet file that can be read: {error}") from error
+        return
+    with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield f"{path}, line {number}", json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
+
+
+def _piece(name: str, read: Callable[[], bytes], row: dict[str, Any], skip: OnSkip) -> Iterator[Piece]:
+    captions = row.get("captions") or row.get("caption")
+    captions = [captions] if isinstance(captions, str) else captions
+    if not isinstance(captions, list) or not captions or not all(isinstance(text, str) for text in captions):
+        skip(name, f"its caption must be a text or a list of texts, got {str(captions)[:60]!r}")
+        return
+    captions = [text for text in captions if text.strip()]
+    if not captions:
+        skip(name, "its captions are empty")
+        return
+    try:
+        midi = read()
+    except OSError as error:
+        skip(name, f"the file cannot be read: {error.strerror or error}")
+        return
+    yield Piece(
         name=name,
         midi=midi,
-        captions=tuple(map(str, captions)),
-        split=str(row.get("split", "train")),
+        captions=tuple(captions),
+        split=str(row.get("split") or ("test" if row.get("test_set") is True else "train")),
         source=str(row.get("source", "")),
         form=str(row.get("form", "")),
         row=row,
     )
-
-
-def read_corpus(folder: str | os.PathLike[str], sources: tuple[str, ...] | None = None) -> Iterator[Piece]:
-    """Yield the pieces of a folder: its tables `*.jsonl(.xz)` name MIDI files, in the folder or in its `*.tar.xz`.
-
-    Args:
-        folder: where the tables and files are.
-        sources: only pieces whose "source" is one of these.
-
-    Raises:
-        FileNotFoundError: no table. ValueError: a table's line is not as expected.
-    """
-    folder = Path(folder)
-    rows = _rows(folder)
-    wanted = {name: row for name, row in rows.items() if sources is None or row.get("source", "") in sources}
-    for archive in sorted(folder.glob("*.tar.xz")):
-        if sources is not None and archive.name.removesuffix(".tar.xz") not in sources:
-            continue
-        with tarfile.open(archive) as members:
-            for member in members:
-                row = wanted.pop(member.name, None)
-                stream = members.extractfile(member) if row is not None and member.isfile() else None
-                if row is not None and stream is not None:
-                    yield _piece(member.name, stream.read(), row)
-    for name, row in wanted.items():
-        path = folder / name
-        if path.is_file():
-            yield _piece(name, path.read_bytes(), row)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from amt.config import TokenizerConfig
+from amt.data.augment import UNCONDITIONAL, Augmentation
 from amt.data.prepare import SEGMENT_DTYPE
 
 STEPS_PER_BLOCK = 8  # steps whose segments are drawn together and sorted by length, so that little is padding
@@ -22,6 +23,16 @@ class Batch:
 
     token_ids: np.ndarray
     captions: list[str]
+
+    @property
+    def has_caption(self) -> np.ndarray:
+        """(batch,) bool: which captions say something of the music."""
+        return np.array([caption != UNCONDITIONAL for caption in self.captions])
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that are predicted: all but the first of each row."""
+        return int((self.token_ids[:, 1:] != 0).sum())
 
 
 class PreparedSplit:
@@ -36,25 +47,43 @@ class PreparedSplit:
         if not (folder / split / "segments.npy").is_file():
             raise FileNotFoundError(f"{folder} is not a prepared folder; make one with: amt prepare CORPUS -o {folder}")
         self.tokenizer_config = TokenizerConfig.load(folder / "tokenizer.json")
-        self._tokens = np.load(folder / split / "tokens.npy", mmap_mode="r", allow_pickle=False)
-        self.segments = np.load(folder / split / "segments.npy", allow_pickle=False)
-        if self._tokens.dtype != np.uint16 or self.segments.dtype != SEGMENT_DTYPE or not len(self.segments):
-            raise ValueError(f"{folder / split} is empty or damaged; prepare it again")
-        with open(folder / split / "pieces.jsonl", encoding="utf-8") as lines:
-            self.pieces: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        try:
+            self._tokens = np.load(folder / split / "tokens.npy", mmap_mode="r", allow_pickle=False)
+            self.segments = np.load(folder / split / "segments.npy", allow_pickle=False)
+            with open(folder / split / "pieces.jsonl", encoding="utf-8") as lines:
+                self.pieces: list[dict[str, Any]] = [json.loads(line) for line in lines]
+            self._check()
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{folder / split} is empty or damaged; prepare it again ({error})") from error
         self._first = np.searchsorted(self.segments["piece"], np.arange(len(self.pieces) + 1))
         kinds = [(piece["source"], piece["form"]) for piece in self.pieces]
         counts = Counter(kinds)
         weights = np.array([counts[kind] ** -0.5 for kind in kinds])
         self._cumulative = np.cumsum(weights / weights.sum())
 
+    def _check(self) -> None:
+        """Raise ValueError if the three files do not fit each other."""
+        rows = self.segments
+        if self._tokens.dtype != np.uint16 or rows.dtype != SEGMENT_DTYPE or not len(rows):
+            raise ValueError("no segments")
+        if (
+            rows["start"].min() < 0
+            or rows["length"].min() < 1
+            or (rows["start"] + rows["length"]).max() > len(self._tokens)
+        ):
+            raise ValueError("segments beyond the tokens")
+        if (np.diff(rows["piece"]) < 0).any() or rows["piece"][0] < 0 or rows["piece"][-1] >= len(self.pieces):
+            raise ValueError("segments of no piece")
+
     def tokens(self, segment: int) -> np.ndarray:
         """The ids of a segment."""
         row = self.segments[segment]
         return np.asarray(self._tokens[row["start"] : row["start"] + row["length"]])
 
-    def batch(self, seed: int, step: int, batch_size: int, max_len: int) -> Batch:
-        """The batch of one step: rows of at most `max_len` tokens."""
+    def batch(
+        self, seed: int, step: int, batch_size: int, max_len: int, augmentation: Augmentation | None = None
+    ) -> Batch:
+        """The batch of one step: rows of at most `max_len` tokens, sorted by length."""
         block, place = divmod(step, STEPS_PER_BLOCK)
         # The block is a high word of the counter, whose low word counts the draws: no two blocks share any.
         rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, block]))
@@ -66,12 +95,16 @@ class PreparedSplit:
         caption_draws = rng.random(num_rows)
         order = np.argsort(self.segments["length"][chosen], kind="stable")
         group = rng.permutation(STEPS_PER_BLOCK)[place]
-        rows = order[group * batch_size : (group + 1) * batch_size]
-        captions = [self.pieces[pieces[row]]["captions"] for row in rows]
-        return Batch(
-            pad([self.tokens(chosen[row])[:max_len] for row in rows]),
-            [texts[int(caption_draws[row] * len(texts))] for row, texts in zip(rows, captions, strict=True)],
-        )
+        augmentation_draws = rng.random((num_rows, 4))
+        token_rows, captions = [], []
+        for row in order[group * batch_size : (group + 1) * batch_size]:
+            texts = self.pieces[pieces[row]]["captions"]
+            ids, caption = self.tokens(chosen[row])[:max_len], texts[int(caption_draws[row] * len(texts))]
+            if augmentation is not None:
+                ids, caption = augmentation.apply(ids, caption, augmentation_draws[row], self.tokenizer_config)
+            token_rows.append(ids)
+            captions.append(caption)
+        return Batch(pad(token_rows), captions)
 
 
 def pad(rows: list[np.ndarray]) -> np.ndarray:

@@ -2,54 +2,45 @@
 
 A prepared folder has for each split `tokens.npy` (uint16, all segments one after the other), `segments.npy` (one row a
 segment) and `pieces.jsonl` (one row a piece), and one `tokenizer.json`. Text embeddings lie in `embeddings/`.
+
+Pieces are tokenized in blocks, each a file of its own in `NAME.part` until all are put together: a stopped run goes on
+after the last whole block.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
+import dataclasses
+import hashlib
+import io
+import itertools
 import json
+import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from amt.config import TokenizerConfig
+from amt.config import TokenizerConfig, check_range
 from amt.data.corpus import Piece, read_corpus
 from amt.data.segments import segments
 from amt.errors import MidiError
 from amt.midi.reader import read_midi
 from amt.midi.tokenizer import EventTokenizer
+from amt.result import write_atomically
 from amt.text import EmbeddingCache, TextEncoderSpec
 
 SEGMENT_DTYPE = np.dtype([("start", "<i8"), ("length", "<i4"), ("piece", "<i4"), ("is_start", "?")])
 SPLITS = ("train", "valid", "test")
 KEPT_FIELDS = ("licence", "attribution", "title", "composer", "key", "meter", "quarter_bpm", "programs", "duration_s")
+BLOCK_PIECES = 256
+MAX_VOCABULARY = 1 << 16  # ids are stored in 16 bits
 
-
-class _SplitWriter:
-    """Collects one split and writes its three files."""
-
-    def __init__(self) -> None:
-        self.tokens: list[np.ndarray] = []
-        self.rows: list[tuple[int, int, int, bool]] = []
-        self.pieces: list[dict[str, Any]] = []
-        self.num_tokens = 0
-
-    def add(self, piece: dict[str, Any], parts: list[Any]) -> None:
-        for part in parts:
-            self.rows.append((self.num_tokens, len(part.ids), len(self.pieces), part.is_start))
-            self.tokens.append(part.ids.astype(np.uint16))
-            self.num_tokens += len(part.ids)
-        self.pieces.append(piece)
-
-    def write(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        np.save(folder / "tokens.npy", np.concatenate([np.zeros(0, np.uint16), *self.tokens]))
-        np.save(folder / "segments.npy", np.array(self.rows, SEGMENT_DTYPE))
-        with open(folder / "pieces.jsonl", "w", encoding="utf-8") as lines:
-            lines.writelines(json.dumps(piece, ensure_ascii=False) + "\n" for piece in self.pieces)
+Progress = Callable[[str, int], object]
 
 
 def prepare(
@@ -60,9 +51,12 @@ def prepare(
     sources: tuple[str, ...] | None = None,
     max_len: int = 1025,
     embed: bool = True,
-    progress: Callable[[str, int], object] | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Turn a corpus into a prepared folder, which appears only when it is whole.
+
+    A run that was stopped goes on where it was, if it is called again with the same settings.
 
     Args:
         corpus: see `amt.data.corpus.read_corpus`.
@@ -71,69 +65,194 @@ def prepare(
         sources: only pieces of these sources.
         max_len: tokens in a segment; one more than a model's positions, for the shifted target.
         embed: embed all captions now; otherwise training does it as it goes.
+        jobs: processes that tokenize; default: one a core. The result is the same with any number.
         progress: called with ("pieces" or "captions", how many more are done).
 
     Returns:
-        counts of pieces, segments and tokens per split, and the files that could not be read.
+        counts of pieces, segments and tokens per split, and the files that gave no piece, each with the reason.
 
     Raises:
         FileExistsError: `out` exists. FileNotFoundError, ValueError: as `read_corpus`, or nothing is left to prepare.
+        OSError: `out` cannot be written, as on a full disk.
     """
     out = Path(out)
     if out.exists():
         raise FileExistsError(f"{out} exists; choose another folder or remove it")
     config = tokenizer_config or TokenizerConfig()
-    tokenizer = EventTokenizer(config)
-    if tokenizer.vocab_size > 1 << 16:
-        raise ValueError(f"a vocabulary of {tokenizer.vocab_size} does not fit the 16 bits of a prepared folder")
-    temporary = out.with_name(out.name + ".part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)  # before the work: a place that cannot be written to is found now
+    vocab_size = EventTokenizer(config).vocab_size
+    if vocab_size > MAX_VOCABULARY:
+        raise ValueError(f"a vocabulary of {vocab_size} does not fit the 16 bits of a prepared folder")
+    jobs = jobs or os.cpu_count() or 1
+    check_range("jobs", jobs, 1, 1024)
+    part = _Part(out.with_name(out.name + ".part"), {"tokenizer": config.to_dict(), "max_len": max_len})
     try:
-        writers, failures = _encode(read_corpus(corpus, sources), tokenizer, max_len, progress)
-        if not any(writer.pieces for writer in writers.values()):
-            chosen = f" of the sources {', '.join(sources)}" if sources else ""
-            reason = f"; {failures[0]['file']}: {failures[0]['reason']}" if failures else ""
-            raise ValueError(f"{corpus} has no MIDI file{chosen} that its table names and that can be read{reason}")
-        summary: dict[str, Any] = {
-            split: {"pieces": len(w.pieces), "segments": len(w.rows), "tokens": w.num_tokens}
-            for split, w in writers.items()
+        return _prepare(part, corpus, out, config, sources, embed, jobs, progress)
+    except BaseException:
+        part.remove_if_empty()
+        raise
+
+
+def _prepare(
+    part: _Part,
+    corpus: str | os.PathLike[str],
+    out: Path,
+    config: TokenizerConfig,
+    sources: tuple[str, ...] | None,
+    embed: bool,
+    jobs: int,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    skipped: list[dict[str, str]] = []
+    pieces = read_corpus(corpus, sources, lambda name, reason: skipped.append({"file": name, "reason": reason}))
+    blocks = part.encode(pieces, jobs, progress)
+    whole = part.folder / "whole"
+    shutil.rmtree(whole, ignore_errors=True)
+    summary: dict[str, Any] = {split: part.join(blocks, split, whole / split) for split in SPLITS}
+    failures = skipped + [failure for block in blocks for failure in part.notes(block)["failures"]]
+    if not any(summary[split]["pieces"] for split in SPLITS):
+        chosen = f" of the sources {', '.join(sources)}" if sources else ""
+        reason = f"; {failures[0]['file']}: {failures[0]['reason']}" if failures else ""
+        part.remove()
+        raise ValueError(f"{corpus} has no MIDI file{chosen} that its table names and that can be read{reason}")
+    summary["failures"] = failures
+    config.save(whole / "tokenizer.json")
+    (whole / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    if embed:
+        captions = {
+            caption for block in blocks for piece in part.notes(block)["pieces"] for caption in piece["row"]["captions"]
         }
-        summary["failures"] = failures
-        for split, writer in writers.items():
-            writer.write(temporary / split)
-        config.save(temporary / "tokenizer.json")
-        (temporary / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-        if embed:
-            captions = {
-                caption for writer in writers.values() for piece in writer.pieces for caption in piece["captions"]
-            }
-            cache = EmbeddingCache(temporary / "embeddings", TextEncoderSpec())
-            report = None if progress is None else lambda done: progress("captions", done)
-            cache.get_many(sorted(captions), progress=report)
-        os.replace(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # gone already if it became `out`
+        # Beside the blocks, so that a stopped run keeps what it has.
+        cache = EmbeddingCache(part.folder / "embeddings", TextEncoderSpec())
+        report = None if progress is None else lambda done: progress("captions", done)
+        cache.get_many(sorted(captions), progress=report)
+        os.replace(part.folder / "embeddings", whole / "embeddings")
+    os.replace(whole, out)
+    part.remove()
     return summary
 
 
-def _encode(
-    pieces: Iterable[Piece], tokenizer: EventTokenizer, max_len: int, progress: Callable[[str, int], object] | None
-) -> tuple[dict[str, _SplitWriter], list[dict[str, str]]]:
-    """The pieces by split, and those that could not be read."""
-    writers = {split: _SplitWriter() for split in SPLITS}
-    failures: list[dict[str, str]] = []
+class _Part:
+    """The folder of a run that is not finished: its settings, and a file for each block of pieces."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]):
+        self.folder = folder
+        self._settings = settings
+        path = folder / "settings.json"
+        wanted = json.dumps(settings, sort_keys=True)
+        if not path.is_file() or path.read_text(encoding="utf-8") != wanted:  # of another run, or of none
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / "blocks").mkdir(parents=True)
+            write_atomically(path, wanted.encode())
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove_if_empty(self) -> None:
+        """Nothing is left behind where there is nothing to go on from."""
+        if not any((self.folder / "blocks").glob("*.npz")):
+            self.remove()
+
+    def encode(self, pieces: Iterable[Piece], jobs: int, progress: Progress | None) -> list[Path]:
+        """Tokenize pieces, in `jobs` processes if there is more than one block; returns the blocks in order."""
+        blocks: list[Path] = []
+        running: deque[concurrent.futures.Future[int]] = deque()
+        pool: concurrent.futures.ProcessPoolExecutor | None = None
+
+        def report(num_pieces: int) -> None:
+            if progress is not None and num_pieces:
+                progress("pieces", num_pieces)
+
+        try:
+            for number, block in enumerate(_blocks(pieces)):
+                path = self.folder / "blocks" / f"{number:06d}.npz"
+                blocks.append(path)
+                job = (block, path, TokenizerConfig.from_dict(self._settings["tokenizer"]), self._settings["max_len"])
+                if jobs == 1 or len(block) < BLOCK_PIECES:  # the only one, or the last one
+                    report(_encode_block(*job))
+                    continue
+                if pool is None:
+                    context = multiprocessing.get_context("spawn")
+                    pool = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context)
+                running.append(pool.submit(_encode_block, *job))
+                if len(running) > 2 * jobs:  # no more pieces in memory than keep everybody busy
+                    report(running.popleft().result())
+            while running:
+                report(running.popleft().result())
+        finally:
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+        return blocks
+
+    def notes(self, block: Path) -> dict[str, Any]:
+        """A block's pieces and failures."""
+        with np.load(block, allow_pickle=False) as arrays:
+            notes: dict[str, Any] = json.loads(arrays["notes"].tobytes())
+        return notes
+
+    def join(self, blocks: list[Path], split: str, folder: Path) -> dict[str, int]:
+        """Write a split from all blocks; returns its counts."""
+        folder.mkdir(parents=True)
+        sizes = [sum(sum(p["lengths"]) for p in self.notes(b)["pieces"] if p["split"] == split) for b in blocks]
+        num_tokens = sum(sizes)
+        np.save(folder / "tokens.npy", np.zeros(0, np.uint16))
+        if num_tokens:  # an empty file cannot be mapped
+            tokens = np.lib.format.open_memmap(folder / "tokens.npy", "w+", np.uint16, (num_tokens,))
+        rows: list[tuple[int, int, int, bool]] = []
+        end = num_pieces = 0
+        with open(folder / "pieces.jsonl", "w", encoding="utf-8") as lines:
+            for block in blocks:
+                with np.load(block, allow_pickle=False) as arrays:
+                    ids, notes = arrays["tokens"], json.loads(arrays["notes"].tobytes())
+                start = 0
+                for piece in notes["pieces"]:
+                    first = start
+                    start += sum(piece["lengths"])
+                    if piece["split"] != split:
+                        continue
+                    tokens[end : end + start - first] = ids[first:start]
+                    for place, length in enumerate(piece["lengths"]):
+                        rows.append((end, length, num_pieces, place == 0))
+                        end += length
+                    lines.write(json.dumps(piece["row"], ensure_ascii=False) + "\n")
+                    num_pieces += 1
+        if num_tokens:
+            tokens.flush()
+        np.save(folder / "segments.npy", np.array(rows, SEGMENT_DTYPE))
+        return {"pieces": num_pieces, "segments": len(rows), "tokens": end}
+
+
+def _blocks(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    rest = iter(pieces)
+    while block := list(itertools.islice(rest, BLOCK_PIECES)):
+        yield block
+
+
+def _encode_block(pieces: list[Piece], path: Path, config: TokenizerConfig, max_len: int) -> int:
+    """Tokenize a block into its file, unless that is there already; returns the number of its pieces."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(repr(dataclasses.astuple(piece)).encode())
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as arrays:
+            notes = json.loads(arrays["notes"].tobytes())
+        if notes["digest"] == digest.hexdigest():
+            return len(notes["pieces"])
+    tokenizer = EventTokenizer(config)
+    tokens: list[np.ndarray] = [np.zeros(0, np.uint16)]
+    notes = {"digest": digest.hexdigest(), "pieces": [], "failures": []}
     for piece in pieces:
         try:
-            if piece.split not in writers:
+            if piece.split not in SPLITS:
                 raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {piece.split!r}")
             parts = segments(read_midi(piece.midi), tokenizer, max_len)
         except (MidiError, ValueError) as error:
-            failures.append({"file": piece.name, "reason": str(error)})
+            notes["failures"].append({"file": piece.name, "reason": str(error)})
             continue
         row = {"file": piece.name, "source": piece.source, "form": piece.form, "captions": piece.captions}
         row |= {field: piece.row[field] for field in KEPT_FIELDS if field in piece.row}
-        writers[piece.split].add(row, parts)
-        if progress is not None:
-            progress("pieces", 1)
-    return writers, failures
+        notes["pieces"].append({"row": row, "split": piece.split, "lengths": [len(part.ids) for part in parts]})
+        tokens += [part.ids.astype(np.uint16) for part in parts]
+    stream = io.BytesIO()
+    np.savez(stream, tokens=np.concatenate(tokens), notes=np.frombuffer(json.dumps(notes).encode(), np.uint8))
+    write_atomically(path, stream.getvalue())
+    return len(notes["pieces"])

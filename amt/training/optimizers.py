@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from amt.config import TrainConfig
 
 # What Muon leaves to AdamW (embeddings, norms, biases) learns at this share of the learning rate. The shipped model was
 # trained so; other shares were not tried.
 ADAMW_SHARE_BESIDE_MUON = 0.4
+STACKS = ("encoder.", "decoder.", "midi_encoder.")
 
 
 def make_optimizers(model: torch.nn.Module, config: TrainConfig) -> list[torch.optim.Optimizer]:
@@ -20,7 +22,7 @@ def make_optimizers(model: torch.nn.Module, config: TrainConfig) -> list[torch.o
     """
     parameters = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     is_muon = config.optimizer == "muon"
-    inner = {name for name, p in parameters if p.dim() == 2 and name.startswith(("encoder.", "decoder."))}
+    inner = {name for name, p in parameters if p.dim() == 2 and name.startswith(STACKS)}
     of_muon = [p for name, p in parameters if is_muon and name in inner and not name.endswith("relative_bias")]
     of_adamw = [p for _, p in parameters if not any(p is other for other in of_muon)]
     share = ADAMW_SHARE_BESIDE_MUON if is_muon else 1.0
@@ -49,3 +51,8 @@ def set_learning_rate(optimizers: list[torch.optim.Optimizer], learning_rate: fl
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * group["share"]
+
+
+def make_average(model: torch.nn.Module, decay: float) -> AveragedModel:
+    """The exponential moving average of a model's weights: it keeps the share `decay` of itself each step."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]

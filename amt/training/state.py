@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from amt.training.ranks import spread_like, whole
+
 _PREFIX = "state-"
 
 
@@ -23,23 +25,36 @@ def _complete(run: Path) -> list[Path]:
 
 
 def save_state(
-    run: Path, step: int, model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer], extra: dict[str, Any]
+    run: Path,
+    step: int,
+    model: torch.nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    average: torch.nn.Module | None,
+    extra: dict[str, Any],
+    *,
+    is_writer: bool = True,
 ) -> None:
-    """Save after `step` steps; older states go once the new one is whole."""
-    older = list(run.glob(f"{_PREFIX}*"))
-    folder = run / f"{_PREFIX}{step:010d}"
-    if (folder / "state.json").exists():
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
-    moments = {
-        f"{place}.{index}.{name}": value.contiguous()
+    """Save after `step` steps; older states go once the new one is whole.
+
+    Among several processes each must call it, since the weights may be spread over them; one is the writer.
+    """
+    files = {"model": _whole_state(model)}
+    if average is not None:
+        files["average"] = _whole_state(average)
+    files["optimizer"] = {
+        f"{place}.{index}.{name}": whole(value)
         for place, optimizer in enumerate(optimizers)
         for index, values in optimizer.state_dict()["state"].items()
         for name, value in values.items()
     }
-    save_file(moments, folder / "optimizer.safetensors")
+    folder = run / f"{_PREFIX}{step:010d}"
+    if not is_writer or (folder / "state.json").exists():
+        return
+    older = list(run.glob(f"{_PREFIX}*"))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, tensors in files.items():
+        save_file(tensors, folder / f"{name}.safetensors")
     for path in folder.iterdir():
         with open(path, "rb") as stream:
             os.fsync(stream.fileno())
@@ -50,18 +65,45 @@ def save_state(
         shutil.rmtree(path, ignore_errors=True)
 
 
-def load_state(run: Path, model: torch.nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any] | None:
-    """Load the newest whole state into model and optimizers; None if there is none."""
+def load_state(
+    run: Path,
+    model: torch.nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    average: torch.nn.Module | None = None,
+) -> dict[str, Any] | None:
+    """Load the newest whole state into model, optimizers and average; None if there is none.
+
+    A run that gets an average later begins it with the weights it has then.
+    """
     found = _complete(run)
     if not found:
         return None
     folder = found[-1]
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    _load_spread(model, folder / "model.safetensors")
+    if average is not None:
+        if (folder / "average.safetensors").exists():
+            _load_spread(average, folder / "average.safetensors")
+        else:
+            average.module.load_state_dict(model.state_dict())  # type: ignore[union-attr]
     moments: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in optimizers]
+    parameters = [[p for group in optimizer.param_groups for p in group["params"]] for optimizer in optimizers]
     for name, value in load_file(folder / "optimizer.safetensors").items():
         place, index, key = name.split(".")
-        moments[int(place)].setdefault(int(index), {})[key] = value
+        like = parameters[int(place)][int(index)]
+        # Counters of steps have no dimension; the rest is shaped like its parameter.
+        moments[int(place)].setdefault(int(index), {})[key] = spread_like(value, like) if value.dim() else value
     for optimizer, own in zip(optimizers, moments, strict=True):
         optimizer.load_state_dict({"state": own, "param_groups": optimizer.state_dict()["param_groups"]})
     state: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     return state
+
+
+def _whole_state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: whole(value) for name, value in model.state_dict().items()}
+
+
+def _load_spread(model: torch.nn.Module, path: Path) -> None:
+    own = model.state_dict()
+    model.load_state_dict(
+        {name: spread_like(value, own[name]) if name in own else value for name, value in load_file(path).items()}
+    )

@@ -1,8 +1,8 @@
-"""The training loop: text -> MIDI with teacher forcing, resumable at any moment."""
+"""The training loop: teacher forcing in both directions, resumable at any moment."""
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 import os
 import time
@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from amt.checkpoint import save_checkpoint
-from amt.config import GenerationConfig, ModelConfig, TrainConfig
+from amt.checkpoint import load_checkpoint, save_checkpoint
+from amt.config import GenerationConfig, ModelConfig, TokenizerConfig, TrainConfig
+from amt.data.augment import Augmentation
 from amt.data.dataset import Batch, PreparedSplit
 from amt.midi.vocabulary import Vocabulary
-from amt.models import build_model
+from amt.models import MusicTextTransformer, build_model
 from amt.text import EmbeddingCache, TextEncoder, TextEncoderSpec, pad_embeddings
-from amt.training.losses import token_loss
-from amt.training.optimizers import make_optimizers, set_learning_rate
+from amt.training.metrics import Metrics
+from amt.training.objective import Objective, Rows
+from amt.training.optimizers import make_average, make_optimizers, set_learning_rate
+from amt.training.ranks import Parallel, Ranks, whole
 from amt.training.state import load_state, save_state
 
 
@@ -40,30 +43,25 @@ class TextSource:
         return pad_embeddings([row.half() for row in self._encoder.encode_batch(captions)])
 
 
-def batch_loss(model: torch.nn.Module, batch: Batch, text: TextSource, precision: str = "float32") -> torch.Tensor:
-    """Mean cross-entropy in nats of each next token, padding left out.
-
-    With precision "bfloat16" matrix products and attention run in it; weights, norms and the loss stay float32.
-    """
-    token_ids = torch.from_numpy(batch.token_ids)
-    embeddings, mask = text(batch.captions)
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        logits = model(embeddings, token_ids[:, :-1], text_mask=mask)
-    return token_loss(logits, token_ids[:, 1:])
-
-
 @torch.no_grad()
-def evaluate_loss(model: torch.nn.Module, split: PreparedSplit, text: TextSource, config: TrainConfig) -> float:
-    """Mean cross-entropy over fixed batches of a split."""
-    model.eval()
-    total, count = 0.0, 0
+def evaluate_loss(
+    objective: Objective, split: PreparedSplit, text: TextSource, config: TrainConfig, device: torch.device
+) -> dict[str, float]:
+    """Mean cross-entropy a token over fixed batches of a split; for both directions the squared error, too."""
+    objective.eval()
+    sums, num_tokens, num_captions = torch.zeros(2), 0, 0
     for step in range(config.eval_batches):
         batch = split.batch(0, step, config.batch_size, config.max_len)
-        num_tokens = int((batch.token_ids[:, 1:] != 0).sum())
-        total += float(batch_loss(model, batch, text, config.precision)) * num_tokens
-        count += num_tokens
-    model.train()
-    return total / count
+        captions = int(batch.has_caption.sum())
+        for part in np.array_split(np.arange(config.batch_size), config.accumulation_steps):
+            sums += objective(Rows.of(batch, part, text, device), batch.num_tokens, captions)[1].cpu()
+        num_tokens += batch.num_tokens
+        num_captions += captions
+    objective.train()
+    result = {"valid_loss": round(float(sums[0]) / num_tokens, 5)}
+    if isinstance(objective.model, MusicTextTransformer):
+        result["valid_text_mse"] = round(float(sums[1]) / max(1, num_captions), 7)
+    return result
 
 
 def train(
@@ -73,83 +71,159 @@ def train(
     model_config: ModelConfig | None = None,
     config: TrainConfig | None = None,
     text_spec: TextEncoderSpec | None = None,
+    init: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    parallel: Parallel = "ddp",
+    tensorboard: bool = False,
     progress: Callable[[dict[str, Any]], object] | None = None,
 ) -> Path:
     """Train a model on a prepared folder, from the start or from where the run stopped.
+
+    Under `torchrun` the processes train one model together: each computes its rows of every batch, and the steps are
+    those of one process.
 
     Args:
         data: a folder made by `amt.data.prepare.prepare`.
         run: the run's folder: `metrics.jsonl`, the states to resume from and, at the end, `checkpoint`.
         model_config: default: that of the run; for a new run the default model.
         config: likewise.
+        init: a model's folder; a new run begins with its weights as far as the model has them.
+        device: "cpu" or "cuda"; default: a GPU if there is one.
+        parallel: among several processes, "ddp" (each has all weights) or "fsdp" (each has a part; FSDP2).
+        tensorboard: also write events for TensorBoard to `run` (the extra "train").
         progress: called with each row of metrics.
 
     Returns:
         the folder of the trained model.
 
     Raises:
-        FileNotFoundError: `data` is not a prepared folder. ValueError: the run was begun with another model.
-        FloatingPointError: the loss became NaN or infinite.
+        FileNotFoundError: `data` is not a prepared folder. ValueError: the run was begun with another model, or the
+            model does not fit the data. FloatingPointError: the loss became NaN or infinite.
     """
     data, run = Path(data), Path(run)
+    ranks = Ranks.join(device)
     spec = text_spec or TextEncoderSpec()
     train_split, valid_split = PreparedSplit(data, "train"), _valid_split(data)
     vocab_size = len(Vocabulary(train_split.tokenizer_config))
     default = ModelConfig(vocab_size=vocab_size, text_embedding_dim=spec.dim)
-    model_config, config = _settings(run, model_config, config, default)
+    model_config, config = _settings(run, model_config, config, default, ranks)
     for name in ("vocab_size", "text_embedding_dim"):
         wanted, given = getattr(default, name), getattr(model_config, name)
         if given != wanted:
             raise ValueError(
                 f"{name} must be {wanted} for {data}, got {given}; use another run's folder or ModelConfig"
             )
+    if config.batch_size < config.accumulation_steps * ranks.world_size:
+        raise ValueError(
+            f"batch_size {config.batch_size} is too small for {config.accumulation_steps} accumulation_steps in"
+            f" {ranks.world_size} processes; raise it to their product or more"
+        )
     torch.manual_seed(config.seed)
     model = build_model(model_config)
+    if init is not None:
+        _load_common_weights(model, Path(init), train_split.tokenizer_config, spec)
+    objective = Objective(model, config, train_split.tokenizer_config).to(ranks.device)
+    is_sharded = parallel == "fsdp" and ranks.world_size > 1
+    if is_sharded and config.ema_decay:
+        raise ValueError("ema_decay needs parallel='ddp'; leave one of them out")
+    if is_sharded and config.optimizer == "muon":
+        raise ValueError("muon needs whole matrices: parallel='ddp'; or take adamw")
+    if is_sharded:
+        ranks.shard(objective)
     optimizers = make_optimizers(model, config)
+    average = make_average(model, config.ema_decay) if config.ema_decay else None
+    state = load_state(run, model, optimizers, average) or {"step": 0, "tokens": 0}
+    call = objective if is_sharded else ranks.replicate(objective)
     text = TextSource(data, spec)
-    state = load_state(run, model, optimizers) or {"step": 0, "tokens": 0}
     num_tokens = int(state["tokens"])
-    model.train()
-    with open(run / "metrics.jsonl", "a", encoding="utf-8") as metrics:
-
-        def log(row: dict[str, Any]) -> None:
-            metrics.write(json.dumps(row) + "\n")
-            metrics.flush()
-            if progress is not None:
-                progress(row)
-
+    objective.train()
+    augmentation = Augmentation(config.transpose, config.tempo_change, config.velocity_change, config.caption_dropout)
+    with Metrics(run if ranks.is_first else None, tensorboard, progress) as metrics:
         began, began_tokens = time.perf_counter(), num_tokens
         for step in range(int(state["step"]), config.max_steps):
             set_learning_rate(optimizers, config.learning_rate_at(step))
-            torch.manual_seed(config.seed * 1_000_003 + step)  # dropout, too, depends on (seed, step) alone
-            batch = train_split.batch(config.seed, step, config.batch_size, config.max_len)
-            loss = batch_loss(model, batch, text, config.precision)
-            if not math.isfinite(loss.item()):
-                raise FloatingPointError(f"the loss is {loss.item()} at step {step}; resume with a lower learning_rate")
+            # Dropout, too, depends on (seed, step) and the process alone.
+            torch.manual_seed((config.seed * 1_000_003 + step) * ranks.world_size + ranks.rank)
+            batch = train_split.batch(config.seed, step, config.batch_size, config.max_len, augmentation)
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            sums = _backward(call, batch, text, config, ranks)
+            loss = float(sums[0]) / batch.num_tokens
+            if not math.isfinite(loss):
+                raise FloatingPointError(f"the loss is {loss} at step {step}; resume with a lower learning_rate")
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
             for optimizer in optimizers:
                 optimizer.step()
-            num_tokens += int((batch.token_ids[:, 1:] != 0).sum())
+            if average is not None:
+                average.update_parameters(model)
+            num_tokens += batch.num_tokens
             done = step + 1
             row: dict[str, Any] = {
                 "step": done,
-                "loss": round(loss.item(), 5),
-                "grad_norm": round(float(norm), 4),
+                "loss": round(loss, 5),
+                "grad_norm": round(float(whole(norm)), 4),
                 "learning_rate": config.learning_rate_at(step),
                 "tokens": num_tokens,
                 "tokens_per_s": round((num_tokens - began_tokens) / (time.perf_counter() - began)),
             }
+            if isinstance(model, MusicTextTransformer):
+                row["text_mse"] = round(float(sums[1]) / max(1, batch.has_caption.sum()), 7)
             if valid_split is not None and (done % config.eval_every == 0 or done == config.max_steps):
-                row["valid_loss"] = round(evaluate_loss(model, valid_split, text, config), 5)
-            log(row)
+                row |= evaluate_loss(objective, valid_split, text, config, ranks.device)
+            metrics.write(row)
             if done % config.save_every == 0 or done == config.max_steps:
-                save_state(run, done, model, optimizers, {"tokens": num_tokens})
+                save_state(run, done, model, optimizers, average, {"tokens": num_tokens}, is_writer=ranks.is_first)
     checkpoint = run / "checkpoint"
-    save_checkpoint(checkpoint, model, train_split.tokenizer_config, spec, GenerationConfig())
+    trained = build_model(model_config)
+    source = model if average is None else average.module
+    trained.load_state_dict({name: whole(value) for name, value in source.state_dict().items()})
+    if ranks.is_first:
+        save_checkpoint(checkpoint, trained, train_split.tokenizer_config, spec, GenerationConfig())
+    ranks.wait()
     return checkpoint
+
+
+def _backward(
+    objective: torch.nn.Module, batch: Batch, text: TextSource, config: TrainConfig, ranks: Ranks
+) -> torch.Tensor:
+    """Gradients of a step's loss; returns the sums of `Objective` over the whole batch, on the CPU.
+
+    The batch is cut into parts that are computed one after the other; each process takes every world_size-th row of
+    each part. Gradients are averaged over processes, so each multiplies its loss by their number.
+    """
+    sums = torch.zeros(2, device=ranks.device)
+    parts = np.array_split(np.arange(config.batch_size), config.accumulation_steps)
+    for place, part in enumerate(parts):
+        rows = Rows.of(batch, part[ranks.rank :: ranks.world_size], text, ranks.device)
+        is_last = place == len(parts) - 1
+        wait = not is_last and isinstance(objective, torch.nn.parallel.DistributedDataParallel)
+        with objective.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
+            loss, part_sums = objective(rows, batch.num_tokens, int(batch.has_caption.sum()))
+            (loss * ranks.world_size).backward()
+        sums += part_sums
+    return ranks.sum(sums).cpu()
+
+
+def _load_common_weights(
+    model: torch.nn.Module, folder: Path, tokenizer_config: TokenizerConfig, spec: TextEncoderSpec
+) -> None:
+    """Begin with the weights of a trained model; stacks that it has not keep their fresh ones."""
+    checkpoint = load_checkpoint(folder)
+    for name, theirs, ours in (
+        ("tokenizer", checkpoint.tokenizer_config, tokenizer_config),
+        ("text encoder", checkpoint.text_spec, spec),
+    ):
+        if theirs != ours:
+            raise ValueError(f"{folder} was trained with another {name} than the data; begin with another model")
+    own = model.state_dict()
+    common = {name: value for name, value in checkpoint.model.state_dict().items() if name in own}
+    for name, value in common.items():
+        if value.shape != own[name].shape:
+            raise ValueError(
+                f"{folder}: {name} has shape {tuple(value.shape)}, the model's has {tuple(own[name].shape)};"
+                " begin with a model of the same size"
+            )
+    model.load_state_dict(common, strict=False)
 
 
 def _valid_split(data: Path) -> PreparedSplit | None:
@@ -159,7 +233,7 @@ def _valid_split(data: Path) -> PreparedSplit | None:
 
 
 def _settings(
-    run: Path, model_config: ModelConfig | None, config: TrainConfig | None, default: ModelConfig
+    run: Path, model_config: ModelConfig | None, config: TrainConfig | None, default: ModelConfig, ranks: Ranks
 ) -> tuple[ModelConfig, TrainConfig]:
     """The run's settings, written at its beginning; the training settings may change when it is resumed."""
     run.mkdir(parents=True, exist_ok=True)
@@ -177,6 +251,9 @@ def _settings(
             f"max_len {config.max_len} is longer than the model's max_sequence_length + 1 "
             f"({model_config.max_sequence_length + 1}); lower max_len"
         )
-    model_config.save(model_path)
-    config.save(train_path)
+    ranks.wait()  # all have read them
+    if ranks.is_first:
+        model_config.save(model_path)
+        config.save(train_path)
+    ranks.wait()
     return model_config, config

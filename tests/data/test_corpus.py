@@ -1,3 +1,7 @@
+import json
+import sys
+import tarfile
+
 import pytest
 
 from amt.data.corpus import read_corpus
@@ -19,6 +23,60 @@ def test_sources_are_chosen(small_corpus):
 
 def test_a_folder_without_a_table_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"captions\.jsonl"):
+        list(read_corpus(tmp_path))
+
+
+def test_rows_without_a_piece_are_skipped_with_a_reason(tmp_path):
+    rows = [
+        {"file": "a.mid", "captions": ["good", " "]},
+        {"file": "gone.mid", "caption": "x"},
+        {"file": "number.mid", "caption": 3},
+        {"file": "mixed.mid", "captions": ["x", None]},
+        {"file": "none.mid"},
+        {"file": "empty.mid", "captions": [" "]},
+    ]
+    (tmp_path / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "a.mid").write_bytes(b"MThd")
+    skipped = []
+    pieces = list(read_corpus(tmp_path, on_skip=lambda *what: skipped.append(what)))
+    assert [(piece.name, piece.captions) for piece in pieces] == [("a.mid", ("good",))]
+    assert [name for name, _ in skipped] == ["gone.mid", "number.mid", "mixed.mid", "none.mid", "empty.mid"]
+    assert skipped[0][1] == "the file cannot be read: No such file or directory"
+    assert "must be a text or a list of texts, got '3'" in skipped[1][1]
+
+
+def test_columns_of_midicaps(tmp_path):
+    row = {"location": "lmd/0/a.mid", "caption": "A song in F# minor.", "key": "F# minor", "tempo": 120}
+    rows = [row, row | {"location": "lmd/0/b.mid", "test_set": True}]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with tarfile.open(tmp_path / "midicaps.tar.gz", "w:gz") as archive:
+        for name in "ab":
+            (tmp_path / "x").write_bytes(name.encode())
+            archive.add(tmp_path / "x", f"lmd/0/{name}.mid")
+    pieces = {piece.name: piece for piece in read_corpus(tmp_path)}
+    assert [(piece.midi, piece.split) for piece in pieces.values()] == [(b"a", "train"), (b"b", "test")]
+    assert pieces["lmd/0/a.mid"].row["key"] == "F# minor"
+
+
+def test_parquet(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed; pip install 'amt-midi[train]'")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"location": ["a.mid", "b.mid"], "caption": ["one", None], "tempo": [90, 100]})
+    parquet.write_table(table, tmp_path / "captions.parquet")
+    (tmp_path / "a.mid").write_bytes(b"MThd")
+    skipped = []
+    (piece,) = read_corpus(tmp_path, on_skip=lambda *what: skipped.append(what))
+    assert piece.captions == ("one",) and piece.row["tempo"] == 90
+    assert skipped[0][0] == "b.mid"
+    (tmp_path / "captions.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(ValueError, match=r"captions\.parquet is not a Parquet file"):
+        list(read_corpus(tmp_path))
+
+
+def test_parquet_without_pyarrow(tmp_path, monkeypatch):
+    (tmp_path / "captions.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ImportError, match=r"pip install .*train"):
         list(read_corpus(tmp_path))
 
 

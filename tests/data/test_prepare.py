@@ -1,9 +1,13 @@
+import errno
+
 import numpy as np
 import pytest
 
+from amt.data import prepare as prepare_module
 from amt.data.corpus import read_corpus
 from amt.data.dataset import STEPS_PER_BLOCK, PreparedSplit
 from amt.data.prepare import prepare
+from amt.data.segments import segments
 from amt.midi.tokenizer import EventTokenizer
 
 MAX_LEN = 65
@@ -14,14 +18,14 @@ def prepared(small_corpus, tmp_path_factory):
     out = tmp_path_factory.mktemp("prepared") / "data"
     calls = []
     summary = prepare(small_corpus, out, max_len=MAX_LEN, embed=False, progress=lambda *call: calls.append(call))
-    assert calls == [("pieces", 1)] * 12
+    assert calls == [("pieces", 12)]
     return out, summary
 
 
 def test_the_summary_counts_and_lists_failures(prepared):
     _, summary = prepared
     assert [summary[split]["pieces"] for split in ("train", "valid", "test")] == [8, 2, 2]
-    assert [failure["file"] for failure in summary["failures"]] == ["loose/broken.mid"]
+    assert [failure["file"] for failure in summary["failures"]] == ["loose/missing.mid", "loose/broken.mid"]
 
 
 def test_every_segment_is_the_tokens_of_its_piece(prepared, small_corpus):
@@ -78,6 +82,86 @@ def test_rare_kinds_come_up_more_often_than_their_share(prepared):
     drawn = [caption for step in range(200) for caption in split.batch(0, step, 4, MAX_LEN).captions]
     share = drawn.count("7") / len(drawn)
     assert abs(share - 1 / (1 + 7**0.5)) < 0.05 and share > 1.5 / 8
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(prepare_module, "BLOCK_PIECES", 3)
+
+
+def test_blocks_and_processes_change_nothing(prepared, small_corpus, tmp_path, small_blocks):
+    for jobs in (1, 2):
+        prepare(small_corpus, tmp_path / str(jobs), max_len=MAX_LEN, embed=False, jobs=jobs)
+        assert contents(tmp_path / str(jobs)) == contents(prepared[0])
+
+
+def test_a_stopped_run_goes_on(prepared, small_corpus, tmp_path, small_blocks, monkeypatch):
+    out = tmp_path / "out"
+    encoded = []
+
+    def count(data, tokenizer, max_len):
+        if len(encoded) == 7:
+            encoded.append("stop")
+            raise KeyboardInterrupt
+        encoded.append(data)
+        return segments(data, tokenizer, max_len)
+
+    monkeypatch.setattr(prepare_module, "segments", count)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(small_corpus, out, max_len=MAX_LEN, embed=False, jobs=1)
+    assert not out.exists() and (tmp_path / "out.part").is_dir()
+    prepare(small_corpus, out, max_len=MAX_LEN, embed=False, jobs=1)
+    assert len(encoded) == 8 + 12 - 6  # two blocks of three were whole
+    assert contents(out) == contents(prepared[0])
+    assert not (tmp_path / "out.part").exists()
+
+
+def test_other_settings_or_pieces_begin_anew(small_corpus, tmp_path, small_blocks, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(prepare_module._Part, "join", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare(small_corpus, out, max_len=33, embed=False, jobs=1)
+    monkeypatch.undo()
+    blocks = tmp_path / "out.part" / "blocks"
+    (blocks / "000001.npz").write_bytes((blocks / "000000.npz").read_bytes())  # of other pieces
+    prepare(small_corpus, out, max_len=33, embed=False, jobs=1)
+    prepare(small_corpus, tmp_path / "whole", max_len=33, embed=False, jobs=1)
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_a_full_disk_is_one_error_and_loses_nothing(small_corpus, tmp_path, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare_module, "write_atomically", full)
+        with pytest.raises(OSError, match="No space left"):
+            prepare(small_corpus, out, embed=False, jobs=1)
+    assert not out.exists()
+    prepare(small_corpus, out, embed=False, jobs=1)
+    assert out.is_dir()
+
+
+def test_a_damaged_shard_is_one_error(small_corpus, tmp_path):
+    out = tmp_path / "out"
+    prepare(small_corpus, out, embed=False, jobs=1)
+    path = out / "train" / "tokens.npy"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    with pytest.raises(ValueError, match="damaged; prepare it again"):
+        PreparedSplit(out, "train")
+    path.write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="damaged; prepare it again"):
+        PreparedSplit(out, "train")
+    path.write_bytes(whole)
+    (out / "train" / "pieces.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match="damaged; prepare it again"):
+        PreparedSplit(out, "train")
 
 
 def test_an_existing_folder_is_not_touched(prepared, small_corpus):

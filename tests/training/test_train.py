@@ -1,23 +1,26 @@
 """Training goes down, goes on where it stopped to the bit, and never loads half a state."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from amt.config import ModelConfig, TokenizerConfig, TrainConfig
-from amt.data.prepare import SEGMENT_DTYPE
 from amt.models import build_model
+from amt.text import TextEncoderSpec
 from amt.training import train as train_module
+from amt.training.objective import Objective, Rows
 from amt.training.optimizers import ADAMW_SHARE_BESIDE_MUON, make_optimizers, set_learning_rate
+from amt.training.ranks import Ranks
 from amt.training.state import load_state, save_state
 from amt.training.train import train
 
@@ -26,30 +29,11 @@ MODEL = ModelConfig(
     max_sequence_length=64, text_embedding_dim=384, norm_first=True, activation="swiglu", positions="rotary",
     tie_output=True, dropout=0.1,
 )  # fmt: skip
+BOTH = ModelConfig.from_dict(MODEL.to_dict() | {"architecture": "music_text"})
 CONFIG = TrainConfig(
     max_steps=12, batch_size=3, max_len=33, learning_rate=1e-2, warmup_steps=2, decay_steps=3, save_every=4,
     eval_every=6, eval_batches=1,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Scales, up for one caption and down for the other."""
-    folder = tmp_path_factory.mktemp("data")
-    TokenizerConfig().save(folder / "tokenizer.json")
-    for split in ("train", "valid", "test"):
-        (folder / split).mkdir()
-        rows, tokens, pieces = [], [], []
-        for index in range(8):
-            pitches = range(60, 72) if index % 2 else range(71, 59, -1)
-            ids = [1, *(token for pitch in pitches for token in (3 + pitch, 270, 131 + pitch)), 2]
-            rows.append((sum(map(len, tokens)), len(ids), index, True))
-            tokens.append(ids)
-            pieces.append({"source": "", "form": "", "captions": ["up" if index % 2 else "down"]})
-        np.save(folder / split / "tokens.npy", np.concatenate(tokens).astype(np.uint16))
-        np.save(folder / split / "segments.npy", np.array(rows, SEGMENT_DTYPE))
-        (folder / split / "pieces.jsonl").write_text("".join(json.dumps(piece) + "\n" for piece in pieces))
-    return folder
 
 
 class FakeText:
@@ -69,9 +53,9 @@ def no_encoder(monkeypatch):
     monkeypatch.setattr(train_module, "save_checkpoint", lambda folder, *rest: Path(folder).mkdir(exist_ok=True))
 
 
-def weights(run):
+def weights(run, name="model"):
     (state,) = run.glob("state-*")
-    return load_file(state / "model.safetensors")
+    return load_file(state / f"{name}.safetensors")
 
 
 def assert_same(first, second):
@@ -92,22 +76,143 @@ def test_the_loss_falls(data, tmp_path, optimizer):
     assert logged == rows
 
 
+EVERYTHING = {
+    "ema_decay": 0.8, "accumulation_steps": 2, "header_weight": 3.0, "contrastive_weight": 0.1, "transpose": 5,
+    "tempo_change": 0.2, "velocity_change": 1, "caption_dropout": 0.3, "schedule": "cosine",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "options", [{}, {"optimizer": "muon", "precision": "bfloat16"}], ids=["adamw", "muon-bfloat16"]
+    "options", [{}, {"optimizer": "muon", "precision": "bfloat16"}, EVERYTHING], ids=["adamw", "muon-bfloat16", "all"]
 )
 @pytest.mark.parametrize("stop_at", [1, 4, 6, 11])
 def test_resuming_gives_the_same_bits(data, tmp_path, stop_at, options):
     config = TrainConfig.from_dict(CONFIG.to_dict() | options)
-    train(data, tmp_path / "whole", model_config=MODEL, config=config)
+    model = BOTH if options is EVERYTHING else MODEL
+    train(data, tmp_path / "whole", model_config=model, config=config)
 
     def stop(row):
         if row["step"] == stop_at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(data, tmp_path / "parts", model_config=MODEL, config=config, progress=stop)
+        train(data, tmp_path / "parts", model_config=model, config=config, progress=stop)
     train(data, tmp_path / "parts")
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    if options is EVERYTHING:
+        assert_same(weights(tmp_path / "whole", "average"), weights(tmp_path / "parts", "average"))
+
+
+def changed(**options):
+    return TrainConfig.from_dict(CONFIG.to_dict() | options)
+
+
+def test_both_directions_are_learned(data, tmp_path):
+    rows = []
+    config = changed(max_steps=80, decay_steps=10, midi_to_text_weight=30.0, contrastive_weight=0.1)
+    train(data, tmp_path / "run", model_config=BOTH, config=config, progress=rows.append)
+    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+    assert rows[-1]["text_mse"] < 0.2 * rows[0]["text_mse"]
+    assert rows[-1]["valid_text_mse"] < 0.2 * rows[0]["text_mse"]
+    assert all("text_mse" in row for row in rows)
+
+
+@pytest.mark.parametrize("model", ["music", "music_text"])
+def test_parts_of_a_batch_add_up_to_the_batch(data, tmp_path, model):
+    """Dropout off: its draws depend on the shape of the part."""
+    model_config = ModelConfig.from_dict((MODEL if model == "music" else BOTH).to_dict() | {"dropout": 0.0})
+    rows = {}
+    for parts in (1, 2, 3):
+        rows[parts] = []
+        config = changed(accumulation_steps=parts, header_weight=2.0)
+        run = tmp_path / str(parts)
+        train(data, run, model_config=model_config, config=config, progress=rows[parts].append)
+        for first, other in zip(rows[1], rows[parts], strict=True):
+            assert other["loss"] == pytest.approx(first["loss"], rel=1e-3)
+            assert other["tokens"] == first["tokens"]
+    assert rows[1][0]["loss"] == pytest.approx(rows[3][0]["loss"], rel=1e-5)
+    assert rows[1][0]["grad_norm"] == pytest.approx(rows[3][0]["grad_norm"], rel=1e-3)
+
+
+def test_the_average_is_that_of_the_weights(data, tmp_path):
+    average = None
+    for step in range(1, 6):
+        config = changed(ema_decay=0.8, max_steps=step, warmup_steps=1, decay_steps=0)
+        train(data, tmp_path / str(step), model_config=MODEL, config=config)
+        now = weights(tmp_path / str(step))
+        average = now if average is None else {name: 0.8 * average[name] + 0.2 * now[name] for name in now}
+    found = weights(tmp_path / "5", "average")
+    for name, value in average.items():
+        torch.testing.assert_close(found[f"module.{name}"], value, rtol=1e-5, atol=1e-6)
+
+
+def test_header_tokens_weigh_more():
+    torch.manual_seed(0)
+    model = build_model(MODEL)
+    model.eval()
+    tokenizer = TokenizerConfig()
+    rows = Rows(
+        torch.tensor([[1, 583, 540, 63, 300, 2]]), torch.randn(1, 2, 384), torch.ones(1, 2, dtype=torch.bool),
+        torch.tensor([True]),
+    )  # fmt: skip
+    plain, sums = Objective(model, TrainConfig(), tokenizer)(rows, 5, 1)
+    heavy, same_sums = Objective(model, TrainConfig(header_weight=4.0), tokenizer)(rows, 5, 1)
+    logits = model(rows.text_embeddings, rows.token_ids[:, :-1], rows.text_mask).log_softmax(-1)[0]
+    header = -(logits[0, 583] + logits[1, 540])
+    assert torch.equal(sums, same_sums)
+    torch.testing.assert_close(heavy - plain, 3 * header / 5)
+
+
+def test_a_run_may_begin_with_a_trained_model(data, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(train_module, "TextSource", FakeText)
+    first = train(data, tmp_path / "first", model_config=MODEL, config=changed(max_steps=3, decay_steps=0))
+    both = train(data, tmp_path / "both", model_config=BOTH, init=first, config=changed(max_steps=3, decay_steps=0,
+                 learning_rate=0.0))  # fmt: skip
+    old, new = load_file(first / "model.safetensors"), load_file(both / "model.safetensors")
+    assert any(name.startswith("midi_encoder.") for name in new)
+    assert all(torch.equal(old[name], new[name]) for name in old)
+    wide = ModelConfig.from_dict(MODEL.to_dict() | {"d_model": 32})
+    with pytest.raises(ValueError, match="has shape"):
+        train(data, tmp_path / "wide", model_config=wide, init=first, config=CONFIG)
+    other = dataclasses.replace(TextEncoderSpec(), max_text_tokens=32)
+    with pytest.raises(ValueError, match="another text encoder"):
+        train(data, tmp_path / "other", model_config=MODEL, init=first, config=CONFIG, text_spec=other)
+
+
+def test_a_device_that_is_not_there(data, tmp_path):
+    with pytest.raises(ValueError, match="cpu or cuda"):
+        train(data, tmp_path, model_config=MODEL, config=CONFIG, device="tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="sees no GPU"):
+            train(data, tmp_path, model_config=MODEL, config=CONFIG, device="cuda")
+
+
+def test_tensorboard_that_is_not_there(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ImportError, match=r"pip install .*train"):
+        train(data, tmp_path, model_config=MODEL, config=CONFIG, tensorboard=True)
+
+
+def test_tensorboard_gets_every_row(data, tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder):
+            written.append(Path(folder))
+
+        def add_scalar(self, name, value, step):
+            written.append((name, value, step))
+
+        def close(self):
+            written.append("closed")
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
+    rows = []
+    config = changed(max_steps=2, warmup_steps=0, decay_steps=0)
+    train(data, tmp_path, model_config=MODEL, config=config, tensorboard=True, progress=rows.append)
+    assert written[0] == tmp_path and written[-1] == "closed"
+    assert ("loss", rows[1]["loss"], 2) in written
 
 
 def test_muon_takes_the_matrices_of_the_layers_and_nothing_else():
@@ -129,7 +234,9 @@ def test_a_killed_run_resumes(data, tmp_path):
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_train
+from amt.text import TextEncoderSpec
 from amt.training import train as train_module
+from amt.training.objective import Objective, Rows
 from pathlib import Path
 train_module.TextSource = test_train.FakeText
 train_module.save_checkpoint = lambda folder, *rest: Path(folder).mkdir(exist_ok=True)
@@ -163,7 +270,7 @@ def test_half_a_state_is_not_loaded(tmp_path):
     optimizers = make_optimizers(model, CONFIG)
     model(torch.ones(1, 3)).sum().backward()
     optimizers[0].step()
-    save_state(tmp_path, 5, model, optimizers, {"tokens": 70})
+    save_state(tmp_path, 5, model, optimizers, None, {"tokens": 70})
     (tmp_path / "state-0000000009").mkdir()
     (tmp_path / "state-0000000009" / "model.safetensors").write_bytes(b"half")
     other = torch.nn.Linear(3, 2)
@@ -190,3 +297,14 @@ def test_segments_longer_than_the_model_are_refused(data, tmp_path):
 def test_the_learning_rate_rises_stays_and_falls():
     config = TrainConfig(max_steps=10, warmup_steps=2, decay_steps=4, learning_rate=1.0)
     assert [config.learning_rate_at(step) for step in range(10)] == [0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    cosine = dataclasses.replace(config, schedule="cosine")
+    assert [round(cosine.learning_rate_at(step), 6) for step in (0, 5, 6, 7, 8, 9)] == [
+        0.5, 1, 1, 0.853553, 0.5, 0.146447
+    ]  # fmt: skip
+
+
+def test_fewer_rows_than_processes(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Ranks, "join", classmethod(lambda cls, device: cls(0, 8, torch.device("cpu"))))
+    monkeypatch.setattr(Ranks, "wait", lambda self: None)
+    with pytest.raises(ValueError, match="too small for 1 accumulation_steps in 8 processes"):
+        train(data, tmp_path, model_config=MODEL, config=CONFIG)

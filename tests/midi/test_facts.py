@@ -1,7 +1,7 @@
 import pytest
 
 from amt.midi.data import Note, NoteTable
-from amt.midi.features import estimate_key, key_name
+from amt.midi.facts import estimate_key, key_name
 
 MAJOR, HARMONIC_MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 11)
 

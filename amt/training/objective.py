@@ -1,0 +1,112 @@
+"""The loss of a step's rows, as one module: what is distributed, accumulated and differentiated."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from amt.config import TokenizerConfig, TrainConfig
+from amt.data.dataset import Batch
+from amt.midi.vocabulary import Vocabulary
+from amt.models import MusicTextTransformer, MusicTransformer
+from amt.training.losses import contrastive_loss, embedding_loss, sentence_embedding, token_losses
+
+Embedded = tuple[torch.Tensor, torch.Tensor]  # embeddings (rows, src_len, dim) and their mask (rows, src_len)
+HEADER_LEN = 2  # targets that `header_weight` is for: the first time signature and tempo
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of a batch as tensors.
+
+    Attributes:
+        token_ids: (rows, seq_len) int64, padded with 0 on the right.
+        text_embeddings, text_mask: (rows, src_len, text_embedding_dim) float32 and (rows, src_len) bool.
+        has_caption: (rows,) bool: see `Batch.has_caption`.
+    """
+
+    token_ids: torch.Tensor
+    text_embeddings: torch.Tensor
+    text_mask: torch.Tensor
+    has_caption: torch.Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, rows: np.ndarray, text: Callable[[list[str]], Embedded], device: torch.device) -> Rows:
+        """Some rows of a batch, without the columns that none of them needs.
+
+        Args:
+            rows: which ones.
+            text: gives the embeddings of captions and their mask.
+            device: where the tensors go.
+        """
+        token_ids = batch.token_ids[rows]
+        token_ids = token_ids[:, : (token_ids != 0).sum(1).max()]
+        captions = [batch.captions[row] for row in rows]
+        parts = (torch.from_numpy(token_ids), *text(captions), torch.from_numpy(batch.has_caption[rows]))
+        return cls(*(part.to(device) for part in parts))
+
+
+class Objective(torch.nn.Module):
+    """The loss of some rows of a step, so that the losses of all parts add up to the step's.
+
+    Args:
+        model: what is trained.
+        config: the weights of the terms, and the precision.
+        tokenizer_config: says which tokens are a piece's header.
+    """
+
+    def __init__(self, model: MusicTransformer, config: TrainConfig, tokenizer_config: TokenizerConfig):
+        super().__init__()
+        self.model = model
+        self.config = config
+        kinds = [event.kind for event in Vocabulary(tokenizer_config).events]
+        self.is_header: torch.Tensor
+        self.register_buffer("is_header", torch.tensor([kind in ("time_signature", "tempo") for kind in kinds]))
+
+    def forward(self, rows: Rows, num_tokens: int, num_captions: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss to differentiate, and the sums to report.
+
+        Args:
+            rows: part of a step's batch.
+            num_tokens, num_captions: of the whole batch, over all parts.
+
+        Returns:
+            loss: a scalar.
+            sums: (2,) float32, detached: nats of the tokens, and squared errors of MIDI -> text over the rows
+                that have a caption.
+        """
+        targets = rows.token_ids[:, 1:]
+        device = targets.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            logits = self.model(rows.text_embeddings, rows.token_ids[:, :-1], text_mask=rows.text_mask)
+        losses = token_losses(logits, targets)
+        nats = losses.detach().sum()
+        if self.config.header_weight != 1.0:
+            header = losses[:, :HEADER_LEN][self.is_header[targets[:, :HEADER_LEN]]]
+            total = losses.sum() + (self.config.header_weight - 1) * header.sum()
+        else:
+            total = losses.sum()
+        loss = total / num_tokens
+        error = torch.zeros((), device=loss.device)
+        if isinstance(self.model, MusicTextTransformer) and rows.has_caption.any():
+            text_loss, error = self._midi_to_text(self.model, rows)
+            part = int(rows.has_caption.sum())
+            loss = loss + text_loss * (part / num_captions)
+            error = error * part
+        return loss, torch.stack([nats, error])
+
+    def _midi_to_text(self, model: MusicTextTransformer, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+        """The weighted loss of MIDI -> text, and its squared error, over the rows that have a caption."""
+        token_ids = rows.token_ids[rows.has_caption, : self.config.midi_to_text_len]
+        wanted = sentence_embedding(rows.text_embeddings, rows.text_mask)[rows.has_caption]
+        with torch.autocast(token_ids.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
+            predicted = model(None, token_ids, mode="midi_to_text")
+        predicted = predicted.float()
+        error = embedding_loss(predicted, wanted)
+        loss = self.config.midi_to_text_weight * error
+        if self.config.contrastive_weight:
+            loss = loss + self.config.contrastive_weight * contrastive_loss(predicted, wanted)
+        return loss, error.detach()

@@ -1,0 +1,60 @@
+"""Two processes train as one does: the same losses and, up to rounding, the same weights."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+CODE = """
+import sys
+sys.path.insert(0, {folder!r})
+import test_train
+import torch
+from amt.training import train as train_module
+
+torch.set_default_dtype(torch.float64)  # AdamW turns the rounding of gradients near 0 into whole steps
+train_module.TextSource = test_train.FakeText
+model = test_train.ModelConfig.from_dict(
+    getattr(test_train, sys.argv[3]).to_dict() | {{"dropout": 0.0}}
+)
+config = test_train.changed(batch_size=4, max_steps=6, **eval(sys.argv[4]))
+train_module.train(sys.argv[1], sys.argv[2], model_config=model, config=config, device="cpu", parallel=sys.argv[5])
+"""
+
+
+def run(data, out, model, options, parallel, ranks):
+    code = out.with_suffix(".py")
+    code.write_text(CODE.format(folder=str(Path(__file__).parent)))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
+    command = [sys.executable, *torchrun, str(code), str(data), str(out), model, repr(options), parallel]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return rows, load_file(out / "checkpoint" / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "parallel"),
+    [
+        ("MODEL", {}, "ddp"),
+        ("BOTH", {"accumulation_steps": 2, "caption_dropout": 0.4, "ema_decay": 0.5, "optimizer": "muon"}, "ddp"),
+        ("BOTH", {"accumulation_steps": 2}, "fsdp"),
+    ],
+    ids=["ddp", "ddp-all", "fsdp"],
+)
+def test_two_processes_equal_one(data, tmp_path, model, options, parallel):
+    alone_rows, alone = run(data, tmp_path / "alone", model, options, parallel, 1)
+    rows, together = run(data, tmp_path / "together", model, options, parallel, 2)
+    assert [row["step"] for row in rows] == list(range(1, 7))
+    for mine, other in zip(alone_rows, rows, strict=True):
+        assert mine["tokens"] == other["tokens"]
+        assert mine.keys() == other.keys()
+        for name in {"loss", "grad_norm", "text_mse", "valid_loss"} & mine.keys():
+            assert other[name] == pytest.approx(mine[name], rel=1e-4), name
+    assert alone.keys() == together.keys()
+    for name in alone:
+        torch.testing.assert_close(together[name], alone[name], rtol=1e-6, atol=1e-8)
