@@ -84,20 +84,29 @@ def _signature_index(text: str) -> int:
     return index
 
 
-def pitch_classes(key: str) -> tuple[int, ...]:
-    """The pitch classes 0..11 (0 = C) of a key like "D minor", "Bb major" or "F#m".
-
-    Raises:
-        ValueError: not a key.
-    """
+def parse_key(key: str) -> tuple[int, bool] | None:
+    """The tonic as a pitch class 0..11 (0 = C) and whether it is minor, of a key like "D minor" or "F#m"; else None."""
     match = _KEY.fullmatch(key) if isinstance(key, str) else None
     if not match:
-        raise ValueError(f'key must be like "D minor" or "F# major", got {key!r}')
+        return None
     letter, accidental, mode = (part or "" for part in match.groups())
     tonic = PITCH_CLASSES[letter.lower()]
     if accidental:
         tonic += 1 if accidental.lower() in ("#", "♯", "sharp") else -1
     is_minor = mode == "m" or mode.lower() in ("minor", "min")  # "Dm" is D minor, "DM" D major
+    return tonic % 12, is_minor
+
+
+def pitch_classes(key: str) -> tuple[int, ...]:
+    """The pitch classes 0..11 of a key.
+
+    Raises:
+        ValueError: not a key.
+    """
+    parsed = parse_key(key)
+    if parsed is None:
+        raise ValueError(f'key must be like "D minor" or "F# major", got {key!r}')
+    tonic, is_minor = parsed
     return tuple(sorted((tonic + step) % 12 for step in _SCALES["minor" if is_minor else "major"]))
 
 

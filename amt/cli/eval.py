@@ -1,0 +1,127 @@
+"""`amt eval`: how good a model is, or MIDI files with captions are."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from amt.cli.errors import UsageError
+from amt.cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    from amt.data.corpus import Piece
+    from amt.evaluation.rows import Row
+
+PARTS = ("following", "copying", "loss", "retrieval")
+
+
+def evaluate(
+    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="A folder with MIDI files and a table of captions.")],
+    model: Annotated[
+        str | None, typer.Option(help="Write a piece for each caption with this model. Without: judge the files.")
+    ] = None,
+    parts: Annotated[
+        str, typer.Option(help=f"What to look at, with commas between: {', '.join(PARTS)}.")
+    ] = "following",
+    split: Annotated[str, typer.Option(help="Choose models on valid; test is for the last figure.")] = "valid",
+    num: Annotated[int, typer.Option(min=1, help="Pieces, in about equal numbers of each source.")] = 200,
+    sources: Annotated[str | None, typer.Option(help="Only pieces of these sources of the table.")] = None,
+    caption: Annotated[int, typer.Option(min=0, help="Which of a piece's captions, counted from 0.")] = 0,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a written piece.")] = 400,
+    num_beams: Annotated[int, typer.Option(min=1, help="More than 1: beam search in place of sampling.")] = 1,
+    rerank: Annotated[int, typer.Option(min=1, help="Write so many pieces and keep the one that fits best.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the first piece.")] = 0,
+    weights: Annotated[str | None, typer.Option(help="Of the engine: float32, bfloat16 or int8.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a row a metric.")] = False,
+) -> None:
+    """Measure a model, or MIDI files with captions: each metric with a 95 % interval over pieces.
+
+    docs/evaluation.md defines the metrics.
+    """
+    wanted = [part.strip() for part in parts.split(",")]
+    unknown = sorted(set(wanted) - set(PARTS))
+    if unknown:
+        raise UsageError(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
+    if model is None and {"loss", "retrieval"} & set(wanted):
+        raise UsageError("loss and retrieval need a --model")
+    chosen = None if sources is None else tuple(source.strip() for source in sources.split(","))
+    rows = _evaluate(
+        corpus, model, wanted, split, num, chosen, caption, seed, weights,
+        {"max_new_tokens": max_new_tokens} | ({"num_beams": num_beams} if num_beams > 1 else {})
+        | ({"rerank": rerank} if rerank > 1 else {}),
+    )  # fmt: skip
+    if as_json:
+        print(json.dumps([dataclasses.asdict(found) for found in rows], indent=1))
+        return
+    for found in rows:
+        print(f"{found.metric:26} {found.value:10.4f}   {found.low:10.4f} to {found.high:10.4f}   n = {found.n}")
+
+
+def _evaluate(
+    corpus: str,
+    model: str | None,
+    parts: list[str],
+    split: str,
+    num: int,
+    sources: tuple[str, ...] | None,
+    caption: int,
+    seed: int,
+    weights: Any,
+    options: dict[str, Any],
+) -> list[Row]:
+    import amt
+    from amt.data.corpus import read_corpus
+    from amt.evaluation import evaluate as work
+    from amt.evaluation.retrieval import evaluate_retrieval
+
+    everything = list(read_corpus(corpus, sources))
+    pieces = draw(everything, split, num)
+    if not pieces:
+        raise UsageError(f"{corpus} has no piece of the split {split}")
+    name = model or Path(corpus).name
+    rows: list[Row] = []
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(progress_bar("pieces"))
+
+        def show(what: str, more: int) -> None:
+            bar.update(more)
+
+        generator = None if model is None else amt.load(model)
+        examples = []
+        if {"following", "copying"} & set(parts):
+            if generator is None:
+                examples = work.read_pieces(pieces, caption)
+            else:
+                engine = {} if weights is None else {"weights": weights}
+                examples = work.write_pieces(generator, pieces, caption, seed, show, **engine, **options)
+        if "following" in parts:
+            rows += work.evaluate_examples(examples, split, name)
+        if "copying" in parts:
+            training = [e.midi for e in work.read_pieces((p for p in everything if p.split == "train"), 0) if e.midi]
+            rows += work.evaluate_copying(examples, training, split, name)
+            if generator is not None:
+                rows += work.evaluate_copying(work.read_pieces(pieces, caption), training, split, "real music")
+        if generator is not None and "loss" in parts:
+            rows += work.evaluate_loss(generator, pieces, caption, split, name, weights, show)
+        if generator is not None and "retrieval" in parts:
+            rows += evaluate_retrieval(generator, pieces, caption, split, name, show)
+    return rows
+
+
+def draw(pieces: list[Piece], split: str, num: int) -> list[Piece]:
+    """Pieces of one split, the same ones every time, in about equal numbers from each source."""
+    import random
+
+    by_source: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        if piece.split == split:
+            by_source.setdefault(piece.source, []).append(piece)
+    for rows in by_source.values():
+        random.Random(0).shuffle(rows)
+    drawn = [piece for turn in range(num) for rows in by_source.values() for piece in rows[turn : turn + 1]]
+    return drawn[:num]

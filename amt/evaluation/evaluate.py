@@ -1,0 +1,168 @@
+"""One evaluation of a model, or of MIDI files with captions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from amt.data.corpus import Piece
+from amt.data.segments import segments
+from amt.errors import MidiError
+from amt.evaluation.copying import longest_copies, note_codes
+from amt.evaluation.following import METRICS, agreement, asked_of
+from amt.evaluation.rows import Row, row
+from amt.midi.data import MidiData
+from amt.midi.facts import Facts, measure
+from amt.midi.reader import read_midi
+
+if TYPE_CHECKING:
+    from amt.generator import Generator
+    from amt.ops.decode import WeightType
+
+# Of `Facts`: what is compared with real music.
+MUSIC = (
+    "num_notes", "duration_s", "notes_per_s", "polyphony", "pitch_class_entropy", "scale_consistency",
+    "groove_similarity", "repetition", "mean_velocity",
+)  # fmt: skip
+Progress = Callable[[str, int], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A piece beside what was asked for.
+
+    Attributes:
+        caption: the text.
+        midi: the music, or None if the file could not be read.
+        row: the corpus' columns of the caption.
+    """
+
+    caption: str
+    midi: MidiData | None
+    row: dict[str, Any]
+
+
+def caption_of(piece: Piece, index: int) -> str:
+    """One of a piece's captions; pieces with fewer begin again."""
+    return piece.captions[index % len(piece.captions)]
+
+
+def read_pieces(pieces: Iterable[Piece], caption: int) -> list[Example]:
+    """The pieces themselves, as examples."""
+    examples = []
+    for piece in pieces:
+        try:
+            midi: MidiData | None = read_midi(piece.midi)
+        except MidiError:
+            midi = None
+        examples.append(Example(caption_of(piece, caption), midi, piece.row))
+    return examples
+
+
+def write_pieces(
+    generator: Generator,
+    pieces: Sequence[Piece],
+    caption: int,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[Example]:
+    """A piece by the model for the caption of each piece, read again from the bytes of its file.
+
+    Args:
+        seed: of the first; each following one has the next.
+        options: of `amt.generate`.
+    """
+    from amt.api import generate
+
+    examples: list[Example] = []
+    for place, piece in enumerate(pieces):
+        text = caption_of(piece, caption)
+        midi = generate(text, model=generator, seed=seed + place, **options)
+        assert not isinstance(midi, list)
+        examples.append(Example(text, read_midi(midi.to_bytes()), piece.row))
+        if progress is not None:
+            progress("pieces", 1)
+    return examples
+
+
+def evaluate_examples(examples: Sequence[Example], split: str, model: str) -> list[Row]:
+    """Whether files are valid, how far captions are followed, and what the music is like."""
+    readable = [example for example in examples if example.midi is not None]
+    facts = [measure(example.midi) for example in readable if example.midi is not None]
+    rows = [
+        row("valid", [example.midi is not None for example in examples], split, model),
+        row("empty", [fact.num_notes == 0 for fact in facts], split, model),
+    ]
+    followed = [
+        agreement(asked_of(example.row, example.caption), fact) for example, fact in zip(readable, facts, strict=True)
+    ]
+    for metric in METRICS:
+        rows.append(row(metric, [values[metric] for values in followed if metric in values], split, model))
+    for name in MUSIC:
+        rows.append(row(name, _values(facts, name), split, model))
+    return [found for found in rows if found is not None]
+
+
+def evaluate_copying(examples: Sequence[Example], training: Sequence[MidiData], split: str, model: str) -> list[Row]:
+    """The longest run of notes that a piece has from the training music: the mean over pieces, and the largest."""
+    codes = [note_codes(example.midi) for example in examples if example.midi is not None]
+    longest = longest_copies(codes, [note_codes(midi) for midi in training])
+    mean = row("longest_copy", longest, split, model)
+    if mean is None:
+        return []
+    most = float(longest.max())
+    return [mean, Row("longest_copy_max", most, most, most, len(longest), split, model)]
+
+
+def evaluate_loss(
+    generator: Generator,
+    pieces: Sequence[Piece],
+    caption: int,
+    split: str,
+    model: str,
+    weights: WeightType | None = None,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Cross-entropy of the beginnings of real pieces, in nats a token and a note.
+
+    Args:
+        weights: of the engine that computes it; None: plain PyTorch.
+    """
+    import torch
+
+    from amt.training.losses import token_losses
+
+    net = generator.checkpoint.model
+    max_len = net.config.max_sequence_length + 1
+    note_on = torch.tensor([event.kind == "note_on" for event in generator.tokenizer.vocabulary.events])
+    nats, num_tokens, num_notes = [], [], []
+    for piece in pieces:
+        try:
+            ids = segments(read_midi(piece.midi), generator.tokenizer, max_len)[0].ids
+        except MidiError:
+            continue
+        token_ids = torch.from_numpy(ids.astype(np.int64))[None]
+        embeddings, mask = generator.text_encoder.encode([caption_of(piece, caption)])
+        with torch.inference_mode():
+            if weights is None:
+                logits = net(embeddings, token_ids[:, :-1], text_mask=mask)
+            else:
+                engine = generator.engine(weights)
+                logits = engine.start_cache(engine.encode(embeddings, mask), mask).append(token_ids[:, :-1])
+        nats.append(float(token_losses(logits, token_ids[:, 1:]).sum()))
+        num_tokens.append(token_ids.shape[1] - 1)
+        num_notes.append(int(note_on[token_ids].sum()))
+        if progress is not None:
+            progress("pieces", 1)
+    totals, tokens, notes = (np.array(values, np.float64) for values in (nats, num_tokens, num_notes))
+    rows = [row("nats_per_token", totals / tokens, split, model, tokens)]
+    rows.append(row("nats_per_note", totals / np.maximum(notes, 1), split, model, notes))
+    return [found for found in rows if found is not None]
+
+
+def _values(facts: Sequence[Facts], name: str) -> list[float]:
+    return [float(value) for fact in facts if (value := getattr(fact, name)) is not None]

@@ -1,0 +1,66 @@
+"""MIDI -> text: how well a piece's embedding finds its caption among all, and a caption its piece."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from amt.data.corpus import Piece
+from amt.evaluation.evaluate import Progress, caption_of, read_pieces
+from amt.evaluation.rows import Row, row
+
+if TYPE_CHECKING:
+    from amt.generator import Generator
+
+RANKS = (1, 5, 10)
+
+
+def evaluate_retrieval(
+    generator: Generator,
+    pieces: Sequence[Piece],
+    caption: int,
+    split: str,
+    model: str,
+    progress: Progress | None = None,
+) -> list[Row]:
+    """Squared error and cosine of embeddings, and ranks in both directions.
+
+    Raises:
+        ValueError: the model has no MIDI -> text direction.
+    """
+    readable = [
+        (piece, example) for piece, example in zip(pieces, read_pieces(pieces, caption), strict=True) if example.midi
+    ]
+    texts = [caption_of(piece, caption) for piece, _ in readable]
+    predicted = []
+    for _, example in readable:
+        assert example.midi is not None
+        predicted.append(generator.embed_midi(example.midi))
+        if progress is not None:
+            progress("pieces", 1)
+    music, words = np.stack(predicted), generator.embed_texts(texts)
+    cosines = music @ words.T
+    rows = [
+        row("text_mse", ((music - words) ** 2).mean(1), split, model),
+        row("text_cosine", np.diag(cosines), split, model),
+    ]
+    same = np.array([[first == second for second in texts] for first in texts])
+    for name, scores in (("caption", cosines), ("piece", cosines.T)):
+        ranks = ranks_of_right(scores, same)
+        for rank in RANKS:
+            rows.append(row(f"{name}_recall_at_{rank}", ranks <= rank, split, model))
+        rows.append(row(f"{name}_mrr", 1 / ranks, split, model))
+    return [found for found in rows if found is not None]
+
+
+def ranks_of_right(scores: np.ndarray, is_right: np.ndarray) -> np.ndarray:
+    """For each row the rank, from 1, of its best right column among the wrong ones. Of equal scores the wrong one wins.
+
+    Args:
+        scores, is_right: (rows, columns); each row has a right column.
+    """
+    best = np.where(is_right, scores, -np.inf).max(1)
+    ranks: np.ndarray = 1 + ((scores >= best[:, None]) & ~is_right).sum(1)
+    return ranks

@@ -1,0 +1,75 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from amt.data.corpus import Piece
+from amt.evaluation.evaluate import (
+    Example,
+    caption_of,
+    evaluate_copying,
+    evaluate_examples,
+    read_pieces,
+)
+from amt.evaluation.retrieval import ranks_of_right
+from amt.evaluation.rows import row
+from amt.midi.data import MidiData, Note, NoteTable
+
+
+def piece(name, midi, captions=("one", "two")):
+    return Piece(name, midi, captions, "valid", "", "", {"programs": [0]})
+
+
+def score(*pitches):
+    notes = [Note(240 * i, 240 * i + 200, pitch, 80) for i, pitch in enumerate(pitches)]
+    return MidiData(ticks_per_beat=480, notes=NoteTable.from_notes(notes))
+
+
+def test_a_row_is_a_mean_with_its_interval():
+    values = np.random.default_rng(3).random(400)
+    found = row("m", values, "valid", "x")
+    assert found.value == round(float(values.mean()), 4) and found.n == 400
+    error = values.std() / math.sqrt(400)
+    assert found.low == pytest.approx(values.mean() - 1.96 * error, abs=0.003)
+    assert found.high == pytest.approx(values.mean() + 1.96 * error, abs=0.003)
+    assert row("m", values, "valid", "x") == found
+    assert row("m", [], "valid", "x") is None
+
+
+def test_a_weighted_row():
+    assert row("m", [1.0, 4.0], "s", "x", [3, 1]).value == 1.75
+
+
+def test_valid_and_empty_count_everything():
+    examples = read_pieces([piece("a", score(60, 64).to_bytes()), piece("b", b"no"), piece("c", score().to_bytes())], 1)
+    assert [example.caption for example in examples] == ["two"] * 3
+    rows = {found.metric: found for found in evaluate_examples(examples, "valid", "files")}
+    assert rows["valid"].value == pytest.approx(2 / 3, abs=1e-4) and rows["valid"].n == 3
+    assert rows["empty"].value == 0.5 and rows["empty"].n == 2
+    assert rows["instrument_f1"].value == 0.5
+    assert rows["num_notes"].value == 1.0
+    assert "key" not in rows and "tempo_bin" not in rows
+    assert {found.split for found in rows.values()} == {"valid"}
+    assert set(dataclasses.asdict(rows["valid"])) == {"metric", "value", "low", "high", "n", "split", "model"}
+
+
+def test_copying_has_a_mean_and_a_maximum():
+    training = [score(*range(40, 60))]
+    examples = [Example("", score(*range(40, 50)), {}), Example("", score(80, 20, 70), {}), Example("", None, {})]
+    mean, most = evaluate_copying(examples, training, "valid", "x")
+    assert (mean.metric, mean.value, mean.n) == ("longest_copy", 5.0, 2)
+    assert (most.metric, most.value) == ("longest_copy_max", 10.0)
+    assert evaluate_copying([], training, "valid", "x") == []
+
+
+def test_captions_begin_again():
+    assert [caption_of(piece("a", b""), index) for index in (0, 1, 2)] == ["one", "two", "one"]
+
+
+def test_ranks():
+    scores = np.array([[0.9, 0.1, 0.5], [0.2, 0.2, 0.1], [0.3, 0.8, 0.7]])
+    assert ranks_of_right(scores, np.eye(3, dtype=bool)).tolist() == [1, 2, 2]
+    twins = np.eye(3, dtype=bool)
+    twins[2, 1] = True  # the same caption twice
+    assert ranks_of_right(scores, twins).tolist() == [1, 2, 1]
