@@ -1,6 +1,7 @@
 """Training goes down, goes on where it stopped to the bit, and never loads half a state."""
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from amt.config import ModelConfig, TokenizerConfig, TrainConfig
 from amt.models import build_model
 from amt.text import TextEncoderSpec
+from amt.training import state as state_module
 from amt.training import train as train_module
 from amt.training.objective import Objective, Rows
 from amt.training.optimizers import ADAMW_SHARE_BESIDE_MUON, make_optimizers, set_learning_rate
@@ -235,6 +237,7 @@ def test_a_killed_run_resumes(data, tmp_path):
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_train
 from amt.text import TextEncoderSpec
+from amt.training import state as state_module
 from amt.training import train as train_module
 from amt.training.objective import Objective, Rows
 from pathlib import Path
@@ -308,3 +311,24 @@ def test_fewer_rows_than_processes(data, tmp_path, monkeypatch):
     monkeypatch.setattr(Ranks, "wait", lambda self: None)
     with pytest.raises(ValueError, match="too small for 1 accumulation_steps in 8 processes"):
         train(data, tmp_path, model_config=MODEL, config=CONFIG)
+
+
+def test_a_full_disk_during_a_save_loses_nothing(data, tmp_path, monkeypatch):
+    """The second save ends in the middle of a file; the run then goes on from the first, to the same bits."""
+    train(data, tmp_path / "whole", model_config=MODEL, config=CONFIG)
+    saved = []
+
+    def full(tensors, path):
+        if len(saved) == 3:
+            Path(path).write_bytes(b"half of it")
+            saved.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        saved.append(path)
+        save_file(tensors, path)
+
+    monkeypatch.setattr(state_module, "save_file", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        train(data, tmp_path / "parts", model_config=MODEL, config=CONFIG)
+    assert Path(saved[-1]).parent.name == "state-0000000008"
+    train(data, tmp_path / "parts")
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
