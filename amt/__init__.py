@@ -15,6 +15,9 @@ _HOMES = {
     "info": "amt.api",
     "load": "amt.api",
     "stream": "amt.api",
+    "describe": "amt.description",
+    "Description": "amt.description",
+    "Facts": "amt.midi.facts",
     "profile": "amt.profiling",
     "Profile": "amt.profiling",
     "read_midi": "amt.midi.reader",
@@ -72,6 +75,8 @@ if TYPE_CHECKING:
     from amt.config import TokenizerConfig as TokenizerConfig
     from amt.config import TrainConfig as TrainConfig
     from amt.data.prepare import prepare as prepare
+    from amt.description import Description as Description
+    from amt.description import describe as describe
     from amt.errors import AmtError as AmtError
     from amt.errors import BackendUnavailableError as BackendUnavailableError
     from amt.errors import CheckpointError as CheckpointError
@@ -82,6 +87,7 @@ if TYPE_CHECKING:
     from amt.midi.data import Note as Note
     from amt.midi.data import NoteTable as NoteTable
     from amt.midi.events import TimedEvent as TimedEvent
+    from amt.midi.facts import Facts as Facts
     from amt.midi.grammar import Constraints as Constraints
     from amt.midi.grammar import Grammar as Grammar
     from amt.midi.reader import read_midi as read_midi

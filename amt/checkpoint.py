@@ -1,8 +1,9 @@
 """A model as a folder: its settings as JSON, its weights as safetensors, and which text encoder it was trained with.
 
 config.json (ModelConfig), tokenizer.json (TokenizerConfig), text_encoder.json (TextEncoderSpec), generation_config.json
-(GenerationConfig), and model.safetensors or shards of it with model.safetensors.index.json. Everything in such a folder
-is hostile until it is checked: names, shapes and dtypes of all tensors are held against the config before any is read.
+(GenerationConfig), and model.safetensors or shards of it with model.safetensors.index.json. It may have a captions.txt:
+texts for `amt.describe` to choose from. Everything in such a folder is hostile until it is checked: names, shapes and
+dtypes of all tensors are held against the config before any is read.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ C = TypeVar("C", bound=Config)
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SETTINGS = ("config.json", "tokenizer.json", "text_encoder.json", "generation_config.json")
+CAPTIONS = "captions.txt"
+KEPT = ("README.md", "NOTICES.md", CAPTIONS)  # what a new checkpoint leaves as it is
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 MAX_JSON_BYTES = 1 << 24
@@ -43,7 +46,7 @@ MAX_POSITION_VALUES = 1 << 26  # of a table that no stored tensor accounts for: 
 class Checkpoint:
     """What `load_checkpoint` returns: a model in float32 and eval mode, and all that belongs to it.
 
-    `metadata` are the notes that were saved with the weights.
+    `metadata` are the notes that were saved with the weights; `captions` is the model's captions.txt, if it has one.
     """
 
     model: MusicTransformer
@@ -51,6 +54,7 @@ class Checkpoint:
     text_spec: TextEncoderSpec
     generation_config: GenerationConfig
     metadata: dict[str, str]
+    captions: Path | None = None
 
 
 def save_checkpoint(
@@ -67,7 +71,8 @@ def save_checkpoint(
     """Write a model folder; `folder` becomes the whole new checkpoint or stays what it was.
 
     Args:
-        folder: where to; made, or replaced if it is a checkpoint already (its README.md is kept).
+        folder: where to; made, or replaced if it is a checkpoint already. Its README.md, NOTICES.md and captions.txt
+            are kept.
         dtype: of the stored weights, float32, float16 or bfloat16; None: that of the model.
         metadata: notes to keep with the weights.
         max_shard_size: weights beyond it go to more than one file.
@@ -97,8 +102,9 @@ def save_checkpoint(
             config.save(temporary / name)
         notes = {"format": "pt"} | dict(metadata or {})
         save_torch_state_dict(tensors, temporary, max_shard_size=max_shard_size, metadata=notes)
-        if (target / "README.md").is_file():
-            shutil.copyfile(target / "README.md", temporary / "README.md")
+        for name in KEPT:
+            if (target / name).is_file():
+                shutil.copyfile(target / name, temporary / name)
         for file in temporary.iterdir():
             os.chmod(file, (temporary / SETTINGS[0]).stat().st_mode)  # safetensors gives nobody else the right to read
             with open(file, "rb") as stream:
@@ -137,7 +143,8 @@ def load_checkpoint(
             raise CheckpointError(f"{folder}: {tensor_name} has values that are not finite; get the model again")
     model.load_state_dict(weights, assign=True)
     assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
-    return Checkpoint(model.eval(), tokenizer_config, text_spec, generation_config, metadata)
+    captions = _file_in(folder, CAPTIONS) if (folder / CAPTIONS).exists() else None
+    return Checkpoint(model.eval(), tokenizer_config, text_spec, generation_config, metadata, captions)
 
 
 def _check_parts(folder: Path, config: ModelConfig, tokenizer: TokenizerConfig, text_spec: TextEncoderSpec) -> None:
@@ -174,10 +181,12 @@ def _check_replaceable(target: Path) -> None:
         return
     if not target.is_dir():
         raise CheckpointError(f"{target} is a file; name a folder for the checkpoint")
-    ours = re.compile(
-        r"(config|tokenizer|text_encoder|generation_config)\.json|model[\w.-]*\.(safetensors|json)|README\.md"
+    weights = re.compile(r"model[\w.-]*\.(safetensors|json)")
+    others = sorted(
+        file.name
+        for file in target.iterdir()
+        if file.is_dir() or not (file.name in (*SETTINGS, *KEPT) or weights.fullmatch(file.name))
     )
-    others = sorted(file.name for file in target.iterdir() if file.is_dir() or not ours.fullmatch(file.name))
     if others:
         raise CheckpointError(f"{target} holds more than a checkpoint ({others[0]}); name a new or an empty folder")
 
@@ -222,7 +231,7 @@ def _find_folder(name: str | os.PathLike[str], revision: str | None, allow_downl
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    patterns = [*SETTINGS, "*.safetensors", INDEX, "README.md"]
+    patterns = [*SETTINGS, "*.safetensors", INDEX, *KEPT]
     try:
         return Path(
             snapshot_download(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from amt.config import GenerationConfig, check_choice
 from amt.midi.grammar import Grammar
@@ -55,6 +59,7 @@ class Generator:
         self.tokenizer = EventTokenizer(checkpoint.tokenizer_config)
         self._allow_download = allow_download
         self._engines: dict[WeightType, Engine] = {}
+        self._captions: dict[str, np.ndarray] = {}
 
     @functools.cached_property
     def text_encoder(self) -> TextEncoder:
@@ -62,6 +67,27 @@ class Generator:
         from amt.text import TextEncoder
 
         return TextEncoder(self.checkpoint.text_spec, allow_download=self._allow_download)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A sha256 over the model's weights and settings: what says that two embeddings are of one space."""
+        import torch
+
+        parts = (self.checkpoint.model.config, self.checkpoint.tokenizer_config, self.checkpoint.text_spec)
+        digest = hashlib.sha256(json.dumps([part.to_dict() for part in parts], sort_keys=True).encode())
+        for name, tensor in sorted(self.checkpoint.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def caption_embeddings(self, texts: Sequence[str]) -> np.ndarray:
+        """The embeddings of texts, (len(texts), dim) float32, of unit length; they stay in memory for the next call."""
+        from amt.embedding import embed_texts
+
+        new = [text for text in dict.fromkeys(texts) if text not in self._captions]
+        if new:
+            self._captions.update(zip(new, embed_texts(self.text_encoder, new), strict=True))
+        return np.stack([self._captions[text] for text in texts])
 
     def engine(self, weights: WeightType = "float32") -> Engine:
         """The model's decoder packed for the compiled engine; packed when it is first asked for.
@@ -166,7 +192,7 @@ class Generator:
         wishes = wishes or Wishes()
         grammar = Grammar(self.tokenizer.config, wishes.constraints(self.tokenizer.config))
         for text in texts:
-            _check_text(text)
+            check_text(text)
         warnings: list[str] = []
         prefix = None if prompt_midi is None else self._prefix(prompt_midi, wishes, warnings)
         with stage("text encoder"):
@@ -232,7 +258,8 @@ class Generator:
                 ) from error
 
 
-def _check_text(text: object) -> None:
+def check_text(text: object) -> None:
+    """Raise ValueError unless this is a text that can be read."""
     if not isinstance(text, str):
         raise ValueError(f"a text must be a str, got {type(text).__name__}")
     if not text.strip():

@@ -38,6 +38,16 @@ def model(tmp_path_factory):
     return str(folder)
 
 
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory):
+    """The same for both directions."""
+    torch.manual_seed(3)
+    model = build_model(ModelConfig(architecture="music_text", **SMALL, text_embedding_dim=384)).eval()
+    folder = tmp_path_factory.mktemp("models") / "listener"
+    amt.save_checkpoint(folder, model, TokenizerConfig(), TextEncoderSpec(), GenerationConfig())
+    return str(folder)
+
+
 @pytest.fixture
 def encoder():
     try:
@@ -420,6 +430,40 @@ def test_info(run):
     assert json.loads(run("info", "--json")[1])["torch"] == torch.__version__
 
 
+# describe and search
+
+
+def test_a_file_is_described(run, listener, model, song, encoder, stdin):
+    sentence = amt.describe(song, model=listener).sentence
+    assert run("describe", song, "--model", listener) == (0, f"song.mid: {sentence}\n", "")
+    assert run("describe", song, "--model", model) == (0, f"song.mid: {sentence}\n", "")
+    stdin(Path(song).read_bytes())
+    assert run("describe", "-", "--model", model) == (0, f"standard input: {sentence}\n", "")
+    Path("bank.txt").write_text("a waltz\na march\n")
+    code, out, err = run("describe", song, "--model", listener, "--bank", "bank.txt")
+    captions = amt.describe(song, model=listener, bank="bank.txt").captions
+    lines = [f"  {cosine:5.2f}  {caption}" for caption, cosine in captions]
+    assert (code, err, out.splitlines()) == (0, "", [f"song.mid: {sentence}", *lines]) and len(lines) == 2
+
+
+def test_descriptions_as_json_and_one_bad_file(run, listener, song, encoder, folder):
+    (folder / "noise.mid").write_bytes(b"ID3 an mp3")
+    Path("bank.txt").write_text("a waltz\na march\n")
+    code, out, err = run("describe", song, "noise.mid", song, "--json", "--model", listener, "--bank", "bank.txt")
+    assert code == 1 and err.startswith("amt: noise.mid: not a MIDI file") and err.count("\n") == 1
+    expected = {"file": "song.mid"} | amt.describe(song, model=listener, bank="bank.txt").to_dict()
+    assert [json.loads(line) for line in out.splitlines()] == [expected] * 2
+
+
+def test_a_bank_for_a_model_that_only_writes_is_told(run, model, song):
+    Path("bank.txt").write_text("a waltz\n")
+    code, out, err = run("describe", song, "--model", model, "--bank", "bank.txt")
+    assert code == 0 and out.count("\n") == 1
+    assert (
+        err == "amt: warning: this model only writes MIDI, so it finds no captions; give one that reads it: --model\n"
+    )
+
+
 # Mistakes
 
 
@@ -462,6 +506,9 @@ MISTAKES = {
     "folder for a file": (["inspect", "folder"], 1, "folder is a folder; give the path of one MIDI file"),
     "empty file": (["inspect", "empty.mid"], 1, "the file is empty"),
     "not a MIDI file": (["inspect", "mp3.mid"], 1, "not a MIDI file: it does not start with MThd; it is an MP3 file"),
+    "describe nothing": (["describe", "no.mid", "--model", "MODEL"], 1, "there is no file no.mid"),
+    "no bank": (["describe", "song.mid", "--model", "MODEL", "--bank", "no.txt"], 1, "there is no no.txt; check"),
+    "empty bank": (["describe", "song.mid", "--model", "MODEL", "--bank", "empty.mid"], 1, "empty.mid has no captions"),
     "two forms": (["tokenize", "song.mid", "--ids", "--json"], 2, "leave one out"),
     "decode without a name": (["tokenize", "--decode", "ids.json"], 2, "-o FILE.mid"),
     "decode a MIDI file": ([*DECODE, "song.mid"], 1, "song.mid is not"),
@@ -601,7 +648,7 @@ def test_help_is_quick_because_it_loads_nothing():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     *_, modules = result.stdout.splitlines()
     assert not {"torch", "transformers", "numpy", "tqdm", "mido", "huggingface_hub"} & set(modules.split())
-    for command in ("generate", "tokenize", "inspect", "prepare", "train", "info"):
+    for command in ("generate", "describe", "tokenize", "inspect", "prepare", "train", "info"):
         assert f"│ {command} " in result.stdout
     assert "--time-signature" in result.stdout
 

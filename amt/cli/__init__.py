@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from amt import __version__
 from amt.cli.bench import bench
+from amt.cli.describe import describe
 from amt.cli.errors import FAILED, INTERRUPTED, exit_code, explain, tell
 from amt.cli.generate import generate
 from amt.cli.info import info
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, inspect, tokenize, prepare, train, info):
+for command in (generate, describe, inspect, tokenize, prepare, train, info):
     app.command()(command)
 app.add_typer(bench, name="bench")
 

@@ -7,7 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-TOP = {"amt.api", "amt.generator", "amt.streaming", "amt.profiling"}
+TOP = {
+    *("amt.api", "amt.generator", "amt.streaming", "amt.profiling"),
+    *("amt.embedding", "amt.description"),
+}
 
 # What a folder or module of amt may not import.
 FORBIDDEN = {
