@@ -15,6 +15,7 @@ from amt import __version__
 from amt.cli.bench import bench
 from amt.cli.describe import describe
 from amt.cli.errors import FAILED, INTERRUPTED, exit_code, explain, tell
+from amt.cli.eval import evaluate
 from amt.cli.generate import generate
 from amt.cli.info import info
 from amt.cli.inspect import inspect
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 for command in (generate, describe, inspect, tokenize, prepare, train, info):
     app.command()(command)
+app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")
 
 

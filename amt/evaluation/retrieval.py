@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from amt.data.corpus import Piece
+from amt.description import embed
+from amt.embedding import embed_texts, reads_midi
 from amt.evaluation.evaluate import Progress, caption_of, read_pieces
 from amt.evaluation.rows import Row, row
 
@@ -30,17 +32,21 @@ def evaluate_retrieval(
     Raises:
         ValueError: the model has no MIDI -> text direction.
     """
-    readable = [
-        (piece, example) for piece, example in zip(pieces, read_pieces(pieces, caption), strict=True) if example.midi
-    ]
-    texts = [caption_of(piece, caption) for piece, _ in readable]
-    predicted = []
-    for _, example in readable:
-        assert example.midi is not None
-        predicted.append(generator.embed_midi(example.midi))
+    if not reads_midi(generator.checkpoint.model):
+        raise ValueError(f"{model} only writes MIDI; retrieval needs a model of both directions (MusicTextTransformer)")
+    texts, music = [], []
+    for piece, example in zip(pieces, read_pieces(pieces, caption), strict=True):
+        embedding = None if example.midi is None else embed(example.midi, generator)
+        if embedding is not None:
+            texts.append(caption_of(piece, caption))
+            music.append(embedding)
         if progress is not None:
             progress("pieces", 1)
-    music, words = np.stack(predicted), generator.embed_texts(texts)
+    return retrieval_rows(np.stack(music), embed_texts(generator.text_encoder, texts), texts, split, model)
+
+
+def retrieval_rows(music: np.ndarray, words: np.ndarray, texts: Sequence[str], split: str, model: str) -> list[Row]:
+    """The rows for embeddings of pieces and of their captions, each (pieces, dim) of unit length."""
     cosines = music @ words.T
     rows = [
         row("text_mse", ((music - words) ** 2).mean(1), split, model),

@@ -167,7 +167,7 @@ def train(
                 "tokens_per_s": round((num_tokens - began_tokens) / (time.perf_counter() - began)),
             }
             if isinstance(model, MusicTextTransformer):
-                row["text_mse"] = round(float(sums[1]) / max(1, batch.has_caption.sum()), 7)
+                row["text_mse"] = round(float(sums[1]) / max(1, int(batch.has_caption.sum())), 7)
             if valid_split is not None and (done % config.eval_every == 0 or done == config.max_steps):
                 row |= evaluate_loss(objective, valid_split, text, config, ranks.device)
             metrics.write(row)

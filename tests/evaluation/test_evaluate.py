@@ -12,7 +12,7 @@ from amt.evaluation.evaluate import (
     evaluate_examples,
     read_pieces,
 )
-from amt.evaluation.retrieval import ranks_of_right
+from amt.evaluation.retrieval import ranks_of_right, retrieval_rows
 from amt.evaluation.rows import row
 from amt.midi.data import MidiData, Note, NoteTable
 
@@ -73,3 +73,16 @@ def test_ranks():
     twins = np.eye(3, dtype=bool)
     twins[2, 1] = True  # the same caption twice
     assert ranks_of_right(scores, twins).tolist() == [1, 2, 1]
+
+
+def test_retrieval_of_the_right_and_the_wrong():
+    rng = np.random.default_rng(0)
+    words = rng.standard_normal((40, 8)).astype(np.float32)
+    words /= np.linalg.norm(words, axis=1, keepdims=True)
+    texts = [str(index) for index in range(40)]
+    right = {found.metric: found.value for found in retrieval_rows(words, words, texts, "valid", "x")}
+    assert right["text_mse"] == 0.0 and right["text_cosine"] == 1.0
+    assert right["caption_recall_at_1"] == right["piece_recall_at_10"] == right["caption_mrr"] == 1.0
+    wrong = {found.metric: found.value for found in retrieval_rows(np.roll(words, 1, 0), words, texts, "valid", "x")}
+    assert wrong["caption_recall_at_1"] == 0.0 and wrong["caption_recall_at_10"] < 0.6
+    assert wrong["text_mse"] == pytest.approx((2 - 2 * wrong["text_cosine"]) / 8, abs=2e-4)
