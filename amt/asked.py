@@ -161,8 +161,8 @@ def _amount(words: str) -> float:
 # Instruments
 
 _ENSEMBLE = re.compile(
-    r"\b(?:(?<!string )orchestras?|ensembles?|(?:brass|big|rock|jazz|marching|full|military) band"
-    r"|(?:and|other|several) (?:\w+ )?instruments|accompaniment|accompanied)\b(?! hit)",
+    r"\b(?:(?<!string )(?:orchestras?|ensembles?)|(?:brass|big|rock|jazz|marching|full|military) band"
+    r"|(?:and|other|several) (?:\w+ )?instruments)\b(?! hit)",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W\d_]+(?:[^\W_]|['’](?=\w))*|[0-9]+|[^\s\w]")

@@ -186,7 +186,8 @@ def test_every_name_of_an_instrument_is_found_with_its_program(name):
 
 def test_players_without_names():
     assert read_text("choir and orchestra").has_ensemble and read_text("a big band").has_ensemble
-    assert not read_text("string orchestra").has_ensemble and not read_text("band-aid").has_ensemble
+    assert not read_text("a string ensemble").has_ensemble
+    assert not read_text("accompanied by a string orchestra").has_ensemble and not read_text("band-aid").has_ensemble
 
 
 def test_what_is_not_asked_for_is_none():
