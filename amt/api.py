@@ -82,6 +82,8 @@ def generate(
     key: str | None = None,
     max_beats: float | None = None,
     max_polyphony: int | None = None,
+    duration: float | None = None,
+    bars: int | None = None,
     backend: str = "auto",
     weights: WeightType = "float32",
     progress: Callable[[int, int], object] | None = None,
@@ -100,7 +102,9 @@ def generate(
         num_return_sequences: pieces for each text.
         model: a name or folder as for `amt.load`, or what it returned.
         prompt_midi: a MIDI file (path, bytes, mido.MidiFile) to continue.
-        instruments, tempo, time_signature, key, max_beats, max_polyphony: hard limits; see `amt.wishes.Wishes`.
+        instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars: hard limits; see
+            `amt.wishes.Wishes`. `duration` (seconds) needs a tempo and `bars` a time signature; if the text names it
+            and the option does not, it becomes hard, too.
         backend: "engine" (compiled), "reference" (plain PyTorch: slow, the same music), or "auto": the engine if it is
             here.
         weights: of the engine: "float32", or "bfloat16" and "int8", which are faster and differ a little.
@@ -126,7 +130,7 @@ def generate(
     results = generator.generate(
         [text] if isinstance(text, str) else list(text),
         prompt_midi=prompt_midi,
-        wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony),
+        wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
         config=config,
         backend=backend,
         weights=weights,
@@ -151,6 +155,8 @@ def stream(
     key: str | None = None,
     max_beats: float | None = None,
     max_polyphony: int | None = None,
+    duration: float | None = None,
+    bars: int | None = None,
     backend: str = "auto",
     weights: WeightType = "float32",
     logits_processor: Sequence[Any] | None = None,
@@ -185,7 +191,7 @@ def stream(
     return generator.stream(
         text,
         prompt_midi=prompt_midi,
-        wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony),
+        wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
         config=_config("stream", generator, options),
         backend=backend,
         weights=weights,

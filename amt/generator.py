@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from amt.asked import read_text
 from amt.config import GenerationConfig, check_choice
 from amt.midi.grammar import Grammar
 from amt.midi.reader import MidiSource
@@ -18,13 +21,14 @@ from amt.midi.tokenizer import EventTokenizer
 from amt.result import Midi
 from amt.stages import stage
 from amt.streaming import Stream
-from amt.wishes import Wishes
+from amt.wishes import NEEDS, Wishes
 
 if TYPE_CHECKING:
     import torch
 
     from amt.checkpoint import Checkpoint
     from amt.decoding.engine import Engine
+    from amt.decoding.hypothesis import Hypothesis
     from amt.decoding.protocols import DecoderModel
     from amt.ops.decode import WeightType
     from amt.text import TextEncoder
@@ -39,7 +43,8 @@ class _Call:
 
     decoder: DecoderModel
     backend: str
-    grammar: Grammar
+    wishes: list[Wishes]  # one for each text
+    grammars: list[Grammar]  # one for each text, the same one where the constraints are equal
     prefix: list[int] | None
     embeddings: torch.Tensor
     mask: torch.Tensor
@@ -131,22 +136,31 @@ class Generator:
         from amt.decoding import generate
 
         call = self._prepare(texts, backend, weights, prompt_midi, wishes)
-        results = generate(
-            call.decoder,
-            call.embeddings,
-            call.mask,
-            config or self.checkpoint.generation_config,
-            prefixes=None if call.prefix is None else [call.prefix] * len(texts),
-            make_grammar=call.grammar.start,
-            progress=progress,
-            **decoding,
-        )
+        config = config or self.checkpoint.generation_config
+        results: list[list[Hypothesis]] = []
+        began = time.monotonic()
+        # Texts under equal constraints are decoded together; which others are beside one changes none of its tokens.
+        for grammar, group in itertools.groupby(range(len(texts)), key=call.grammars.__getitem__):
+            rows = list(group)
+            left = config.max_time
+            if left is not None and results:
+                left = max(0.0, left - (time.monotonic() - began))
+            results += generate(
+                call.decoder,
+                call.embeddings[rows],
+                call.mask[rows],
+                dataclasses.replace(config, max_time=left),
+                prefixes=None if call.prefix is None else [call.prefix] * len(rows),
+                make_grammar=grammar.start,
+                progress=_share(progress, rows, len(texts)),
+                **decoding,
+            )
         return [
             [
-                self._piece(hypothesis.token_ids, hypothesis.token_log_probs, text, hypothesis.seed, call)
+                self._piece(hypothesis.token_ids, hypothesis.token_log_probs, text, hypothesis.seed, call, wishes)
                 for hypothesis in hypotheses
             ]
-            for text, hypotheses in zip(texts, results, strict=True)
+            for text, wishes, hypotheses in zip(texts, call.wishes, results, strict=True)
         ]
 
     def stream(
@@ -170,12 +184,12 @@ class Generator:
             call.mask,
             config or self.checkpoint.generation_config,
             prefix=call.prefix or (),
-            make_grammar=call.grammar.start,
+            make_grammar=call.grammars[0].start,
             **decoding,
         )
 
         def make_midi(token_ids: tuple[int, ...], log_probs: tuple[float, ...]) -> Midi:
-            return self._piece(token_ids, log_probs, text, prompt.seed, call)
+            return self._piece(token_ids, log_probs, text, prompt.seed, call, call.wishes[0])
 
         return Stream(prompt.prefix, new_tokens, self.tokenizer.config, make_midi, seed=prompt.seed)
 
@@ -189,19 +203,29 @@ class Generator:
     ) -> _Call:
         """Check what was asked for and read the texts."""
         decoder, name = self.decoder(backend, weights)
-        wishes = wishes or Wishes()
-        grammar = Grammar(self.tokenizer.config, wishes.constraints(self.tokenizer.config))
+        tokenizer_config = self.tokenizer.config
         for text in texts:
             check_text(text)
+        all_wishes = [(wishes or Wishes()).with_text(read_text(text), tokenizer_config) for text in texts]
+        constraints = [each.constraints(tokenizer_config) for each in all_wishes]
+        grammars = {each: Grammar(tokenizer_config, each) for each in constraints}
         warnings: list[str] = []
-        prefix = None if prompt_midi is None else self._prefix(prompt_midi, wishes, warnings)
+        prefix = None if prompt_midi is None else self._prefix(prompt_midi, all_wishes, warnings)
         with stage("text encoder"):
             embeddings, mask = self.text_encoder.encode(list(texts))
         warnings += self.text_encoder.truncation_warnings(list(texts))
-        return _Call(decoder, name, grammar, prefix, embeddings, mask, warnings)
+        return _Call(
+            decoder, name, all_wishes, [grammars[each] for each in constraints], prefix, embeddings, mask, warnings
+        )
 
     def _piece(
-        self, token_ids: tuple[int, ...], log_probs: tuple[float, ...], text: str, seed: int | None, call: _Call
+        self,
+        token_ids: tuple[int, ...],
+        log_probs: tuple[float, ...],
+        text: str,
+        seed: int | None,
+        call: _Call,
+        wishes: Wishes,
     ) -> Midi:
         with stage("file"):
             piece = Midi.from_tokens(
@@ -212,12 +236,13 @@ class Generator:
                 warnings=call.warnings,
                 token_log_probs=log_probs,
                 backend=call.backend,
+                wishes=wishes,
             )
         if not len(piece.notes):
             piece.warnings.append("the model wrote no notes; try another seed or other words")
         return piece
 
-    def _prefix(self, source: MidiSource, wishes: Wishes, warnings: list[str]) -> list[int]:
+    def _prefix(self, source: MidiSource, all_wishes: list[Wishes], warnings: list[str]) -> list[int]:
         """The tokens to continue from: the whole piece, or its last bars where it is long."""
         from amt.data.segments import last_bars
         from amt.midi.reader import read_midi
@@ -240,7 +265,8 @@ class Generator:
                 " thin it out or give another file"
             )
         prefix = [int(token) for token in encoding.ids[:-1]]
-        self._check_prefix(prefix, wishes)
+        for wishes in all_wishes:
+            self._check_prefix(prefix, wishes)
         return prefix
 
     def _check_prefix(self, prefix: list[int], wishes: Wishes) -> None:
@@ -248,7 +274,8 @@ class Generator:
         for name, value in vars(wishes).items():
             if value is None:
                 continue
-            state = Grammar(self.tokenizer.config, Wishes(**{name: value}).constraints(self.tokenizer.config)).start()
+            alone = {other: given for other, given in vars(wishes).items() if other in (name, NEEDS.get(name))}
+            state = Grammar(self.tokenizer.config, Wishes(**alone).constraints(self.tokenizer.config)).start()
             try:
                 for token in prefix:
                     state.advance(token)
@@ -256,6 +283,15 @@ class Generator:
                 raise ValueError(
                     f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
                 ) from error
+
+
+def _share(
+    progress: Callable[[int, int], object] | None, rows: list[int], num_texts: int
+) -> Callable[[int, int], object] | None:
+    """Tells of the progress of neighbouring texts as that of all; each may have as many tokens as another."""
+    if progress is None or len(rows) == num_texts:
+        return progress
+    return lambda done, total: progress(done + total // len(rows) * rows[0], total // len(rows) * num_texts)
 
 
 def check_text(text: object) -> None:

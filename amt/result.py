@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import mido
     from matplotlib.axes import Axes
 
+    from amt.asked_got import AskedGot
+    from amt.wishes import Wishes
+
 
 @dataclasses.dataclass(frozen=True)
 class Midi:
@@ -32,6 +35,7 @@ class Midi:
         warnings: what the user should know, one line each.
         token_log_probs: for each generated token the model's log-probability.
         backend: what ran.
+        asked_got: what was asked for, by options and in the text, and what the notes are; see `amt.asked_got`.
 
     Example:
         >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
@@ -44,6 +48,7 @@ class Midi:
     warnings: list[str] = dataclasses.field(default_factory=list)
     token_log_probs: tuple[float, ...] = ()
     backend: str = ""
+    asked_got: list[AskedGot] = dataclasses.field(default_factory=list)
 
     @classmethod
     def from_tokens(
@@ -56,12 +61,23 @@ class Midi:
         warnings: list[str] | None = None,
         token_log_probs: tuple[float, ...] = (),
         backend: str = "",
+        wishes: Wishes | None = None,
     ) -> Midi:
-        """The music of token ids."""
+        """The music of token ids.
+
+        Args:
+            wishes: what the tokens were held to; no drum sounds on behind the length that they allow.
+        """
+        from amt.asked_got import compare
         from amt.midi.tokenizer import EventTokenizer
 
         score = EventTokenizer(tokenizer_config).decode(tokens)
-        return cls(tuple(tokens), score, text, seed, list(warnings or ()), tuple(token_log_probs), backend)
+        if wishes is not None and tokenizer_config.preset == "score":
+            max_steps = wishes.constraints(tokenizer_config).max_steps
+            if max_steps is not None:
+                score = _ended_at(score, max_steps * (score.ticks_per_beat // tokenizer_config.steps_per_beat))
+        asked_got = compare(text, wishes, score, tokenizer_config)
+        return cls(tuple(tokens), score, text, seed, list(warnings or ()), tuple(token_log_probs), backend, asked_got)
 
     @property
     def notes(self) -> NoteTable:
@@ -117,12 +133,29 @@ class Midi:
         from amt.player import player_html
 
         facts = [f"seed {self.seed}"] if self.seed is not None else []
+        facts += [str(row) for row in self.asked_got]
         return player_html(self.score, title=self.text or "", facts=facts, warnings=self.warnings)
 
     def __repr__(self) -> str:
         instruments = ", ".join(self.instruments) or "no instruments"
         seed = f", seed={self.seed}" if self.seed is not None else ""
         return f"Midi({self.text!r}: {len(self.notes)} notes, {self.duration_s:.1f} s, {instruments}{seed})"
+
+
+def _ended_at(score: MidiData, last_tick: int) -> MidiData:
+    """The score with all notes ended by a tick: drum tokens say where a hit is, and decoding gives it a length."""
+    notes = score.notes
+    if score.end_ticks <= last_tick or bool((notes.start_ticks >= last_tick).any()):
+        return score
+    start_ticks, end_ticks, *others = notes.columns
+    return MidiData(
+        NoteTable(start_ticks, np.minimum(end_ticks, last_tick), *others),
+        score.pedals,
+        score.tempos,
+        score.time_signatures,
+        score.key_signatures,
+        ticks_per_beat=score.ticks_per_beat,
+    )
 
 
 def write_atomically(path: Path, contents: bytes) -> None:

@@ -162,6 +162,29 @@ def test_wishes_are_kept(write):
     assert (notes.start_ticks[1:] >= notes.end_ticks[:-1]).all()
 
 
+def test_texts_with_limits_of_their_own_are_written_as_each_alone(write):
+    texts = ["4/4 at 60 BPM", "3/4, 90 BPM", "3/4, 90 BPM, sad", "6/8 at 80 BPM", WALTZ + ", 4/4 at 60 BPM"]
+    calls = []
+    options = {"seed": 5, "duration": 2, "bars": 1, "max_new_tokens": 90}
+    pieces = write(texts, progress=lambda *call: calls.append(call), **options)
+    for text, piece, seconds in zip(texts, pieces, (2, 2, 2, 1.5, 2), strict=True):
+        assert piece.text == text and piece.tokens == write(text, **options).tokens
+        assert piece.duration_s <= seconds and all(row.is_met for row in piece.asked_got if row.is_hard)
+    assert calls[-1] == (450, 450) and calls == sorted(calls) and {total for _, total in calls} == {450}
+    assert [len(piece.tokens) for piece in write(texts, duration=2, max_time=0)] == [2] * 5
+    with pytest.raises(ValueError, match="duration needs tempo=, or a text that names a BPM"):
+        write([*texts, WALTZ], duration=2)
+
+
+def test_a_stream_keeps_the_length_that_the_text_gives(generator):
+    options = {"model": generator, "seed": 4, "bars": 1, "duration": 3, "max_new_tokens": 90}
+    stream = amt.stream("a waltz in 3/4 at 90 BPM", **options)
+    assert max(event.beat for event in stream) <= 3
+    piece = stream.result()
+    assert piece == amt.generate("a waltz in 3/4 at 90 BPM", **options)
+    assert [row.name for row in piece.asked_got] == ["tempo", "time_signature", "duration", "bars"]
+
+
 @pytest.mark.parametrize("backend", ["engine", "reference"])
 def test_suppressed_tokens_never_come(write, generator, backend):
     free = write(WALTZ, seed=3, max_new_tokens=60, backend=backend)
@@ -245,12 +268,15 @@ def test_of_a_long_file_the_last_bars_are_continued(write):
         ({"time_signature": "4/4", "tempo": 100}, "time_signature '4/4'"),
         ({"key": "D major"}, "key 'D major'"),
         ({"max_beats": 2}, "max_beats 2"),
+        ({"tempo": 100, "duration": 2}, "duration 2"),
+        ({"time_signature": "3/4", "bars": 1}, "bars 1"),
+        ({"text": "4/4", "bars": 4}, "time_signature '4/4'"),
     ],
     ids=str,
 )
 def test_a_file_that_does_not_keep_a_wish_is_refused(write, wish, said):
     with pytest.raises(ValueError, match=f"the MIDI file to continue does not keep to {said}; leave that out or give"):
-        write(prompt_midi=scale(5).to_bytes(), **wish)
+        write(**{"prompt_midi": scale(5).to_bytes()} | wish)
 
 
 def test_a_file_that_keeps_the_wishes_is_continued_within_them(write):
@@ -308,6 +334,8 @@ def test_a_piece_without_notes_is_told(write):
         ({"suppress_tokens": (9999,)}, "suppress_tokens has token 9999; the model's ids are 0 to"),
         ({"suppress_tokens": (5,), "forced_eos_token_id": 5}, "forced_eos_token_id 5 is one of suppress_tokens"),
         ({"tempo": 900}, "tempo must be between 20 and 304 beats a minute"),
+        ({"text": "at 900 BPM", "duration": 9}, "tempo must be between 20 and 304 beats a minute, got 900"),
+        ({"text": "21/8", "bars": 9}, "time_signature must be like 3/4, .*; got '21/8'"),
     ],
     ids=str,
 )

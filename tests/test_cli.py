@@ -170,6 +170,24 @@ def test_options_reach_the_music(run, model, encoder):
         assert code == 0 and Path("w.mid").read_bytes() == piece.to_bytes() and "seed" not in out
 
 
+def test_lengths_reach_the_music_and_what_was_asked_is_told(run, model, encoder):
+    text = "a waltz for violin in 3/4 at 96 BPM"
+    generate = ["generate", text, "-o", "w.mid", "--model", model, "--seed", 3, "--max-tokens", 80]
+    piece = amt.generate(text, model=model, seed=3, max_new_tokens=80, duration=5, bars=2)
+    code, out, err = run(*generate, "--duration", 5, "--bars", 2)
+    assert (code, err) == (0, "") and Path("w.mid").read_bytes() == piece.to_bytes()
+    first, *lines = out.splitlines()
+    assert first.startswith("w.mid: ") and lines == [f"  {row}" for row in piece.asked_got]
+    assert (
+        lines[0] == "  tempo: asked for 96 quarter notes a minute, got 96 quarter notes a minute: kept"
+        and len(lines) == 5
+    )
+    code, out, _ = run(*generate, "--duration", 5, "--bars", 2, "--json")
+    rows = json.loads(out)["asked_got"]
+    assert [row["name"] for row in rows] == ["tempo", "time_signature", "duration", "bars", "instruments"]
+    assert rows[1] == {"name": "time_signature", "asked": "3/4", "got": "3/4", "is_met": True, "is_hard": True}
+
+
 def test_what_runs_can_be_chosen(run, model, encoder):
     for option, name in ((["--backend", "reference"], "reference (PyTorch)"), (["--weights", "int8"], "engine int8 ")):
         code, out, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--json", *option)
@@ -483,6 +501,10 @@ MISTAKES = {
     "no metre": ([*GENERATE, "--time-signature", "3/5"], 2, "--time-signature must be like 3/4"),
     "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
     "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),
+    "length without tempo": ([*GENERATE, "--duration", "9"], 2, "duration needs --tempo, or a text that names a BPM"),
+    "length without metre": ([*GENERATE, "--bars", "9"], 2, "bars needs --time-signature, or a text that names one"),
+    "no duration": ([*GENERATE, "--tempo", "90", "--duration", "0"], 2, "duration must be above 0 and at most"),
+    "no bars": ([*GENERATE, "--time-signature", "3/4", "--bars", "0"], 2, "bars must be a whole number between 1"),
     "no tokens": ([*GENERATE, "--max-tokens", "0"], 2, "--max-tokens must be between 1 and"),
     "no time": ([*GENERATE, "--max-time", "-1"], 2, "--max-time must be between 0 and"),
     "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, reference; got 'cu"),

@@ -106,4 +106,7 @@ def test_the_plot_and_the_page_show_the_piece():
     matplotlib.pyplot.close("all")
     page = piece()._repr_html_()
     assert "a waltz" in page and "seed 7" in page and "mind the gap" in page and "Violin" in page
+    assert "asked for" not in page
+    told = Midi.from_tokens(TOKENS, CONFIG, text="a tune for piano")._repr_html_()
+    assert "instruments: asked for piano, got Acoustic Grand Piano: kept" in told
     assert "<h4>" not in Midi((), MidiData())._repr_html_()

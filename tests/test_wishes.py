@@ -1,7 +1,9 @@
+import dataclasses
 import math
 
 import pytest
 
+from amt.asked import read_text
 from amt.config import TokenizerConfig
 from amt.midi.grammar import Constraints, Grammar
 from amt.midi.vocabulary import Vocabulary, time_signature_index
@@ -75,6 +77,57 @@ def test_length_is_in_steps(beats, steps):
 
 
 @pytest.mark.parametrize(
+    ("duration", "tempo", "steps"),
+    [
+        (1, 120, 48),
+        (0.5, 60, 12),
+        (10, 96, 384),
+        (0.3, 100, 12),
+        (0.0209, 120, 1),
+        (0.020834, 120, 1),
+        (0.0416, 120, 1),
+        (1.0208, 120, 48),
+        (2, 101, 80),
+    ],
+    ids=str,
+)
+def test_a_duration_is_in_whole_steps_of_the_tempo_and_never_longer(duration, tempo, steps):
+    constraints = Wishes(tempo=tempo, duration=duration).constraints(SCORE)
+    assert constraints.max_steps == steps
+    us_per_beat = Vocabulary(SCORE).tempo_us_per_beat(constraints.tempo_index)
+    assert steps * us_per_beat <= duration * 24e6 + 1e-3 and duration * 24e6 < (steps + 1) * us_per_beat
+
+
+def test_a_duration_needs_no_tempo_where_steps_are_milliseconds():
+    assert Wishes(duration=1.239).constraints(PERFORMANCE) == Constraints(max_steps=123)
+    assert Wishes(duration=0.29).with_text(read_text("90 BPM"), PERFORMANCE).constraints(PERFORMANCE).max_steps == 29
+
+
+@pytest.mark.parametrize(
+    ("bars", "signature", "steps"), [(1, "4/4", 96), (8, "3/4", 576), (2, "6/8", 144), (3, "5/16", 90), (1, "2/1", 192)]
+)
+def test_bars_are_as_long_as_the_time_signature(bars, signature, steps):
+    assert Wishes(time_signature=signature, bars=bars).constraints(SCORE).max_steps == steps
+
+
+def test_the_shortest_length_counts():
+    wishes = Wishes(tempo=60, time_signature="4/4", max_beats=20, duration=10, bars=2)
+    assert wishes.constraints(SCORE).max_steps == 8 * 24
+    assert dataclasses.replace(wishes, duration=4).constraints(SCORE).max_steps == 4 * 24
+    assert dataclasses.replace(wishes, max_beats=3).constraints(SCORE).max_steps == 3 * 24
+
+
+def test_a_text_gives_what_a_length_needs_and_an_option_is_stronger():
+    asked = read_text("a jig in 6/8 at 80 BPM")
+    assert Wishes(duration=9).with_text(asked, SCORE) == Wishes(duration=9, tempo=120)
+    assert Wishes(bars=9).with_text(asked, SCORE) == Wishes(bars=9, time_signature="6/8")
+    own = Wishes(duration=9, bars=9, tempo=50, time_signature="3/4")
+    assert own.with_text(asked, SCORE) == own
+    for wishes in (Wishes(), Wishes(key="D minor"), Wishes(max_beats=3)):  # nothing else becomes hard
+        assert wishes.with_text(asked, SCORE) == wishes
+
+
+@pytest.mark.parametrize(
     ("wish", "message"),
     [
         ({"instruments": ["violin", "violine d'amour"]}, 'there is no instrument "violine d\'amour"'),
@@ -95,6 +148,15 @@ def test_length_is_in_steps(beats, steps):
         ({"max_beats": 0}, "max_beats must be above 0 and at most 1048576, got 0"),
         ({"max_beats": math.inf}, "max_beats must be above 0"),
         ({"max_beats": "long"}, "max_beats must be above 0"),
+        ({"duration": 9}, 'duration needs tempo=, or a text that names a BPM, like "at 96 BPM"'),
+        ({"duration": 0, "tempo": 90}, "duration must be above 0 and at most 86400 seconds, got 0"),
+        ({"duration": math.inf, "tempo": 90}, "duration must be above 0 and at most 86400 seconds, got inf"),
+        ({"duration": "9", "tempo": 90}, "duration must be above 0 and at most 86400 seconds, got '9'"),
+        ({"duration": 0.02, "tempo": 120}, r"duration must be at least 0\.021 seconds at this tempo, got 0\.02"),
+        ({"bars": 4}, 'bars needs time_signature=, or a text that names one, like "in 3/4 time"'),
+        ({"bars": 0, "time_signature": "3/4"}, "bars must be a whole number between 1 and 65536, got 0"),
+        ({"bars": 2.5, "time_signature": "3/4"}, "bars must be a whole number between 1 and 65536, got 2.5"),
+        ({"bars": True, "time_signature": "3/4"}, "bars must be a whole number"),
         ({"max_polyphony": 0}, "max_polyphony must be a whole number of notes, at least 1; got 0"),
         ({"max_polyphony": 2.5}, "max_polyphony must be a whole number"),
     ],
@@ -107,7 +169,9 @@ def test_a_wish_that_cannot_be_understood_is_one_clear_line(wish, message):
 
 
 @pytest.mark.parametrize(
-    "wish", [{"instruments": ["violin"]}, {"tempo": 120}, {"time_signature": "3/4"}, {"max_beats": 4}], ids=str
+    "wish",
+    [{"instruments": ["violin"]}, {"tempo": 120}, {"time_signature": "3/4"}, {"max_beats": 4}, {"bars": 4}],
+    ids=str,
 )
 def test_a_wish_that_the_preset_cannot_keep_is_refused(wish):
     with pytest.raises(ValueError, match=f"{next(iter(wish))} needs a model of the preset score; this one is of perf"):

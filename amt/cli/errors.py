@@ -38,6 +38,8 @@ _OPTIONS = {
     "num_beams": "--beams",
     "num_return_sequences": "--num",
     "save_every": "--save-every",
+    "tempo=": "--tempo",
+    "time_signature=": "--time-signature",
     "time_signature": "--time-signature",
     "top_k": "--top-k",
     "top_p": "--top-p",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -64,6 +65,16 @@ def generate(
     ] = None,
     max_polyphony: Annotated[
         int | None, typer.Option(help="Notes that sound at once, at most.", rich_help_panel=WISHES)
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Length, at most; at --tempo, or at the BPM of TEXT.", rich_help_panel=WISHES
+        ),
+    ] = None,
+    bars: Annotated[
+        int | None,
+        typer.Option(help="Length in bars, at most; of --time-signature, or of that of TEXT.", rich_help_panel=WISHES),
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Above 1 is wilder, below 1 tamer.", rich_help_panel=CHOICE)
@@ -149,6 +160,8 @@ def generate(
             "key": key,
             "max_beats": max_beats,
             "max_polyphony": max_polyphony,
+            "duration": duration,
+            "bars": bars,
             "backend": backend,
             "weights": weights,
             "progress": show,
@@ -165,7 +178,8 @@ def generate(
         if as_json:
             print(json.dumps(_facts(name, piece), ensure_ascii=False))
         else:
-            print(_sentence(name, piece), file=sys.stderr if name == files.STANDARD else sys.stdout)
+            for line in (_sentence(name, piece), *(f"  {row}" for row in piece.asked_got)):
+                print(line, file=sys.stderr if name == files.STANDARD else sys.stdout)
     if show_profile:
         print(measured, file=sys.stderr)
     for warning in dict.fromkeys(warning for piece in pieces for warning in piece.warnings):
@@ -197,6 +211,7 @@ def _facts(name: str, piece: Midi) -> dict[str, Any]:
         "duration_s": round(piece.duration_s, 3),
         "instruments": piece.instruments,
         "backend": piece.backend,
+        "asked_got": [dataclasses.asdict(row) for row in piece.asked_got],
         "warnings": piece.warnings,
     }
 
