@@ -15,6 +15,7 @@ from amt.errors import CheckpointError, TextEncoderError
 from amt.generator import REFERENCE, Generator
 from amt.midi import native
 from amt.midi.reader import MidiSource
+from amt.rerank import RerankBy, check_rerank, ranked
 from amt.result import Midi
 from amt.streaming import Stream
 from amt.wishes import Wishes
@@ -84,6 +85,8 @@ def generate(
     max_polyphony: int | None = None,
     duration: float | None = None,
     bars: int | None = None,
+    rerank: int = 1,
+    rerank_by: RerankBy = "facts",
     backend: str = "auto",
     weights: WeightType = "float32",
     progress: Callable[[int, int], object] | None = None,
@@ -105,6 +108,9 @@ def generate(
         instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars: hard limits; see
             `amt.wishes.Wishes`. `duration` (seconds) needs a tempo and `bars` a time signature; if the text names it
             and the option does not, it becomes hard, too.
+        rerank: write so many candidates for each text and keep the best num_return_sequences of them, best first.
+        rerank_by: "facts": what does most of what was asked for (`Midi.asked_got`), then what "model" says; "model":
+            what the model's own MIDI -> text direction finds nearest to the text. See `amt.rerank`.
         backend: "engine" (compiled), "reference" (plain PyTorch: slow, the same music), or "auto": the engine if it is
             here.
         weights: of the engine: "float32", or "bfloat16" and "int8", which are faster and differ a little.
@@ -125,10 +131,14 @@ def generate(
         >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
     """
     generator = model if isinstance(model, Generator) else load(model)
+    check_rerank(rerank, rerank_by, generator)
     options |= {"seed": seed, "num_return_sequences": num_return_sequences}
+    if rerank > 1:
+        options["num_return_sequences"] = max(num_return_sequences, rerank)
     config = _config("generate", generator, options)
+    texts = [text] if isinstance(text, str) else list(text)
     results = generator.generate(
-        [text] if isinstance(text, str) else list(text),
+        texts,
         prompt_midi=prompt_midi,
         wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
         config=config,
@@ -139,6 +149,9 @@ def generate(
         stopping_criteria=stopping_criteria,
         streamer=streamer,
     )
+    if rerank > 1:
+        ranks = [ranked(pieces, each, generator, rerank_by) for each, pieces in zip(texts, results, strict=True)]
+        results = [pieces[:num_return_sequences] for pieces in ranks]
     shaped = [pieces if num_return_sequences > 1 else pieces[0] for pieces in results]
     return shaped[0] if isinstance(text, str) else shaped
 

@@ -36,6 +36,7 @@ class Midi:
         token_log_probs: for each generated token the model's log-probability.
         backend: what ran.
         asked_got: what was asked for, by options and in the text, and what the notes are; see `amt.asked_got`.
+        text_cosine: with `rerank`, how near the model's MIDI -> text direction finds it to the text, -1..1.
 
     Example:
         >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
@@ -49,6 +50,7 @@ class Midi:
     token_log_probs: tuple[float, ...] = ()
     backend: str = ""
     asked_got: list[AskedGot] = dataclasses.field(default_factory=list)
+    text_cosine: float | None = None
 
     @classmethod
     def from_tokens(

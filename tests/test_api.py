@@ -422,3 +422,15 @@ def test_info_names_what_runs_here():
     assert facts["amt"] == amt.__version__ and facts["torch"] == torch.__version__
     assert set(facts) >= {"python", "transformers", "machine", "threads", "midi", "decoding", "models", "text_encoder"}
     assert isinstance(np.array(facts["threads"]).item(), int)
+
+
+def test_rerank_keeps_the_best_of_the_candidates(write):
+    text = "a waltz at 90 BPM"
+    all_of_them = write(text, seed=3, num_return_sequences=6)
+    best = write(text, seed=3, rerank=6)
+    shares = [sum(row.is_met for row in each.asked_got) for each in all_of_them]
+    assert best.tokens == all_of_them[shares.index(max(shares))].tokens
+    two = write(text, seed=3, rerank=6, num_return_sequences=2)
+    assert len(two) == 2 and two[0].tokens == best.tokens
+    pairs = write([text, WALTZ], seed=3, rerank=6)
+    assert pairs[0].tokens == best.tokens and pairs[1].text == WALTZ

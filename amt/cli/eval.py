@@ -35,6 +35,7 @@ def evaluate(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a written piece.")] = 400,
     num_beams: Annotated[int, typer.Option(min=1, help="More than 1: beam search in place of sampling.")] = 1,
     rerank: Annotated[int, typer.Option(min=1, help="Write so many pieces and keep the one that fits best.")] = 1,
+    rerank_by: Annotated[str, typer.Option(help="facts or model; see amt.rerank.")] = "facts",
     seed: Annotated[int, typer.Option(help="Of the first piece.")] = 0,
     weights: Annotated[str | None, typer.Option(help="Of the engine: float32, bfloat16 or int8.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a row a metric.")] = False,
@@ -53,7 +54,7 @@ def evaluate(
     rows = _evaluate(
         corpus, model, wanted, split, num, chosen, caption, seed, weights,
         {"max_new_tokens": max_new_tokens} | ({"num_beams": num_beams} if num_beams > 1 else {})
-        | ({"rerank": rerank} if rerank > 1 else {}),
+        | ({"rerank": rerank, "rerank_by": rerank_by} if rerank > 1 else {}),
     )  # fmt: skip
     if as_json:
         print(json.dumps([dataclasses.asdict(found) for found in rows], indent=1))

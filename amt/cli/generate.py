@@ -76,6 +76,16 @@ def generate(
         int | None,
         typer.Option(help="Length in bars, at most; of --time-signature, or of that of TEXT.", rich_help_panel=WISHES),
     ] = None,
+    rerank: Annotated[
+        int | None,
+        typer.Option(help="Write so many candidates and keep those that fit TEXT best.", rich_help_panel=CHOICE),
+    ] = None,
+    rerank_by: Annotated[
+        str | None,
+        typer.Option(
+            help="facts: what does most of TEXT; model: what the model finds nearest.", rich_help_panel=CHOICE
+        ),
+    ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Above 1 is wilder, below 1 tamer.", rich_help_panel=CHOICE)
     ] = None,
@@ -138,6 +148,8 @@ def generate(
         "do_sample": False if greedy else None,
         "max_new_tokens": max_tokens,
         "max_time": max_time,
+        "rerank": rerank,
+        "rerank_by": rerank_by,
     }
 
     from amt.api import generate as generate_pieces
