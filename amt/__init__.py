@@ -17,6 +17,9 @@ _HOMES = {
     "stream": "amt.api",
     "describe": "amt.description",
     "Description": "amt.description",
+    "search": "amt.searching",
+    "Match": "amt.searching",
+    "Matches": "amt.searching",
     "Facts": "amt.midi.facts",
     "profile": "amt.profiling",
     "Profile": "amt.profiling",
@@ -98,6 +101,9 @@ if TYPE_CHECKING:
     from amt.profiling import Profile as Profile
     from amt.profiling import profile as profile
     from amt.result import Midi as Midi
+    from amt.searching import Match as Match
+    from amt.searching import Matches as Matches
+    from amt.searching import search as search
     from amt.streaming import Stream as Stream
     from amt.text import TextEncoder as TextEncoder
     from amt.training.train import train as train

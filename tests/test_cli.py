@@ -482,6 +482,35 @@ def test_a_bank_for_a_model_that_only_writes_is_told(run, model, song):
     )
 
 
+def test_a_text_finds_files(run, listener, song, encoder, folder):
+    (folder / "music").mkdir()
+    for number in range(3):
+        MidiData([Note(0, 480, 60 + number, 80)]).save(folder / "music" / f"{number}.mid")
+    for number in range(7):
+        (folder / "music" / f"noise-{number}.mid").write_bytes(b"ID3 an mp3")
+    command = ["search", WALTZ, "music", "--model", listener]
+    code, out, err = run(*command, "-n", 2)
+    found = amt.search(WALTZ, "music", model=listener)
+    assert code == 0 and out.splitlines() == [f"{m.score:5.2f}  {m.path}: {m.sentence}" for m in found[:2]]
+    assert err.startswith("amt: warning: left out noise-0.mid: not a MIDI file") and err.count("\n") == 6
+    assert err.endswith("amt: warning: left out 2 more files; all of them: --json\n")
+    code, out, err = run(*command, "--json", "--index", "index", "--jobs", 1)
+    facts = json.loads(out)
+    assert (code, err, facts["num_files"], len(facts["skipped"])) == (0, "", 3, 7)
+    assert facts["matches"] == [match.to_dict() for match in found]
+    assert facts["skipped"][0] == {"path": "noise-0.mid", "reason": found.skipped["noise-0.mid"]}
+    assert sorted(path.name for path in (folder / "index").iterdir()) == ["embeddings.npy", "files.jsonl"]
+
+
+def test_a_file_finds_files(run, listener, song, encoder, folder, stdin):
+    (folder / "music").mkdir()
+    shutil.copyfile(song, folder / "music" / "copy.mid")
+    expected = f" 1.00  copy.mid: {amt.describe(song, model=listener).sentence}\n"
+    assert run("search", song, "music", "--midi", "--model", listener) == (0, expected, "")
+    stdin(Path(song).read_bytes())
+    assert run("search", "-", "music", "--midi", "--model", listener) == (0, expected, "")
+
+
 # Mistakes
 
 
@@ -531,6 +560,12 @@ MISTAKES = {
     "describe nothing": (["describe", "no.mid", "--model", "MODEL"], 1, "there is no file no.mid"),
     "no bank": (["describe", "song.mid", "--model", "MODEL", "--bank", "no.txt"], 1, "there is no no.txt; check"),
     "empty bank": (["describe", "song.mid", "--model", "MODEL", "--bank", "empty.mid"], 1, "empty.mid has no captions"),
+    "search with a model that only writes": (
+        ["search", WALTZ, "folder", "--model", "MODEL"], 1, "only writes MIDI, and a search needs one that also reads"
+    ),
+    "search nowhere": (["search", WALTZ, "no", "--model", "MODEL"], 1, "no is not a folder; give a folder with MIDI"),
+    "search for no file": (["search", "no.mid", "folder", "--midi"], 1, "there is no file no.mid"),
+    "no results": (["search", WALTZ, "folder", "-n", "0"], 2, "--num-results"),
     "two forms": (["tokenize", "song.mid", "--ids", "--json"], 2, "leave one out"),
     "decode without a name": (["tokenize", "--decode", "ids.json"], 2, "-o FILE.mid"),
     "decode a MIDI file": ([*DECODE, "song.mid"], 1, "song.mid is not"),
@@ -625,15 +660,19 @@ def test_an_error_of_our_own_is_one_line_and_with_amt_debug_a_traceback(run, mon
         (["generate", WALTZ, "-o", "w.mid"], "os.replace"),
         (["prepare", "corpus", "-o", "data", "--no-embed"], "amt.data.prepare.segments"),
         (["tokenize", "song.mid", "-o", "song.txt"], "amt.midi.reader.read_midi"),
+        (["search", "song.mid", "corpus", "--midi", "--model", "LISTENER", "--index", "corpus"], "os.replace"),
     ],
-    ids=["generate", "save", "prepare", "tokenize"],
+    ids=["generate", "save", "prepare", "tokenize", "search"],
 )
-def test_ctrl_c_leaves_nothing_half_written(run, arguments, place, monkeypatch, model, corpus, song, folder, encoder):
+def test_ctrl_c_leaves_nothing_half_written(
+    run, arguments, place, monkeypatch, model, listener, corpus, song, folder, encoder
+):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
     before = sorted(folder.rglob("*"))
     monkeypatch.setattr(place, stop)
+    arguments = [listener if argument == "LISTENER" else argument for argument in arguments]
     assert run(*arguments, *(["--model", model] if "generate" in arguments else [])) == (130, "", "amt: stopped\n")
     assert sorted(folder.rglob("*")) == before
 
@@ -670,7 +709,7 @@ def test_help_is_quick_because_it_loads_nothing():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     *_, modules = result.stdout.splitlines()
     assert not {"torch", "transformers", "numpy", "tqdm", "mido", "huggingface_hub"} & set(modules.split())
-    for command in ("generate", "describe", "tokenize", "inspect", "prepare", "train", "info"):
+    for command in ("generate", "describe", "search", "tokenize", "inspect", "prepare", "train", "info"):
         assert f"│ {command} " in result.stdout
     assert "--time-signature" in result.stdout
 

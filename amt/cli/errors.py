@@ -27,6 +27,7 @@ _OPTIONS = {
     "decay_steps": "--decay-steps",
     "do_sample": "sampling",
     "eval_every": "--eval-every",
+    "index=FOLDER": "--index FOLDER",
     "learning_rate": "--learning-rate",
     "max_beats": "--max-beats",
     "max_len": "--max-len",

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 TOP = {
     *("amt.api", "amt.generator", "amt.streaming", "amt.profiling"),
-    *("amt.embedding", "amt.description"),
+    *("amt.embedding", "amt.description", "amt.searching", "amt.indexing"),
 }
 
 # What a folder or module of amt may not import.
