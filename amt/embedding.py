@@ -44,7 +44,7 @@ def parts_of(data: MidiData, tokenizer: EventTokenizer, max_len: int, max_parts:
     """
     if not tokenizer.encode(data).report.kept_notes:
         return []
-    return [segment.ids for segment in segments(data, tokenizer, max_len)[:max_parts]]
+    return [segment.ids for segment in segments(data, tokenizer, max_len, max_parts)]
 
 
 def embed_pieces(model: MusicTextTransformer, pieces: Sequence[Sequence[np.ndarray]]) -> np.ndarray:

@@ -72,10 +72,13 @@ def cut(data: MidiData, start: int, end: int) -> MidiData:
     )
 
 
-def segments(data: MidiData, tokenizer: EventTokenizer, max_len: int) -> list[Segment]:
+def segments(data: MidiData, tokenizer: EventTokenizer, max_len: int, max_segments: int | None = None) -> list[Segment]:
     """A piece as segments of at most `max_len` tokens.
 
     Cuts lie on bar lines, where about nine tenths of `max_len` are full; what is still too long is cut off.
+
+    Args:
+        max_segments: only the first ones; None: all.
     """
     ids = tokenizer.encode(data).ids
     if len(ids) <= max_len:
@@ -85,7 +88,7 @@ def segments(data: MidiData, tokenizer: EventTokenizer, max_len: int) -> list[Se
     notes_per_segment = max(1, int(0.9 * max_len * len(starts) / len(ids)))
     parts: list[Segment] = []
     first = end = 0
-    while first < len(starts):
+    while first < len(starts) and (max_segments is None or len(parts) < max_segments):
         # A bar that was cut in two does not begin again.
         begin = max(end, int(bars[first])) if parts else 0
         last = first + notes_per_segment

@@ -97,3 +97,11 @@ def test_a_long_rest_costs_no_memory():
     tracemalloc.stop()
     assert len(parts) > 1 and 0 < len(end.notes) < 300
     assert peak < 1 << 20
+
+
+def test_only_the_first_segments():
+    every = segments(waltz(60), TOKENIZER, 64)
+    assert len(every) > 5
+    for number in (1, 3, 100):
+        for found, expected in zip(segments(waltz(60), TOKENIZER, 64, number), every[:number], strict=True):
+            assert found.is_start == expected.is_start and found.ids.tolist() == expected.ids.tolist()
