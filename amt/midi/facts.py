@@ -27,6 +27,13 @@ _MAJOR_SCALE, _MINOR_SCALE = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 
 Key = tuple[int, bool]  # tonic as a pitch class 0..11, whether it is minor
 
+_KEYS: tuple[Key, ...] = tuple((tonic, is_minor) for is_minor in (False, True) for tonic in range(12))
+_PROFILES = np.stack([np.roll(_MINOR if is_minor else _MAJOR, tonic) for tonic, is_minor in _KEYS])  # (24, 12)
+_SCALES = np.array(
+    [[(pitch - tonic) % 12 in (_MINOR_SCALE if is_minor else _MAJOR_SCALE) for pitch in range(12)]
+     for tonic, is_minor in _KEYS]
+)  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
@@ -129,12 +136,10 @@ def estimate_keys(notes: NoteTable) -> list[tuple[Key, float]]:
     histogram = np.bincount(notes.pitch[pitched] % 12, durations, 12)
     if histogram.std() == 0:
         return []
-    fits = [
-        ((tonic, is_minor), float(np.corrcoef(np.roll(profile, tonic), histogram)[0, 1]))
-        for is_minor, profile in ((False, _MAJOR), (True, _MINOR))
-        for tonic in range(12)
-    ]
-    return sorted(fits, key=lambda fit: -fit[1])
+    profiles = _PROFILES - _PROFILES.mean(1, keepdims=True)
+    centred = histogram - histogram.mean()
+    correlations = profiles @ centred / (np.linalg.norm(profiles, axis=1) * np.linalg.norm(centred))
+    return sorted(zip(_KEYS, correlations.tolist(), strict=True), key=lambda fit: -fit[1])
 
 
 def estimate_key(notes: NoteTable) -> Key | None:
@@ -178,10 +183,7 @@ def _entropy(counts: np.ndarray) -> float:
 
 
 def _scale_consistency(counts: np.ndarray) -> float:
-    scales = [
-        np.roll(np.isin(np.arange(12), scale), tonic) for scale in (_MAJOR_SCALE, _MINOR_SCALE) for tonic in range(12)
-    ]
-    return float(max(counts[scale].sum() for scale in scales) / counts.sum())
+    return float((_SCALES @ counts).max() / counts.sum())
 
 
 def _groove_similarity(midi: MidiData, metre: TimeSignature, end_ticks: int) -> float | None:
