@@ -1,7 +1,5 @@
-"""How good a model is: loss on held-out music, how far captions are followed, whether all files are valid.
+"""Whether all files of a model are valid for other readers, and piano rolls to look at. `amt eval` has the metrics.
 
-    python benchmarks/quality.py loss DATA                    DATA: made by `amt prepare`
-    python benchmarks/quality.py captions CORPUS --num 200
     python benchmarks/quality.py files CORPUS --num 1000
     python benchmarks/quality.py plots CORPUS --num 10 --out FOLDER
 
@@ -14,31 +12,18 @@ import argparse
 import io
 import json
 import multiprocessing
-import random
-import re
 from pathlib import Path
-
-import numpy as np
 
 import amt
 from amt.data.corpus import Piece, read_corpus
-from amt.data.dataset import PreparedSplit, pad
-from amt.midi.facts import estimate_key
+from amt.evaluation.evaluate import draw
 
 SHIPPED_SOURCES = ("chopin", "cre", "freedoom", "groove", "lieder", "mutopia", "polish", "quartets")
 KEYWORDS = 3  # the caption of a piece that names form, instruments, key, metre, speed and BPM
 
 
-def draw(corpus: str, split: str, num: int) -> list[Piece]:
-    """Pieces of one split, the same ones every time, in about equal numbers from each source."""
-    by_source: dict[str, list[Piece]] = {}
-    for piece in read_corpus(corpus, SHIPPED_SOURCES):
-        if piece.split == split:
-            by_source.setdefault(piece.source, []).append(piece)
-    for pieces in by_source.values():
-        random.Random(0).shuffle(pieces)
-    pieces = [piece for turn in range(num) for rows in by_source.values() for piece in rows[turn : turn + 1]]
-    return pieces[:num]
+def drawn_pieces(corpus: str, split: str, num: int) -> list[Piece]:
+    return draw(list(read_corpus(corpus, SHIPPED_SOURCES)), split, num)
 
 
 def write(job: tuple[str, int, str | None, int, str]) -> amt.Midi:
@@ -62,112 +47,13 @@ def write_all(args: argparse.Namespace, pieces: list[Piece], caption: int) -> li
         return pool.map(write, jobs, chunksize=4)
 
 
-def loss(args: argparse.Namespace) -> dict[str, object]:
-    """Mean cross-entropy a token over the beginnings of the split's pieces, each with its first caption."""
-    import torch
-
-    from amt.training.losses import token_loss
-
-    torch.set_num_threads(args.jobs)
-    generator = amt.load(args.model)
-    split = PreparedSplit(args.place, args.split)
-    starts = np.flatnonzero(split.segments["is_start"])[: args.num]
-    total, num_tokens, num_notes = 0.0, 0, 0
-    for index in starts:
-        ids = torch.from_numpy(pad([split.tokens(index)[:1025]]))
-        caption = split.pieces[split.segments[index]["piece"]]["captions"][0]
-        embeddings, mask = generator.text_encoder.encode([caption])
-        with torch.no_grad():
-            if args.weights is None:
-                logits = generator.checkpoint.model(embeddings, ids[:, :-1], text_mask=mask)
-            else:
-                engine = generator.engine(args.weights)
-                logits = engine.start_cache(engine.encode(embeddings, mask), mask).append(ids[:, :-1])
-        total += float(token_loss(logits, ids[:, 1:])) * (ids.shape[1] - 1)
-        num_tokens += ids.shape[1] - 1
-        num_notes += int(((ids >= 3) & (ids < 131)).sum())
-    return {
-        "split": args.split,
-        "pieces": len(starts),
-        "tokens": num_tokens,
-        "nats_per_token": round(total / num_tokens, 4),
-        "nats_per_note": round(total / num_notes, 4),
-    }
-
-
-def facts(midi: amt.MidiData) -> dict[str, object]:
-    """Metre, tempo, key and instruments, from notes and maps alone."""
-    metre, tempo = midi.time_signatures[0], midi.tempos[0]
-    notes = midi.notes
-    programs = {128 if is_drum else int(program) for program, is_drum in zip(notes.program, notes.is_drum, strict=True)}
-    return {
-        "metre": f"{metre.numerator}/{metre.denominator}",
-        "tempo": 60e6 / tempo.us_per_beat,
-        "key": estimate_key(notes),
-        "programs": programs,
-    }
-
-
-def asked(piece: Piece) -> dict[str, object]:
-    """The same facts as the piece's row states them; None where the caption does not."""
-    row, caption = piece.row, piece.captions[KEYWORDS]
-    key = None
-    match = re.fullmatch(r"([A-G])([#b]?) (major|minor)", str(row.get("key", "")))
-    spelled = match and match[1] + {"#": "-sharp", "b": "-flat", "": ""}[match[2]] + " " + match[3]
-    if match and spelled and spelled in caption:
-        key = (("C D EF G A B".index(match[1]) + (match[2] == "#") - (match[2] == "b")) % 12, match[3] == "minor")
-    return {
-        "metre": row["meter"] if str(row.get("meter")) in caption else None,
-        "tempo": row["quarter_bpm"] if "BPM" in caption else None,
-        "key": key,
-        "programs": set(row["programs"]) | ({128} if row["drums"] else set()),
-    }
-
-
-def agreement(name: str, wish: object, fact: object) -> float:
-    """1 or 0; for instruments the F1 of the two sets; for tempo whether it is within a tenth."""
-    if name == "programs":
-        common = len(wish & fact)
-        return 2 * common / (len(wish) + len(fact)) if fact else 0.0
-    if name == "tempo":
-        return float(abs(fact / wish - 1) <= 0.1)
-    return float(wish == fact)
-
-
-def captions(args: argparse.Namespace) -> dict[str, object]:
-    """Agreement of what was asked for and what was written, beside that with everybody else's captions (chance)."""
-    pieces = draw(args.place, args.split, args.num)
-    written = [facts(midi.score) for midi in write_all(args, pieces, KEYWORDS)]
-    wishes = [asked(piece) for piece in pieces]
-    result: dict[str, object] = {"split": args.split, "pieces": len(pieces), "max_new_tokens": args.max_new_tokens}
-    rng = np.random.default_rng(0)
-    for name in ("metre", "tempo", "key", "programs"):
-        rows = [place for place, wish in enumerate(wishes) if wish[name] is not None]
-        table = np.array([[agreement(name, wishes[i][name], written[j][name]) for j in rows] for i in rows])
-        own = np.diag(table)
-        others = (table.sum(1) - own) / (len(rows) - 1)
-        draws = rng.integers(0, len(rows), (2000, len(rows)))
-        low, high = np.percentile(own[draws].mean(1), [2.5, 97.5])
-        gain_low, gain_high = np.percentile((own - others)[draws].mean(1), [2.5, 97.5])
-        result[name] = {
-            "n": len(rows),
-            "value": round(float(own.mean()), 3),
-            "low": round(float(low), 3),
-            "high": round(float(high), 3),
-            "chance": round(float(others.mean()), 3),
-            "gain_low": round(float(gain_low), 3),
-            "gain_high": round(float(gain_high), 3),
-        }
-    return result
-
-
 def files(args: argparse.Namespace) -> dict[str, object]:
     """Writes many files and reads each with mido, symusic and pretty_midi."""
     import mido
     import pretty_midi
     import symusic
 
-    drawn = draw(args.place, args.split, min(args.num, 400))
+    drawn = drawn_pieces(args.place, args.split, min(args.num, 400))
     pieces = [drawn[place % len(drawn)] for place in range(args.num)]
     written = write_all(args, pieces, 0)
     problems: list[str] = []
@@ -207,7 +93,7 @@ def plots(args: argparse.Namespace) -> dict[str, object]:
 
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
-    pieces = draw(args.place, args.split, args.num)
+    pieces = drawn_pieces(args.place, args.split, args.num)
     for place, piece in enumerate(write_all(args, pieces, KEYWORDS)):
         piece.save(folder / f"{place}.mid")
         axes = piece.plot()
@@ -218,10 +104,10 @@ def plots(args: argparse.Namespace) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["loss", "captions", "files", "plots"])
-    parser.add_argument("place", help="a prepared folder (loss) or a corpus")
+    parser.add_argument("what", choices=["files", "plots"])
+    parser.add_argument("place", help="a corpus")
     parser.add_argument("--model", help="default: the model in the package")
-    parser.add_argument("--weights", choices=["float32", "bfloat16", "int8"], help="of the engine; loss: not PyTorch")
+    parser.add_argument("--weights", choices=["float32", "bfloat16", "int8"], help="of the engine")
     parser.add_argument("--split", default="valid", choices=["train", "valid", "test"])
     parser.add_argument("--num", type=int, default=200)
     parser.add_argument("--max-new-tokens", type=int, default=400)

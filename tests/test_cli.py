@@ -718,3 +718,55 @@ def test_python_m_amt(run):
     process = start("--version")
     assert process.communicate() == (f"amt {amt.__version__}\n", "") and process.returncode == 0
     assert run() == run("--help") and run()[0] == 0
+
+
+def test_eval_of_files(run, corpus):
+    """Four scales and a file that is none, from the split train."""
+    code, out, err = run("eval", corpus, "--split", "train", "--num", 9, "--json")
+    rows = {row["metric"]: row for row in json.loads(out)}
+    assert (code, err) == (0, "")
+    assert rows["valid"]["value"] == 0.8 and rows["valid"]["n"] == 5
+    assert rows["num_notes"] == {
+        "metric": "num_notes", "value": 12.0, "low": 12.0, "high": 12.0, "n": 4, "split": "train", "model": "corpus"
+    }  # fmt: skip
+    assert "tempo_bin" not in rows
+    text = run("eval", corpus, "--split", "train")[1]
+    assert re.search(r"^valid +0\.8000 +\d\.\d+ to +\d\.\d+ +n = 5$", text, re.M)
+
+
+def test_eval_of_a_model(run, corpus, encoder, listener):
+    parts = "following,copying,loss,retrieval"
+    code, out, err = run(
+        "eval", corpus, "--model", listener, "--parts", parts, "--split", "train", "--num", 3, "--max-new-tokens", 30,
+        "--rerank", 2, "--json",
+    )  # fmt: skip
+    rows = {(row["metric"], row["model"]): row["value"] for row in json.loads(out)}
+    assert (code, err) == (0, "")
+    assert rows["valid", listener] == 1.0
+    assert rows["longest_copy", "real music"] == 12.0  # they are the training music
+    assert 4 < rows["nats_per_token", listener] < 9
+    assert rows["caption_recall_at_5", listener] == 1.0
+    assert (
+        run("eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--json")[1]
+        == run(
+            "eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--weights", "float32", "--json"
+        )[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--parts", "loss"], "loss and retrieval need a --model"),
+        (["--parts", "luck"], "there is no part luck"),
+        (["--split", "test"], "has no piece of the split test"),
+    ],
+)
+def test_eval_mistakes(run, corpus, options, message):
+    code, out, err = run("eval", corpus, *options)
+    assert code == 2 and out == "" and message in err and err.count("\n") == 1
+
+
+def test_retrieval_needs_both_directions(run, corpus, encoder, model):
+    code, _, err = run("eval", corpus, "--model", model, "--parts", "retrieval", "--split", "train")
+    assert code == 1 and "only writes MIDI" in err and err.count("\n") == 1

@@ -14,7 +14,6 @@ from amt.cli.errors import UsageError
 from amt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from amt.data.corpus import Piece
     from amt.evaluation.rows import Row
 
 PARTS = ("following", "copying", "loss", "retrieval")
@@ -81,7 +80,7 @@ def _evaluate(
     from amt.evaluation.retrieval import evaluate_retrieval
 
     everything = list(read_corpus(corpus, sources))
-    pieces = draw(everything, split, num)
+    pieces = work.draw(everything, split, num)
     if not pieces:
         raise UsageError(f"{corpus} has no piece of the split {split}")
     name = model or Path(corpus).name
@@ -112,17 +111,3 @@ def _evaluate(
         if generator is not None and "retrieval" in parts:
             rows += evaluate_retrieval(generator, pieces, caption, split, name, show)
     return rows
-
-
-def draw(pieces: list[Piece], split: str, num: int) -> list[Piece]:
-    """Pieces of one split, the same ones every time, in about equal numbers from each source."""
-    import random
-
-    by_source: dict[str, list[Piece]] = {}
-    for piece in pieces:
-        if piece.split == split:
-            by_source.setdefault(piece.source, []).append(piece)
-    for rows in by_source.values():
-        random.Random(0).shuffle(rows)
-    drawn = [piece for turn in range(num) for rows in by_source.values() for piece in rows[turn : turn + 1]]
-    return drawn[:num]

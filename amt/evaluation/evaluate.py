@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,18 @@ class Example:
     caption: str
     midi: MidiData | None
     row: dict[str, Any]
+
+
+def draw(pieces: list[Piece], split: str, num: int) -> list[Piece]:
+    """Pieces of one split, the same ones every time, in about equal numbers from each source."""
+    by_source: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        if piece.split == split:
+            by_source.setdefault(piece.source, []).append(piece)
+    for rows in by_source.values():
+        random.Random(0).shuffle(rows)
+    drawn = [piece for turn in range(num) for rows in by_source.values() for piece in rows[turn : turn + 1]]
+    return drawn[:num]
 
 
 def caption_of(piece: Piece, index: int) -> str:

@@ -208,7 +208,7 @@ def test_the_environment_names_an_instruction_set(model, monkeypatch):
 
 @pytest.mark.parametrize(("weights", "bound"), [("bfloat16", 0.02), ("int8", 0.05)])
 def test_small_weights_stay_close(weights, bound):
-    """Of the logits' spread; what this means for music is measured by benchmarks/quality.py."""
+    """Of the logits' spread; what this means for music is measured by `amt eval --parts loss --weights`."""
     model = random_model(random.Random(3), 100)
     memory = torch.randn(1, 4, model.config.d_model)
     ids = torch.arange(3, 40)[None]
