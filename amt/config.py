@@ -239,7 +239,9 @@ class TrainConfig(Config):
         accumulation_steps: parts of the batch that are computed one after the other; the step is the same.
         ema_decay: share that the average of the weights keeps of itself each step; the trained model is then the
             average. 0: no average.
-        header_weight: weight of a piece's first time signature and tempo in the loss; every other token has 1.
+        header_weight: weight of a piece's first time signature and tempo in the loss; other tokens have 1.
+        lead_weight, lead_len: weight of the first so many tokens behind them: what the caption says shows there, before
+            the music itself tells what comes next.
         midi_to_text_weight: weight of the squared error of MIDI -> text; only in a "music_text" model.
         contrastive_weight: weight of telling the caption of a row from those of the others.
         midi_to_text_len: tokens that MIDI -> text reads of a row, at most.
@@ -262,6 +264,8 @@ class TrainConfig(Config):
     precision: Literal["float32", "bfloat16"] = "float32"
     ema_decay: float = 0.0
     header_weight: float = 1.0
+    lead_weight: float = 1.0
+    lead_len: int = 32
     midi_to_text_weight: float = 1.0
     contrastive_weight: float = 0.0
     midi_to_text_len: int = 512
@@ -287,7 +291,8 @@ class TrainConfig(Config):
         check_range("beta2", self.beta2, 0.0, 0.99999)
         check_range("max_grad_norm", self.max_grad_norm, 1e-6, 1e6)
         check_range("ema_decay", self.ema_decay, 0.0, 0.99999)
-        for name in ("header_weight", "midi_to_text_weight", "contrastive_weight"):
+        check_range("lead_len", self.lead_len, 0, 1 << 20)
+        for name in ("header_weight", "lead_weight", "midi_to_text_weight", "contrastive_weight"):
             check_range(name, getattr(self, name), 0.0, 1e4)
         check_range("midi_to_text_len", self.midi_to_text_len, 4, 1 << 20)
         check_range("transpose", self.transpose, 0, 12)

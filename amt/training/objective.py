@@ -84,12 +84,7 @@ class Objective(torch.nn.Module):
             logits = self.model(rows.text_embeddings, rows.token_ids[:, :-1], text_mask=rows.text_mask)
         losses = token_losses(logits, targets)
         nats = losses.detach().sum()
-        if self.config.header_weight != 1.0:
-            header = losses[:, :HEADER_LEN][self.is_header[targets[:, :HEADER_LEN]]]
-            total = losses.sum() + (self.config.header_weight - 1) * header.sum()
-        else:
-            total = losses.sum()
-        loss = total / num_tokens
+        loss = (losses * self._weights(targets)).sum() / num_tokens
         error = torch.zeros((), device=loss.device)
         if isinstance(self.model, MusicTextTransformer) and rows.has_caption.any():
             text_loss, error = self._midi_to_text(self.model, rows)
@@ -97,6 +92,13 @@ class Objective(torch.nn.Module):
             loss = loss + text_loss * (part / num_captions)
             error = error * part
         return loss, torch.stack([nats, error])
+
+    def _weights(self, targets: torch.Tensor) -> torch.Tensor:
+        """The weight of each target, as it broadcasts to their shape."""
+        weights = torch.ones(targets.shape, device=targets.device)
+        weights[:, HEADER_LEN : HEADER_LEN + self.config.lead_len] = self.config.lead_weight
+        weights[:, :HEADER_LEN][self.is_header[targets[:, :HEADER_LEN]]] = self.config.header_weight
+        return weights
 
     def _midi_to_text(self, model: MusicTextTransformer, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         """The weighted loss of MIDI -> text, and its squared error, over the rows that have a caption."""

@@ -148,7 +148,7 @@ def test_the_average_is_that_of_the_weights(data, tmp_path):
         torch.testing.assert_close(found[f"module.{name}"], value, rtol=1e-5, atol=1e-6)
 
 
-def test_header_tokens_weigh_more():
+def test_the_first_tokens_may_weigh_more():
     torch.manual_seed(0)
     model = build_model(MODEL)
     model.eval()
@@ -163,6 +163,8 @@ def test_header_tokens_weigh_more():
     header = -(logits[0, 583] + logits[1, 540])
     assert torch.equal(sums, same_sums)
     torch.testing.assert_close(heavy - plain, 3 * header / 5)
+    lead, _ = Objective(model, TrainConfig(lead_weight=2.0, lead_len=1), tokenizer)(rows, 5, 1)
+    torch.testing.assert_close(lead - plain, -logits[2, 63] / 5)
 
 
 def test_a_run_may_begin_with_a_trained_model(data, tmp_path, monkeypatch):
