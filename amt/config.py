@@ -169,6 +169,10 @@ class GenerationConfig(Config):
     """How tokens are chosen. Names and meanings are those of `transformers.GenerationConfig`; `seed` is ours.
 
     `seed` None draws a fresh one, which the result reports. `max_time` is in seconds.
+
+    `prompt_lookup_num_tokens`: speculative decoding by the engine, for one or two prompts with one row each: so many
+    tokens that followed when the last tokens (`max_matching_ngram_size` of them, or fewer) stood in the piece before
+    are tried in the same pass. It changes no token, only the speed; 0: off.
     """
 
     max_new_tokens: int = 1023
@@ -189,6 +193,8 @@ class GenerationConfig(Config):
     forced_bos_token_id: int | None = None
     forced_eos_token_id: int | None = None
     max_time: float | None = None
+    prompt_lookup_num_tokens: int = 3
+    max_matching_ngram_size: int = 8
     seed: int | None = None
 
     def check(self) -> None:
@@ -220,6 +226,8 @@ class GenerationConfig(Config):
                 check_range(name, token, 0, MAX_VOCAB_SIZE - 1)
                 if token in self.suppress_tokens:
                     raise ValueError(f"{name} {token} is one of suppress_tokens: it cannot be forced and forbidden")
+        check_range("prompt_lookup_num_tokens", self.prompt_lookup_num_tokens, 0, 64)
+        check_range("max_matching_ngram_size", self.max_matching_ngram_size, 2, 64)
         if self.max_time is not None:
             check_range("max_time", self.max_time, 0, 1e9)
         if self.seed is not None:

@@ -275,6 +275,8 @@ def _options(
         forced_eos_token_id=config.forced_eos_token_id,
         suppress_tokens=config.suppress_tokens,
         begin_suppress_tokens=config.begin_suppress_tokens,
+        prompt_lookup_num_tokens=config.prompt_lookup_num_tokens,
+        max_matching_ngram_size=config.max_matching_ngram_size,
     )
 
 

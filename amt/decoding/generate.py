@@ -149,7 +149,8 @@ def stream(
 
     Returns:
         the prompt, with the whole prefix and the seed, and its new tokens. The model has read the text when this
-        returns; each token then is one step, and `max_time` counts what passes between them, too.
+        returns; each token then is one step, or one of several that a step gave, and `max_time` counts what passes
+        between them, too.
 
     Raises:
         ValueError: as `generate`, and if there is more than one prompt, sequence or beam.

@@ -59,7 +59,8 @@ class DecoderShape:
 class SearchOptions:
     """How a group chooses its tokens; the other fields are those of `amt.GenerationConfig`.
 
-    `mode` None: it does not, the caller does, with `append`. `num_rows`: beams, or samples of one prompt.
+    `mode` None: it does not, the caller does, with `append`. `num_rows`: beams, or samples of one prompt. With
+    `prompt_lookup_num_tokens` a pass may give several tokens.
     """
 
     mode: Literal["greedy", "sample", "beams"] | None = None
@@ -78,6 +79,8 @@ class SearchOptions:
     forced_eos_token_id: int | None = None
     suppress_tokens: Sequence[int] = ()
     begin_suppress_tokens: Sequence[int] = ()
+    prompt_lookup_num_tokens: int = 0
+    max_matching_ngram_size: int = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +193,8 @@ class Generation:
                     -1 if token is None else token
                     for token in (options.forced_bos_token_id, options.forced_eos_token_id)
                 ),
+                options.prompt_lookup_num_tokens,
+                options.max_matching_ngram_size,
                 len(options.suppress_tokens),
                 *options.suppress_tokens,
                 *options.begin_suppress_tokens,

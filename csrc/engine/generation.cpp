@@ -14,6 +14,9 @@ constexpr uint64_t kMagic = 0x31'52'45'4E'45'47'54'4D;  // "MTGENER1"
 constexpr int64_t kPrefillRows = 64;                    // so many positions of prefixes are read in one pass
 constexpr int64_t kMaxRows = 64;                        // of a group; slots are bytes and bundles have a limit
 constexpr int64_t kMaxGroups = 1 << 16;
+constexpr int64_t kMaxDrafts = 64;
+constexpr int64_t kMostDraftingGroups = 2;  // of more, the products no longer wait for the weights: rows cost time
+constexpr int64_t kMinNgram = 2;  // one equal token says little of the next
 
 void check(bool holds, const std::string& message) {
   if (!holds) throw std::invalid_argument(message);
@@ -27,6 +30,7 @@ struct Generation::Header {
   DecoderShape shape;
   SearchOptions options;
   int64_t has_search, num_groups, grammar_offset, grammar_len, suppressed_offset, suppressed_len;
+  int64_t num_drafts, max_ngram;
 };
 
 struct Generation::GroupRecord {
@@ -89,6 +93,8 @@ void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
         "the engine runs 1 to " + std::to_string(kMaxRows) + " rows of a prompt, got " +
             std::to_string(plan.options.num_rows));
   check(!plan.groups.empty() && plan.groups.size() <= kMaxGroups, "there must be 1 to 65536 prompts");
+  check(plan.num_drafts >= 0 && plan.num_drafts <= kMaxDrafts,
+        "there may be 0 to " + std::to_string(kMaxDrafts) + " drafts, got " + std::to_string(plan.num_drafts));
   check(plan.has_search || plan.groups.size() == 1, "without a search there is one group");
   check(!plan.has_search || plan.options.vocab_size == shape.vocab_size, "vocab_size is not that of the weights");
   check(plan.suppressed.empty() || static_cast<int64_t>(plan.suppressed.size()) == shape.vocab_size,
@@ -161,6 +167,8 @@ void Generation::start(const DecoderShape& shape, const GenerationPlan& plan, st
   header.shape = shape;
   header.options = plan.options;
   header.has_search = plan.has_search;
+  header.num_drafts = plan.num_drafts;
+  header.max_ngram = plan.max_ngram;
   header.num_groups = static_cast<int64_t>(plan.groups.size());
   header.grammar_offset = layout.grammar;
   header.grammar_len = static_cast<int64_t>(plan.grammar.size());
@@ -243,6 +251,10 @@ const int32_t* Generation::prefix(int64_t group) const {
 // First every row that runs, then what is left of the prefixes, as far as there is room.
 void Generation::plan_pass(int64_t max_rows, Pass& pass) {
   pass = {};
+  int64_t num_running = 0;
+  for (int64_t group = 0; group < num_groups(); ++group) num_running += search(group).is_done() ? 0 : 1;
+  const bool has_drafts = header_->options.num_rows == 1 && header_->options.mode != Mode::kBeams &&
+                          num_running <= kMostDraftingGroups;
   for (int64_t group = 0; group < num_groups(); ++group) {
     const GroupRecord& record = groups_[group];
     const Search running = search(group);
@@ -255,6 +267,7 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
       pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()));
       pass.rows.push_back({running.last_token(row), position, static_cast<int32_t>(group), row});
     }
+    if (has_drafts) add_drafts(group, running, pass);
   }
   for (int64_t group = 0; group < num_groups(); ++group) {
     GroupRecord& record = groups_[group];
@@ -269,9 +282,31 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
   }
 }
 
+// Rows for what followed the last time that the sequence's last tokens stood in it.
+void Generation::add_drafts(int64_t group, const Search& running, Pass& pass) const {
+  const int32_t* tokens = running.result_tokens(0);
+  const int64_t length = running.result_length(0);
+  const int64_t room = std::min(header_->num_drafts, groups_[group].capacity - length - 1);
+  if (room <= 0) return;
+  for (int64_t ngram = std::min(header_->max_ngram, length - 1); ngram >= kMinNgram; --ngram) {
+    const int32_t* last = tokens + length - ngram;
+    for (int64_t first = length - ngram - 1; first >= 0; --first) {  // the latest is the likeliest
+      if (!std::equal(last, last + ngram, tokens + first)) continue;
+      const int64_t num = std::min(room, length - ngram - first);
+      for (int64_t draft = 0; draft < num; ++draft) {
+        pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()));
+        pass.rows.push_back(
+            {tokens[first + ngram + draft], static_cast<int32_t>(length + draft), static_cast<int32_t>(group), 0});
+      }
+      pass.waiting.back().num_drafts = num;
+      return;
+    }
+  }
+}
+
 // Lets the search of a group take its logits, and its rows follow the search.
-void Generation::choose(const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels, float* scratch,
-                        bool is_last) {
+void Generation::choose(const Pass& pass, const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels,
+                        float* scratch, bool is_last) {
   Search running = search(waiting.group);
   const int64_t num_rows = header_->options.num_rows, stride = decoder.logits_stride();
   const int64_t num_positions = running.length();
@@ -292,6 +327,11 @@ void Generation::choose(const Pass::Waiting& waiting, const Decoder& decoder, co
     logits = spread;
   }
   running.step(logits, stride, kernels, scratch, is_last);
+  for (int64_t draft = 1; draft <= waiting.num_drafts && !running.is_done(); ++draft) {
+    const int64_t index = waiting.first_logits + draft;
+    if (running.last_token(0) != pass.rows[pass.logits_rows[index]].token) break;
+    running.step(decoder.logits(index), stride, kernels, scratch, is_last);
+  }
   if (running.is_done() || num_rows == 1) return;
   // A row that does not run follows one that does, so that every row's ancestry stays true.
   std::vector<int32_t> parents(static_cast<size_t>(num_rows), -1);
@@ -332,7 +372,8 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
   for (int64_t group = 0; group < num_groups(); ++group) {
     num_unread += std::max<int64_t>(0, groups_[group].prefix_len - groups_[group].num_positions);
   }
-  const int64_t max_rows = std::max(num_groups() * num_rows, std::min(num_unread, kPrefillRows));
+  const int64_t num_drafts = kMostDraftingGroups * header_->num_drafts;
+  const int64_t max_rows = std::max(num_groups() * num_rows + num_drafts, std::min(num_unread, kPrefillRows));
   int64_t max_len = 1;
   for (const GroupCache& cache : caches_) max_len = std::max({max_len, cache.capacity, cache.memory_len});
   Decoder decoder(weights_, kernels, max_rows, max_len, num_threads);
@@ -367,7 +408,7 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
       for (auto index = static_cast<size_t>(member.index); index < pass.waiting.size();
            index += static_cast<size_t>(member.num_threads)) {
         try {
-          choose(pass.waiting[index], decoder, kernels, scratch.data() + member.index * scratch_size, is_last);
+          choose(pass, pass.waiting[index], decoder, kernels, scratch.data() + member.index * scratch_size, is_last);
         } catch (...) {
           const std::lock_guard<std::mutex> lock(failure_mutex);
           if (!failure) failure = std::current_exception();

@@ -39,6 +39,9 @@ struct GenerationPlan {
   std::vector<uint8_t> suppressed;  // (vocab_size), see SearchOptions, or empty
   std::vector<Memory> memories;
   std::vector<GroupPlan> groups;
+  // With one row a prompt: each pass also runs up to so many tokens that followed when the last max_ngram (or fewer, at
+  // least 2) tokens stood there before. As many of them as are then chosen need no pass of their own. 0: none.
+  int64_t num_drafts = 0, max_ngram = 2;
 };
 
 // The grammar that these numbers describe: is_score, step_ms, steps_per_beat, max_time_shift, num_velocities,
@@ -86,14 +89,16 @@ class Generation {
     std::vector<int32_t> logits_rows;
     struct Waiting {
       int64_t group, first_logits;
+      int64_t num_drafts = 0;  // rows behind the first, each at the next position
     };
     std::vector<Waiting> waiting;
   };
 
   const int32_t* prefix(int64_t group) const;
   void plan_pass(int64_t max_rows, Pass& pass);
-  void choose(const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels, float* scratch,
-              bool is_last);
+  void add_drafts(int64_t group, const Search& running, Pass& pass) const;
+  void choose(const Pass& pass, const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels,
+              float* scratch, bool is_last);
   void reorder(int64_t group, const std::vector<int32_t>& parents, int64_t num_positions);
 
   const PackedDecoder& weights_;

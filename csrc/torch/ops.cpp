@@ -72,15 +72,15 @@ DecoderShape to_shape(const std::vector<int64_t>& numbers) {
 }
 
 // options: has_search, mode, num_rows, eos_token_id, min_new_tokens, no_repeat_ngram_size, top_k, early_stopping,
-// forced_bos_token_id, forced_eos_token_id (-1: none), how many tokens are suppressed, these, and those suppressed at
-// the beginning; numbers: temperature, top_p, min_p, repetition_penalty, length_penalty; memories (num_layers, 2,
-// num_heads, len, head_dim) float32; masks (len) uint8, or empty; groups (num_groups, 5) int64: memory, prefix_len,
-// max_new_tokens, seed, first_sequence; prefix_ids: all prefixes, int32.
+// forced_bos_token_id, forced_eos_token_id (-1: none), num_drafts, max_ngram, how many tokens are suppressed, these,
+// and those suppressed at the beginning; numbers: temperature, top_p, min_p, repetition_penalty, length_penalty;
+// memories (num_layers, 2, num_heads, len, head_dim) float32; masks (len) uint8, or empty; groups (num_groups, 5)
+// int64: memory, prefix_len, max_new_tokens, seed, first_sequence; prefix_ids: all prefixes, int32.
 GenerationPlan to_plan(const DecoderShape& shape, const std::vector<int64_t>& options,
                        const std::vector<double>& numbers, const std::vector<int64_t>& grammar,
                        const std::vector<Tensor>& memories, const std::vector<Tensor>& masks, const Tensor& groups,
                        const Tensor& prefix_ids) {
-  check(options.size() >= 11 && numbers.size() == 5, "options has 11 numbers or more, numbers 5");
+  check(options.size() >= 13 && numbers.size() == 5, "options has 13 numbers or more, numbers 5");
   check(memories.size() == masks.size(), "there must be a mask for each memory");
   GenerationPlan plan;
   plan.has_search = options[0] != 0;
@@ -99,10 +99,12 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::vector<int64_t>& op
   plan.options.length_penalty = numbers[4];
   plan.options.forced_bos_token_id = static_cast<int32_t>(options[8]);
   plan.options.forced_eos_token_id = static_cast<int32_t>(options[9]);
-  plan.suppressed.resize(options.size() > 11 ? static_cast<size_t>(shape.vocab_size) : 0);
-  for (size_t index = 11; index < options.size(); ++index) {
+  plan.num_drafts = options[10];
+  plan.max_ngram = options[11];
+  plan.suppressed.resize(options.size() > 13 ? static_cast<size_t>(shape.vocab_size) : 0);
+  for (size_t index = 13; index < options.size(); ++index) {
     check(options[index] >= 0 && options[index] < shape.vocab_size, "a suppressed token is no token");
-    const bool is_always = static_cast<int64_t>(index) - 11 < options[10];
+    const bool is_always = static_cast<int64_t>(index) - 13 < options[12];
     plan.suppressed[options[index]] |= is_always ? engine::kSuppressed : engine::kBeginSuppressed;
   }
   plan.grammar = grammar;

@@ -131,6 +131,10 @@ def random_config(rng: random.Random, vocab_size: int) -> GenerationConfig:
             "length_penalty": rng.choice([1.0, 0.0, -0.5, 2.0]),
             "early_stopping": rng.choice([False, True, "never"]),
         }
+    options |= {
+        "prompt_lookup_num_tokens": rng.choice([0, 1, 3, 9]),
+        "max_matching_ngram_size": rng.choice([2, 3, 8]),
+    }
     if rng.random() < 0.3:
         options["repetition_penalty"] = rng.choice([0.8, 1.3])
     if rng.random() < 0.3:
@@ -167,6 +171,8 @@ def random_case(seed: int) -> Case:
     ]
     stop_after = rng.choice([None, None, None, 1, 2, 7])
     config = random_config(rng, vocab_size)
+    if stop_after is not None:  # it counts passes, which then must give a token each
+        config = dataclasses.replace(config, prompt_lookup_num_tokens=0)
     room = min(config.max_new_tokens, model.config.max_sequence_length - 1 - max(map(len, prefixes)))
     return Case(
         model,

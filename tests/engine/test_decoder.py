@@ -110,6 +110,44 @@ def test_parts_of_a_run_change_nothing(engine, prompts, monkeypatch):
     assert run(engine, prompts, CONFIGS["beams"], range(5)) == whole
 
 
+@pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("do_sample", [False, True])
+def test_looking_up_what_followed_changes_nothing(model, prompts, do_sample, weights):
+    """Alone, in pairs, and in a batch; the log-probabilities, too."""
+    engine = Engine(model, weights)
+    options = {"do_sample": do_sample, "max_new_tokens": 45, "temperature": 0.3 if do_sample else 1.0}
+    plain = run(engine, prompts, GenerationConfig(prompt_lookup_num_tokens=0, **options), range(12))
+    for lookup, ngram in ((1, 2), (3, 8), (16, 3)):
+        config = GenerationConfig(prompt_lookup_num_tokens=lookup, max_matching_ngram_size=ngram, **options)
+        for size in (1, 2, 12):
+            parts = [run(engine, prompts, config, range(i, i + size)) for i in range(0, 12, size)]
+            assert [rows for part in parts for rows in part] == plain
+
+
+def test_looking_up_saves_passes(engine, prompts):
+    """A greedy search that turns in a circle takes several tokens a pass; with three prompts it does not look."""
+    embeddings, mask, _ = prompts
+    memory = engine.memory_kv(engine.encode(embeddings[:1], mask[:1]).detach()).detach()
+
+    def num_tokens(lookup, num_groups=1):
+        options = SearchOptions("greedy", prompt_lookup_num_tokens=lookup, eos_token_id=52, suppress_tokens=(52,))
+        groups = [Group(0, [1], 59) for _ in range(num_groups)]
+        generation = Generation(engine.packed, options, groups, [memory], [mask[0]])
+        return generation.run(max_steps=25)[0]
+
+    assert num_tokens(0) == 25
+    assert num_tokens(5) >= 40
+    assert num_tokens(5, num_groups=3) == 75
+
+
+def test_more_drafts_than_there_may_be(engine, prompts):
+    memory = engine.memory_kv(engine.encode(prompts[0][:1], prompts[1][:1]).detach()).detach()
+    with pytest.raises(ValueError, match="0 to 64 drafts, got 65"):
+        Generation(
+            engine.packed, SearchOptions("greedy", prompt_lookup_num_tokens=65), [Group(0, [1], 9)], [memory], [None]
+        )
+
+
 def test_a_generation_is_bytes_that_can_be_cloned_and_go_on_by_themselves(engine, model, prompts):
     embeddings, mask, _ = prompts
     memory = engine.memory_kv(engine.encode(embeddings[:1], mask[:1]).detach()).detach()
@@ -314,7 +352,7 @@ def test_weights_of_no_known_type_are_refused(model):
 def test_opcheck(engine):
     memory = torch.zeros(2, 2, 3, 4, 16)
     plan = (
-        [1, 0, 1, 2, 0, 0, 0, 0, -1, -1, 0], [1.0, 1.0, 0.0, 1.0, 1.0], [],
+        [1, 0, 1, 2, 0, 0, 0, 0, -1, -1, 3, 8, 0], [1.0, 1.0, 0.0, 1.0, 1.0], [],
         [memory], [torch.empty(0, dtype=torch.uint8)],
         torch.tensor([[0, 1, 5, 0, 0]]), torch.tensor([1], dtype=torch.int32),
     )  # fmt: skip
