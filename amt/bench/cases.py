@@ -58,16 +58,15 @@ class DecodeCase:
 
         Random weights repeat themselves more than music does: there nothing is looked up, as by the peers.
         """
-        lookup = {} if self.is_shipped else {"prompt_lookup_num_tokens": 0}
-        return GenerationConfig(
+        config = GenerationConfig(
             max_new_tokens=self.num_tokens,
             min_new_tokens=self.num_tokens,
             do_sample=self.mode == "sample",
             top_p=TOP_P if self.mode == "sample" else 1.0,
             num_beams=self.num_beams,
             seed=0 if self.mode == "sample" else None,
-            **lookup,
         )
+        return config if self.is_shipped else dataclasses.replace(config, prompt_lookup_num_tokens=0)
 
     @classmethod
     def parse(cls, name: str) -> DecodeCase:
