@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from amt.midi.facts import Facts, Key
+from amt.midi.programs import DRUMS
 from amt.wishes import parse_key
 
 # Edges in beats a minute; each bin reaches to the next edge.
@@ -37,14 +38,16 @@ def asked_of(row: dict[str, Any], caption: str) -> Asked:
     metre = row.get("meter", row.get("time_signature"))
     programs = row.get("programs", row.get("instrument_numbers_sorted"))
     key = parse_key(row["key"]) if isinstance(row.get("key"), str) else None
-    is_list = isinstance(programs, list) and all(isinstance(program, int) for program in programs)
+    played: set[int] = set()
+    if isinstance(programs, list) and all(isinstance(program, int) for program in programs):
+        played = set(programs) | ({DRUMS} if row.get("drums") is True else set())
+    names_bpm = re.search(r"\bBPM\b", caption, re.I) is not None
+    names_metre = isinstance(metre, str) and re.search(rf"(?<!\d){re.escape(metre)}(?!\d)", caption) is not None
     return Asked(
-        tempo_bpm=float(bpm) if isinstance(bpm, (int, float)) and re.search(r"\bBPM\b", caption, re.I) else None,
+        tempo_bpm=float(bpm) if isinstance(bpm, (int, float)) and names_bpm else None,
         key=key if key is not None and key in keys_in(caption) else None,
-        time_signature=metre
-        if isinstance(metre, str) and re.search(rf"(?<!\d){re.escape(metre)}(?!\d)", caption)
-        else None,
-        programs=frozenset(programs) | ({128} if row.get("drums") is True else set()) if is_list and programs else None,
+        time_signature=metre if names_metre else None,
+        programs=frozenset(played) or None,
     )
 
 

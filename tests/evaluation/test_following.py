@@ -33,6 +33,7 @@ def test_only_what_the_caption_says_is_asked():
     assert asked_of(ROW, "in A major, 13/4, 3/40").key is None
     assert asked_of(ROW, "in A major, 13/4, 3/40").time_signature is None
     assert asked_of({"drums": True, "programs": [33]}, "").programs == frozenset({33, 128})
+    assert asked_of({"drums": True, "programs": []}, "").programs == frozenset({128})
     assert asked_of({}, "in C major at 90 BPM, 3/4") == Asked()
 
 
