@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from amt.config import MAX_WIDTH, Config, check_range
 from amt.errors import TextEncoderError
+from amt.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     import torch
@@ -145,12 +146,8 @@ class TextEncoder:
 
         if not texts:
             raise ValueError("texts must hold at least one text, got none")
-        num_threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # the order of a matrix product's sums may depend on it
-        try:
-            rows = [self._embed(torch.tensor([self._token_ids(text)]))[0] for text in texts]
-        finally:
-            torch.set_num_threads(num_threads)
+        token_ids = [torch.tensor([self._token_ids(text)]) for text in texts]
+        rows = side_by_side(lambda ids: self._embed(ids)[0], token_ids, torch.get_num_threads())
         return pad_embeddings(rows)
 
     def encode_batch(

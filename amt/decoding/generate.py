@@ -24,7 +24,7 @@ from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import Hypothesis, NewTokens
 from amt.decoding.prompts import Prompt, check_prompts, one_prompt
 from amt.decoding.protocols import DecoderModel, GrammarState, LogitsProcessor, StoppingCriteria, Streamer
-from amt.decoding.sequences import Sequences, Setting, memory_of
+from amt.decoding.sequences import Sequences, Setting, memories_of
 from amt.stages import stage
 
 
@@ -99,7 +99,7 @@ def generate(
     total, done = rounds * sum(prompt.max_new_tokens for prompt in prompts), 0
     engine, texts = setting.engine, [one_prompt(text_embeddings, text_mask, index) for index in range(len(prompts))]
     if engine is not None and streamer is None:
-        memories = [memory_of(engine, *text) for text in texts]
+        memories = memories_of(engine, texts)
         with stage("decode"):
             results = engine.decode(
                 memories,

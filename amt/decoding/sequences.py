@@ -17,6 +17,7 @@ from amt.decoding.rules import Rules
 from amt.decoding.start import encode, exactly, start
 from amt.decoding.strategies import decode_beams, decode_one
 from amt.midi.grammar import Grammar
+from amt.side_by_side import side_by_side
 from amt.stages import stage
 
 
@@ -48,13 +49,19 @@ class Setting:
         return owner if isinstance(owner, Grammar) else None
 
 
-def memory_of(
-    engine: Engine, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Keys and values of a text, a batch of one, and its mask (len)."""
+Text = tuple[torch.Tensor, "torch.Tensor | None"]  # embeddings and mask, a batch of one
+
+
+def memories_of(engine: Engine, texts: Sequence[Text]) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Keys and values of each text, and its mask (len)."""
+
+    def memory_of(text: Text) -> tuple[torch.Tensor, torch.Tensor | None]:
+        embeddings, mask = text
+        return engine.memory_kv(encode(engine, embeddings, mask)), None if mask is None else mask[0]
+
+    num_threads = engine.num_threads or torch.get_num_threads()
     with stage("encoder"), exactly(engine.model):
-        memory = engine.memory_kv(encode(engine, text_embeddings, text_mask))
-    return memory, None if text_mask is None else text_mask[0]
+        return side_by_side(memory_of, texts, num_threads)
 
 
 class Sequences:
@@ -79,7 +86,7 @@ class Sequences:
         self._engine = setting.engine
         self._module = setting.model.model if isinstance(setting.model, Engine) else setting.model
         if self._engine is not None:
-            self._memory = memory_of(self._engine, text_embeddings, text_mask)
+            (self._memory,) = memories_of(self._engine, [(text_embeddings, text_mask)])
             return
         with exactly(self._module):
             self._start = start(setting.model, text_embeddings, text_mask, prompt.prefix, setting.make_grammar, index)
