@@ -143,7 +143,7 @@ def train(
         for step in range(int(state["step"]), config.max_steps):
             set_learning_rate(optimizers, config.learning_rate_at(step))
             # Dropout, too, depends on (seed, step) and the process alone.
-            torch.manual_seed((config.seed * 1_000_003 + step) * ranks.world_size + ranks.rank)
+            torch.manual_seed(((config.seed * 1_000_003 + step) * ranks.world_size + ranks.rank) % (1 << 64))
             batch = train_split.batch(config.seed, step, config.batch_size, config.max_len, augmentation)
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)

@@ -148,6 +148,11 @@ def test_the_average_is_that_of_the_weights(data, tmp_path):
         torch.testing.assert_close(found[f"module.{name}"], value, rtol=1e-5, atol=1e-6)
 
 
+def test_the_largest_seed_is_one(data, tmp_path):
+    config = changed(max_steps=1, warmup_steps=0, decay_steps=0, seed=(1 << 64) - 1)
+    train(data, tmp_path, model_config=MODEL, config=config)
+
+
 def test_the_first_tokens_may_weigh_more():
     torch.manual_seed(0)
     model = build_model(MODEL)
