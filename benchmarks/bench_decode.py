@@ -8,8 +8,13 @@ generation of NUM_TOKENS tokens for each prompt, the text's encoder included. Ro
 here; `amt bench decode` takes them in turns.
 """
 
-import pytest
+import statistics
+import time
 
+import pytest
+import torch
+
+import amt
 from amt.bench.cases import DecodeCase
 from amt.bench.decode import check_lengths
 from amt.bench.job import Job
@@ -56,3 +61,44 @@ def test_decode(benchmark, folder, case, implementation, setting):
     benchmark.extra_info.update(
         ms_per_step=1000 * seconds / case.num_tokens, tokens_s=case.batch_size * case.num_tokens / seconds
     )
+
+
+LOOKUP_TEXTS = (
+    "a lively jig for fiddle in D major, 6/8, 120 BPM",
+    "a slow sad waltz for piano in D minor",
+    "string quartet, allegro in G major",
+    "drum groove, funk, 100 BPM",
+    "mass movement for four-part choir in F major",
+)
+LOOKUP_ROUNDS = 5
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+@pytest.mark.parametrize("do_sample", [True, False], ids=["sample", "greedy"])
+def test_lookup(benchmark, do_sample, weights):
+    """The model in the package, one piece at a time, with and without `prompt_lookup_num_tokens`, in turns.
+
+    The time is that of the default; `ratio_to_no_lookup` is the other's median by it. The tokens must be the same.
+    """
+    generator = amt.load()
+    seconds = {"lookup": [], "none": []}
+
+    def write(name):
+        options = {} if name == "lookup" else {"prompt_lookup_num_tokens": 0}
+        start = time.perf_counter()
+        pieces = [
+            amt.generate(
+                text, model=generator, seed=seed, weights=weights, do_sample=do_sample, max_new_tokens=500, **options
+            )
+            for seed, text in enumerate(LOOKUP_TEXTS)
+        ]
+        seconds[name].append(time.perf_counter() - start)
+        return [piece.tokens for piece in pieces]
+
+    def both():
+        assert write("lookup") == write("none")
+
+    benchmark.group = f"lookup, {weights}, {torch.get_num_threads()} threads"
+    benchmark.pedantic(both, rounds=LOOKUP_ROUNDS, warmup_rounds=1)
+    own, other = (statistics.median(seconds[name][1:]) for name in ("lookup", "none"))
+    benchmark.extra_info.update(lookup_s=own, no_lookup_s=other, ratio_to_no_lookup=other / own)
