@@ -85,7 +85,7 @@ def files(args: argparse.Namespace) -> dict[str, object]:
 
 
 def plots(args: argparse.Namespace) -> dict[str, object]:
-    """Piano rolls of pieces for different captions."""
+    """Piano rolls of pieces for different captions, in one picture, and their files."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -94,11 +94,14 @@ def plots(args: argparse.Namespace) -> dict[str, object]:
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
     pieces = drawn_pieces(args.place, args.split, args.num)
+    figure, axes = plt.subplots(
+        (args.num + 1) // 2, 2, figsize=(15, 1.7 * args.num), layout="constrained", squeeze=False
+    )
     for place, piece in enumerate(write_all(args, pieces, KEYWORDS)):
         piece.save(folder / f"{place}.mid")
-        axes = piece.plot()
-        axes.figure.savefig(folder / f"{place}.png", dpi=70)
-        plt.close(axes.figure)
+        axis = piece.plot(axes[place // 2, place % 2])
+        axis.set_xlabel(f"{piece.text}; seconds", fontsize=9)
+    figure.savefig(folder / "rolls.png", dpi=60)
     return {"folder": str(folder), "captions": [piece.captions[KEYWORDS] for piece in pieces]}
 
 
