@@ -16,7 +16,7 @@ constexpr int64_t kMaxRows = 64;                        // of a group; slots are
 constexpr int64_t kMaxGroups = 1 << 16;
 constexpr int64_t kMaxDrafts = 64;
 constexpr int64_t kMostDraftingGroups = 2;  // of more, the products no longer wait for the weights: rows cost time
-constexpr int64_t kMinNgram = 2;  // one equal token says little of the next
+constexpr int64_t kMinNgram = 2;            // one equal token says little of the next
 
 void check(bool holds, const std::string& message) {
   if (!holds) throw std::invalid_argument(message);
@@ -253,8 +253,8 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
   pass = {};
   int64_t num_running = 0;
   for (int64_t group = 0; group < num_groups(); ++group) num_running += search(group).is_done() ? 0 : 1;
-  const bool has_drafts = header_->options.num_rows == 1 && header_->options.mode != Mode::kBeams &&
-                          num_running <= kMostDraftingGroups;
+  const bool has_drafts =
+      header_->options.num_rows == 1 && header_->options.mode != Mode::kBeams && num_running <= kMostDraftingGroups;
   for (int64_t group = 0; group < num_groups(); ++group) {
     const GroupRecord& record = groups_[group];
     const Search running = search(group);

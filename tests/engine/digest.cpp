@@ -46,15 +46,33 @@ uint32_t product(const Kernels& kernels, NumberType type, int64_t num_rows) {
 uint32_t attention(const Kernels& kernels, NumberType type) {
   const int64_t num_rows = 5, head_dim = 72, length = 53, slots = 5;
   const std::vector<float> query = numbers(5 * 72, 4), keys = numbers(53 * 5 * 72, 5), values = numbers(53 * 5 * 72, 6);
-  std::vector<float> stored_keys(keys.size() + 4 * 53 * 5), stored_values(keys.size() + 4 * 53 * 5), scores(5 * 64), out(5 * 72);
+  std::vector<float> stored_keys(keys.size() + 4 * 53 * 5), stored_values(keys.size() + 4 * 53 * 5), scores(5 * 64),
+      out(5 * 72);
   kernels.store(keys.data(), length * slots, head_dim, type, stored_keys.data());
   kernels.store(values.data(), length * slots, head_dim, type, stored_values.data());
   std::vector<uint8_t> ancestry(5 * 53);
   for (size_t i = 0; i < ancestry.size(); ++i) ancestry[i] = static_cast<uint8_t>(i * 7 % 5);
   const int64_t stride = vector_stride(type, head_dim);
-  kernels.attend({num_rows, head_dim, length, 20, query.data(), head_dim, type, stored_keys.data(),
-                  stored_values.data(), nullptr, slots * stride, stride, ancestry.data(), length, nullptr, nullptr, 0.1f,
-                  scores.data(), out.data(), head_dim});
+  kernels.attend({num_rows,
+                  head_dim,
+                  length,
+                  20,
+                  query.data(),
+                  head_dim,
+                  type,
+                  stored_keys.data(),
+                  stored_values.data(),
+                  nullptr,
+                  slots * stride,
+                  stride,
+                  ancestry.data(),
+                  length,
+                  nullptr,
+                  nullptr,
+                  0.1f,
+                  scores.data(),
+                  out.data(),
+                  head_dim});
   return digest(out);
 }
 
