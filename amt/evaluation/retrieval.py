@@ -50,6 +50,7 @@ def retrieval_rows(music: np.ndarray, words: np.ndarray, texts: Sequence[str], s
     cosines = music @ words.T
     rows = [
         row("text_mse", ((music - words) ** 2).mean(1), split, model),
+        row("text_mse_of_mean", ((words.mean(0) - words) ** 2).mean(1), split, model),
         row("text_cosine", np.diag(cosines), split, model),
     ]
     same = np.array([[first == second for second in texts] for first in texts])

@@ -81,6 +81,7 @@ def test_retrieval_of_the_right_and_the_wrong():
     words /= np.linalg.norm(words, axis=1, keepdims=True)
     texts = [str(index) for index in range(40)]
     right = {found.metric: found.value for found in retrieval_rows(words, words, texts, "valid", "x")}
+    assert right["text_mse_of_mean"] == pytest.approx(words.var(0).mean(), abs=1e-4)
     assert right["text_mse"] == 0.0 and right["text_cosine"] == 1.0
     assert right["caption_recall_at_1"] == right["piece_recall_at_10"] == right["caption_mrr"] == 1.0
     wrong = {found.metric: found.value for found in retrieval_rows(np.roll(words, 1, 0), words, texts, "valid", "x")}
