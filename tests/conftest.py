@@ -39,3 +39,33 @@ def corpus_files() -> list[tuple[str, bytes]]:
                 if num_files == FILES_PER_SOURCE:
                     break
     return files
+
+
+@pytest.fixture(scope="session")
+def make_generator(tmp_path_factory):
+    """Opens a small model with random weights: what it writes is noise, but in every detail valid."""
+    import torch
+
+    import amt
+    from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
+    from amt.errors import TextEncoderError
+    from amt.models import build_model
+    from amt.text import TextEncoderSpec, find_encoder_files
+
+    try:
+        find_encoder_files(TextEncoderSpec())
+    except TextEncoderError as error:
+        pytest.skip(str(error))
+
+    def make(max_sequence_length):
+        torch.manual_seed(3)
+        config = ModelConfig(
+            vocab_size=659, d_model=16, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=24,
+            max_sequence_length=max_sequence_length, text_embedding_dim=384, positions="rotary", tie_output=True,
+        )  # fmt: skip
+        folder = tmp_path_factory.mktemp("models") / "small"
+        model = build_model(config).eval()
+        amt.save_checkpoint(folder, model, TokenizerConfig(), TextEncoderSpec(), GenerationConfig())
+        return amt.load(folder)
+
+    return make

@@ -2,11 +2,8 @@ import pytest
 
 import amt
 from amt.asked_got import AskedGot, compare
-from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
-from amt.errors import TextEncoderError
+from amt.config import TokenizerConfig
 from amt.midi.data import MidiData, Note, Tempo, TimeSignature
-from amt.models import build_model
-from amt.text import TextEncoderSpec, find_encoder_files
 from amt.wishes import Wishes
 
 SCORE = TokenizerConfig()
@@ -142,22 +139,8 @@ DECODINGS = {
 
 
 @pytest.fixture(scope="module")
-def generator(tmp_path_factory):
-    """A model with random weights: whatever the grammar lets through, it writes."""
-    try:
-        find_encoder_files(TextEncoderSpec())
-    except TextEncoderError as error:
-        pytest.skip(str(error))
-    import torch
-
-    torch.manual_seed(3)
-    config = ModelConfig(
-        vocab_size=659, d_model=16, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=24,
-        max_sequence_length=160, text_embedding_dim=384, positions="rotary", tie_output=True,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("models") / "small"
-    amt.save_checkpoint(folder, build_model(config).eval(), SCORE, TextEncoderSpec(), GenerationConfig())
-    return amt.load(folder)
+def generator(make_generator):
+    return make_generator(160)
 
 
 @pytest.mark.parametrize("control", CONTROLS)

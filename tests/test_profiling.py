@@ -1,13 +1,8 @@
 import json
 
 import pytest
-import torch
 
 import amt
-from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
-from amt.errors import TextEncoderError
-from amt.models import build_model
-from amt.text import TextEncoderSpec, find_encoder_files
 
 WALTZ = "a slow sad waltz"
 STAGES = ["text encoder", "encoder", "decode", "file"]
@@ -15,19 +10,8 @@ PARTS = ["decode/matmul", "decode/attention", "decode/rows", "decode/choice"]  #
 
 
 @pytest.fixture(scope="module")
-def generator(tmp_path_factory):
-    try:
-        find_encoder_files(TextEncoderSpec())
-    except TextEncoderError as error:
-        pytest.skip(str(error))
-    torch.manual_seed(3)
-    config = ModelConfig(
-        vocab_size=659, d_model=16, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=24,
-        max_sequence_length=96, text_embedding_dim=384, positions="rotary", tie_output=True,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("models") / "small"
-    amt.save_checkpoint(folder, build_model(config).eval(), TokenizerConfig(), TextEncoderSpec(), GenerationConfig())
-    return amt.load(folder)
+def generator(make_generator):
+    return make_generator(96)
 
 
 @pytest.fixture
