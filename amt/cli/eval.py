@@ -32,7 +32,7 @@ def evaluate(
     sources: Annotated[str | None, typer.Option(help="Only pieces of these sources of the table.")] = None,
     caption: Annotated[int, typer.Option(min=0, help="Which of a piece's captions, counted from 0.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a written piece.")] = 400,
-    num_beams: Annotated[int, typer.Option(min=1, help="More than 1: beam search in place of sampling.")] = 1,
+    num_beams: Annotated[int, typer.Option("--beams", min=1, help="More than 1: beam search, not sampling.")] = 1,
     rerank: Annotated[int, typer.Option(min=1, help="Write so many pieces and keep the one that fits best.")] = 1,
     rerank_by: Annotated[str, typer.Option(help="facts or model; see amt.rerank.")] = "facts",
     seed: Annotated[int, typer.Option(help="Of the first piece.")] = 0,
