@@ -131,7 +131,7 @@ def generate(
         >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
     """
     generator = model if isinstance(model, Generator) else load(model)
-    check_rerank(rerank, rerank_by, generator)
+    check_rerank(rerank, rerank_by, generator, options.get("num_beams", 1))
     options |= {"seed": seed, "num_return_sequences": num_return_sequences}
     if rerank > 1:
         options["num_return_sequences"] = max(num_return_sequences, rerank)

@@ -16,12 +16,14 @@ RerankBy = Literal["facts", "model"]
 RERANK_BY: tuple[RerankBy, ...] = ("facts", "model")
 
 
-def check_rerank(rerank: object, by: object, generator: Generator) -> None:
+def check_rerank(rerank: object, by: object, generator: Generator, num_beams: object = 1) -> None:
     """Raise ValueError if candidates cannot be ranked so."""
     from amt.embedding import reads_midi
 
     if not isinstance(rerank, int) or isinstance(rerank, bool) or rerank < 1:
         raise ValueError(f"rerank must be a whole number of candidates, at least 1; got {rerank!r}")
+    if isinstance(num_beams, int) and 1 < num_beams < rerank:
+        raise ValueError(f"rerank ({rerank}) must be at most num_beams ({num_beams}): beam search has no more results")
     check_choice("rerank_by", by, RERANK_BY)
     if rerank > 1 and by == "model" and not reads_midi(generator.checkpoint.model):
         raise ValueError('rerank_by="model" needs a model that also reads MIDI (MusicTextTransformer); take "facts"')

@@ -68,3 +68,5 @@ def test_wrong_calls(generator, writer):
     with pytest.raises(ValueError, match="MusicTextTransformer"):
         check_rerank(2, "model", writer)
     check_rerank(1, "model", writer)
+    with pytest.raises(ValueError, match=r"rerank \(8\) must be at most num_beams \(4\)"):
+        check_rerank(8, "facts", generator, 4)
