@@ -85,6 +85,7 @@ def generate(
     max_polyphony: int | None = None,
     duration: float | None = None,
     bars: int | None = None,
+    negative_prompt: str | None = None,
     rerank: int = 1,
     rerank_by: RerankBy = "facts",
     backend: str = "auto",
@@ -108,6 +109,8 @@ def generate(
         instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars: hard limits; see
             `amt.wishes.Wishes`. `duration` (seconds) needs a tempo and `bars` a time signature; if the text names it
             and the option does not, it becomes hard, too.
+        negative_prompt: with guidance_scale above 1, the text to lead away from; default: what stood for no caption in
+            training.
         rerank: write so many candidates for each text and keep the best num_return_sequences of them, best first.
         rerank_by: "facts": what does most of what was asked for (`Midi.asked_got`), then what "model" says; "model":
             what the model's own MIDI -> text direction finds nearest to the text. See `amt.rerank`.
@@ -116,8 +119,8 @@ def generate(
         weights: of the engine: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).
         logits_processor, stopping_criteria, streamer: as those of `transformers`.
-        options: fields of `amt.GenerationConfig`, such as max_new_tokens, temperature, top_p, or num_beams (which turns
-            sampling off).
+        options: fields of `amt.GenerationConfig`, such as max_new_tokens, temperature, top_p, guidance_scale, or
+            num_beams (which turns sampling off).
 
     Returns:
         a `Midi` for a text, a list of them if num_return_sequences > 1; for several texts a list of these.
@@ -142,6 +145,7 @@ def generate(
         prompt_midi=prompt_midi,
         wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
         config=config,
+        negative_prompt=negative_prompt,
         backend=backend,
         weights=weights,
         progress=progress,
@@ -170,6 +174,7 @@ def stream(
     max_polyphony: int | None = None,
     duration: float | None = None,
     bars: int | None = None,
+    negative_prompt: str | None = None,
     backend: str = "auto",
     weights: WeightType = "float32",
     logits_processor: Sequence[Any] | None = None,
@@ -206,6 +211,7 @@ def stream(
         prompt_midi=prompt_midi,
         wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
         config=_config("stream", generator, options),
+        negative_prompt=negative_prompt,
         backend=backend,
         weights=weights,
         logits_processor=logits_processor,

@@ -170,6 +170,10 @@ class GenerationConfig(Config):
 
     `seed` None draws a fresh one, which the result reports. `max_time` is in seconds.
 
+    `guidance_scale`: classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598: the scores of a token are
+    negative + guidance_scale * (own - negative), of its log-probabilities after the text and after a negative one.
+    Above 1 the music keeps closer to the text; 1: off, at half the work.
+
     `prompt_lookup_num_tokens`: speculative decoding by the engine, for one or two prompts with one row each: so many
     tokens that followed when the last tokens (`max_matching_ngram_size` of them, or fewer) stood in the piece before
     are tried in the same pass. It changes no token, only the speed; 0: off.
@@ -184,6 +188,7 @@ class GenerationConfig(Config):
     min_p: float = 0.0
     num_beams: int = 1
     length_penalty: float = 1.0
+    guidance_scale: float = 1.0
     early_stopping: bool | Literal["never"] = False
     num_return_sequences: int = 1
     repetition_penalty: float = 1.0
@@ -206,6 +211,7 @@ class GenerationConfig(Config):
         check_range("min_p", self.min_p, 0.0, 1.0)
         check_range("num_beams", self.num_beams, 1, 64)
         check_range("length_penalty", self.length_penalty, -100, 100)
+        check_range("guidance_scale", self.guidance_scale, 0, 100)
         check_range("num_return_sequences", self.num_return_sequences, 1, 4096)
         if self.num_beams > 1 and not self.do_sample and self.num_return_sequences > self.num_beams:
             raise ValueError(

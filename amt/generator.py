@@ -129,14 +129,16 @@ class Generator:
         prompt_midi: MidiSource | None = None,
         wishes: Wishes | None = None,
         config: GenerationConfig | None = None,
+        negative_prompt: str | None = None,
         progress: Callable[[int, int], object] | None = None,
         **decoding: Any,
     ) -> list[list[Midi]]:
         """For each text its `num_return_sequences` pieces; see `amt.generate`."""
         from amt.decoding import generate
 
-        call = self._prepare(texts, backend, weights, prompt_midi, wishes)
         config = config or self.checkpoint.generation_config
+        call = self._prepare(texts, backend, weights, prompt_midi, wishes)
+        decoding |= self._negative(config, negative_prompt)
         results: list[list[Hypothesis]] = []
         began = time.monotonic()
         # Texts under equal constraints are decoded together; which others are beside one changes none of its tokens.
@@ -172,19 +174,22 @@ class Generator:
         prompt_midi: MidiSource | None = None,
         wishes: Wishes | None = None,
         config: GenerationConfig | None = None,
+        negative_prompt: str | None = None,
         **decoding: Any,
     ) -> Stream:
         """One piece, while it is being written; see `amt.stream`."""
         from amt.decoding import stream
 
+        config = config or self.checkpoint.generation_config
         call = self._prepare([text], backend, weights, prompt_midi, wishes)
         prompt, new_tokens = stream(
             call.decoder,
             call.embeddings,
             call.mask,
-            config or self.checkpoint.generation_config,
+            config,
             prefix=call.prefix or (),
             make_grammar=call.grammars[0].start,
+            **self._negative(config, negative_prompt),
             **decoding,
         )
 
@@ -217,6 +222,20 @@ class Generator:
         return _Call(
             decoder, name, all_wishes, [grammars[each] for each in constraints], prefix, embeddings, mask, warnings
         )
+
+    def _negative(self, config: GenerationConfig, negative_prompt: str | None) -> dict[str, Any]:
+        """The arguments of `amt.decoding.generate` that guidance needs."""
+        from amt.data.augment import UNCONDITIONAL
+
+        if config.guidance_scale == 1.0:
+            if negative_prompt is not None:
+                raise ValueError("a negative_prompt needs guidance: give guidance_scale, such as 2, too")
+            return {}
+        if negative_prompt is not None:
+            check_text(negative_prompt)
+        with stage("text encoder"):
+            embeddings, mask = self.text_encoder.encode([UNCONDITIONAL if negative_prompt is None else negative_prompt])
+        return {"negative_embeddings": embeddings, "negative_mask": mask}
 
     def _piece(
         self,

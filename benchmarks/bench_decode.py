@@ -102,3 +102,29 @@ def test_lookup(benchmark, do_sample, weights):
     benchmark.pedantic(both, rounds=LOOKUP_ROUNDS, warmup_rounds=1)
     own, other = (statistics.median(seconds[name][1:]) for name in ("lookup", "none"))
     benchmark.extra_info.update(lookup_s=own, no_lookup_s=other, ratio_to_no_lookup=other / own)
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+@pytest.mark.parametrize("num_texts", [1, 8])
+def test_guidance(benchmark, num_texts, weights):
+    """The model in the package with and without guidance_scale, in turns; 400 tokens of each piece.
+
+    The time is that of guidance; `ratio_to_none` is its median by the other's.
+    """
+    generator = amt.load()
+    texts = [LOOKUP_TEXTS[index % len(LOOKUP_TEXTS)] for index in range(num_texts)]
+    seconds = {2.0: [], 1.0: []}
+
+    def both():
+        for scale, times in seconds.items():
+            start = time.perf_counter()
+            amt.generate(
+                texts, model=generator, seed=1, weights=weights, min_new_tokens=400, max_new_tokens=400,
+                prompt_lookup_num_tokens=0, guidance_scale=scale,
+            )  # fmt: skip
+            times.append(time.perf_counter() - start)
+
+    benchmark.group = f"guidance, {weights}, {num_texts} texts, {torch.get_num_threads()} threads"
+    benchmark.pedantic(both, rounds=LOOKUP_ROUNDS, warmup_rounds=1)
+    guided, free = (statistics.median(times[1:]) for times in seconds.values())
+    benchmark.extra_info.update(guided_s=guided, free_s=free, ratio_to_none=guided / free)

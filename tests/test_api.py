@@ -8,6 +8,7 @@ import torch
 import amt
 from amt import api
 from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
+from amt.data.augment import UNCONDITIONAL
 from amt.errors import BackendUnavailableError, CheckpointError, MidiError, TextEncoderError
 from amt.generator import Generator
 from amt.midi.data import MidiData, Note, Tempo, TimeSignature
@@ -195,6 +196,20 @@ def test_suppressed_tokens_never_come(write, generator, backend):
     assert forced.tokens[-1] == 2
 
 
+@pytest.mark.parametrize("options", [{"seed": 3}, {"num_beams": 2}], ids=str)
+def test_guidance_leads_away_from_the_negative_prompt(write, options):
+    options |= {"max_new_tokens": 30}
+    free = write(WALTZ, **options)
+    guided = write(WALTZ, **options, guidance_scale=4.0)
+    assert guided.tokens == write(WALTZ, **options, guidance_scale=4.0, backend="reference").tokens
+    assert guided.tokens == write(WALTZ, **options, guidance_scale=4.0, negative_prompt=UNCONDITIONAL).tokens
+    assert guided.tokens != free.tokens
+    # Between a text and itself there is nowhere to lead.
+    assert free.tokens == write(WALTZ, **options, guidance_scale=4.0, negative_prompt=WALTZ).tokens
+    several = write([WALTZ, "a jig"], **options, guidance_scale=4.0)
+    assert several[0].tokens == guided.tokens
+
+
 def test_beams_and_greedy_search_draw_nothing(write):
     first, second = write(num_beams=2, num_return_sequences=2, max_new_tokens=12)
     assert first.seed is None and second.seed is None and first.tokens != second.tokens
@@ -329,6 +344,9 @@ def test_a_piece_without_notes_is_told(write):
         ({"num_return_sequences": 0}, "num_return_sequences must be between 1 and 4096"),
         ({"num_beams": 2, "num_return_sequences": 3}, r"num_return_sequences \(3\) must be at most num_beams \(2\)"),
         ({"num_beams": 2, "do_sample": True}, "num_beams > 1 needs do_sample=False"),
+        ({"guidance_scale": -1}, "guidance_scale must be between 0 and 100, got -1"),
+        ({"negative_prompt": "a jig"}, "a negative_prompt needs guidance: give guidance_scale, such as 2, too"),
+        ({"negative_prompt": " ", "guidance_scale": 2}, "the text is empty"),
         ({"backend": "cuda"}, "backend must be one of auto, engine, reference; got 'cuda'"),
         ({"weights": "int4"}, "weights must be one of float32, bfloat16, int8; got 'int4'"),
         ({"suppress_tokens": (9999,)}, "suppress_tokens has token 9999; the model's ids are 0 to"),

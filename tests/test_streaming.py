@@ -37,7 +37,11 @@ def steps(generator, monkeypatch):
 
 
 @BACKENDS
-@pytest.mark.parametrize("options", [{"seed": 7}, {"seed": 8, "key": "D minor"}, {"do_sample": False}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"seed": 7}, {"seed": 8, "key": "D minor"}, {"do_sample": False}, {"seed": 9, "guidance_scale": 3.0}],
+    ids=str,
+)
 def test_a_stream_writes_what_generate_writes(generator, stream, backend, options):
     streamed = stream(backend=backend, **options)
     events = list(streamed)

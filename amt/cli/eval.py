@@ -32,6 +32,11 @@ def evaluate(
     sources: Annotated[str | None, typer.Option(help="Only pieces of these sources of the table.")] = None,
     caption: Annotated[int, typer.Option(min=0, help="Which of a piece's captions, counted from 0.")] = 0,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a written piece.")] = 400,
+    temperature: Annotated[float | None, typer.Option(help="Of sampling; default: the model's own.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Of sampling; default: the model's own.")] = None,
+    guidance_scale: Annotated[
+        float | None, typer.Option(help="How far to lead towards the caption; default: the model's own.")
+    ] = None,
     num_beams: Annotated[int, typer.Option("--beams", min=1, help="More than 1: beam search, not sampling.")] = 1,
     rerank: Annotated[int, typer.Option(min=1, help="Write so many pieces and keep the one that fits best.")] = 1,
     rerank_by: Annotated[str, typer.Option(help="facts or model; see amt.rerank.")] = "facts",
@@ -50,11 +55,18 @@ def evaluate(
     if model is None and {"loss", "retrieval"} & set(wanted):
         raise UsageError("loss and retrieval need a --model")
     chosen = None if sources is None else tuple(source.strip() for source in sources.split(","))
-    rows = _evaluate(
-        corpus, model, wanted, split, num, chosen, caption, seed, weights,
-        {"max_new_tokens": max_new_tokens} | ({"num_beams": num_beams} if num_beams > 1 else {})
-        | ({"rerank": rerank, "rerank_by": rerank_by} if rerank > 1 else {}),
-    )  # fmt: skip
+    options = {
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "guidance_scale": guidance_scale,
+        "num_beams": num_beams if num_beams > 1 else None,
+        "rerank": rerank if rerank > 1 else None,
+        "rerank_by": rerank_by if rerank > 1 else None,
+        "weights": weights,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    rows = _evaluate(corpus, model, wanted, split, num, chosen, caption, seed, weights, given)
     if as_json:
         print(json.dumps([dataclasses.asdict(found) for found in rows], indent=1))
         return
@@ -97,8 +109,7 @@ def _evaluate(
             if generator is None:
                 examples = work.read_pieces(pieces, caption)
             else:
-                engine = {} if weights is None else {"weights": weights}
-                examples = work.write_pieces(generator, pieces, caption, seed, show, **engine, **options)
+                examples = work.write_pieces(generator, pieces, caption, seed, show, **options)
         if "following" in parts:
             rows += work.evaluate_examples(examples, split, name)
         if "copying" in parts:

@@ -98,6 +98,14 @@ def generate(
     min_p: Annotated[
         float | None, typer.Option(help="Leave out what is so much less likely than the best.", rich_help_panel=CHOICE)
     ] = None,
+    guidance_scale: Annotated[
+        float | None,
+        typer.Option(help="Above 1 keeps closer to TEXT, at twice the work; 1: off.", rich_help_panel=CHOICE),
+    ] = None,
+    negative_prompt: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="With guidance, what the music should not be like.", rich_help_panel=CHOICE),
+    ] = None,
     beams: Annotated[
         int | None, typer.Option(min=1, help="Beam search with so many beams.", rich_help_panel=CHOICE)
     ] = None,
@@ -144,6 +152,8 @@ def generate(
         "top_k": top_k,
         "top_p": top_p,
         "min_p": min_p,
+        "guidance_scale": guidance_scale,
+        "negative_prompt": negative_prompt,
         "num_beams": 1 if greedy else beams,
         "do_sample": False if greedy else None,
         "max_new_tokens": max_tokens,

@@ -145,8 +145,9 @@ class Engine:
         """Decode checked prompts, all at once as far as memory allows.
 
         Args:
-            memories: for each prompt `memory_kv` and the mask (len), or None.
-            prompts: one for each memory.
+            memories: for each prompt `memory_kv` and the mask (len), or None; with guidance one more, of the negative
+                text.
+            prompts: the prompts.
             config: the options.
             eos_token_id: the token that ends a sequence.
             deadline: when it is over, the next token of each sequence is its last.
@@ -160,15 +161,17 @@ class Engine:
         finished: list[list[Hypothesis]] = [[] for _ in prompts]
         done = 0
         for mode, num_rows, batch in self._batches(parts, prompts, config):
+            batch_memories = [*(memories[index] for index, _ in batch), *memories[len(prompts) :]]
+            negative = _negative(batch_memories, len(batch))
             generation = Generation(
                 self.packed,
                 _options(config, mode, num_rows, eos_token_id),
                 [
-                    Group(place, prompt.prefix, prompt.max_new_tokens, prompt.seed or 0, first)
+                    Group(place, prompt.prefix, prompt.max_new_tokens, prompt.seed or 0, first, negative)
                     for place, (prompt, first) in enumerate((prompts[index], first) for index, first in batch)
                 ],
-                [memories[index][0] for index, _ in batch],
-                [memories[index][1] for index, _ in batch],
+                [memory for memory, _ in batch_memories],
+                [mask for _, mask in batch_memories],
                 grammar=grammar_numbers(grammar),
                 isa=self.isa,
                 num_threads=self.num_threads,
@@ -189,7 +192,7 @@ class Engine:
 
     def stream(
         self,
-        memory: tuple[torch.Tensor, torch.Tensor | None],
+        memories: Sequence[tuple[torch.Tensor, torch.Tensor | None]],
         prompt: Prompt,
         config: GenerationConfig,
         *,
@@ -202,9 +205,9 @@ class Engine:
         generation = Generation(
             self.packed,
             _options(config, "sample" if config.do_sample else "greedy", 1, eos_token_id),
-            [Group(0, prompt.prefix, prompt.max_new_tokens, prompt.seed or 0, sequence)],
-            [memory[0]],
-            [memory[1]],
+            [Group(0, prompt.prefix, prompt.max_new_tokens, prompt.seed or 0, sequence, _negative(memories, 1))],
+            [memory for memory, _ in memories],
+            [mask for _, mask in memories],
             grammar=grammar_numbers(grammar),
             isa=self.isa,
             num_threads=self.num_threads,
@@ -228,12 +231,13 @@ class Engine:
             mode = "beams"
         elif config.do_sample:
             mode = "sample"
-        row_bytes = 2 * self.shape.num_layers * self.shape.d_model * (4 if self.weights == "float32" else 2)
+        num_texts = 1 if config.guidance_scale == 1.0 else 2
+        row_bytes = num_texts * 2 * self.shape.num_layers * self.shape.d_model * (4 if self.weights == "float32" else 2)
         batch: list[tuple[int, int]] = []
         batch_rows, batch_bytes, num_rows = 0, 0, 0
         for index, first, rows in parts:
             num_bytes = rows * row_bytes * (len(prompts[index].prefix) + prompts[index].max_new_tokens)
-            is_full = batch_rows + rows > MAX_BATCH_ROWS or batch_bytes + num_bytes > MAX_BATCH_BYTES
+            is_full = num_texts * (batch_rows + rows) > MAX_BATCH_ROWS or batch_bytes + num_bytes > MAX_BATCH_BYTES
             if batch and (is_full or rows != num_rows):
                 yield mode, num_rows, batch
                 batch, batch_rows, batch_bytes = [], 0, 0
@@ -271,6 +275,7 @@ def _options(
         min_p=config.min_p,
         repetition_penalty=config.repetition_penalty,
         length_penalty=config.length_penalty,
+        guidance_scale=config.guidance_scale,
         forced_bos_token_id=config.forced_bos_token_id,
         forced_eos_token_id=config.forced_eos_token_id,
         suppress_tokens=config.suppress_tokens,
@@ -278,6 +283,11 @@ def _options(
         prompt_lookup_num_tokens=config.prompt_lookup_num_tokens,
         max_matching_ngram_size=config.max_matching_ngram_size,
     )
+
+
+def _negative(memories: Sequence[object], num_prompts: int) -> int | None:
+    """The place of the negative text, which stands behind those of the prompts."""
+    return num_prompts if len(memories) > num_prompts else None
 
 
 def _hypothesis(row: RowResult, seed: int | None) -> Hypothesis:

@@ -22,7 +22,7 @@ import torch
 from amt.config import GenerationConfig
 from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import Hypothesis, NewTokens
-from amt.decoding.prompts import Prompt, check_prompts, one_prompt
+from amt.decoding.prompts import Prompt, check_negative, check_prompts, one_prompt
 from amt.decoding.protocols import DecoderModel, GrammarState, LogitsProcessor, StoppingCriteria, Streamer
 from amt.decoding.sequences import Sequences, Setting, memories_of
 from amt.stages import stage
@@ -34,6 +34,8 @@ def generate(
     text_mask: torch.Tensor | None,
     config: GenerationConfig,
     *,
+    negative_embeddings: torch.Tensor | None = None,
+    negative_mask: torch.Tensor | None = None,
     bos_token_id: int = 1,
     eos_token_id: int = 2,
     pad_token_id: int = 0,
@@ -54,6 +56,8 @@ def generate(
         text_mask: (batch, text_len), bool, True = real; None if all are.
         config: the options. `max_new_tokens` is cut so that prefix and new tokens fit into the model's
             max_sequence_length. When `max_time` is over, decoding stops as soon as all have a token.
+        negative_embeddings, negative_mask: (1, text_len, text_embedding_dim) and (1, text_len) of the text that
+            `config.guidance_scale` leads away from, for all prompts; not read where that is 1.
         bos_token_id, eos_token_id: the tokens that begin and end a sequence.
         pad_token_id: refused in a prefix; nothing else is padded.
         prefixes: for each prompt the tokens to continue from; bos is put in front where it is missing.
@@ -94,12 +98,13 @@ def generate(
         make_grammar,
         logits_processor or (),
         stopping_criteria or (),
+        check_negative(model, negative_embeddings, negative_mask, text_embeddings, config),
     )
     rounds = config.num_return_sequences if config.num_beams == 1 else 1
     total, done = rounds * sum(prompt.max_new_tokens for prompt in prompts), 0
     engine, texts = setting.engine, [one_prompt(text_embeddings, text_mask, index) for index in range(len(prompts))]
     if engine is not None and streamer is None:
-        memories = memories_of(engine, texts)
+        memories = memories_of(engine, [*texts, *([setting.negative] if setting.negative else [])])
         with stage("decode"):
             results = engine.decode(
                 memories,
@@ -115,7 +120,7 @@ def generate(
         return results
     results = []
     for index, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
-        sequences = Sequences(setting, *text, prompt, index)
+        sequences = Sequences(setting, text, prompt, index)
         hypotheses: list[Hypothesis] = []
         for sequence in range(rounds):
             on_token = _counter(progress, done, total)
@@ -137,6 +142,8 @@ def stream(
     text_mask: torch.Tensor | None,
     config: GenerationConfig,
     *,
+    negative_embeddings: torch.Tensor | None = None,
+    negative_mask: torch.Tensor | None = None,
     bos_token_id: int = 1,
     eos_token_id: int = 2,
     pad_token_id: int = 0,
@@ -178,8 +185,9 @@ def stream(
         make_grammar,
         logits_processor or (),
         stopping_criteria or (),
+        check_negative(model, negative_embeddings, negative_mask, text_embeddings, config),
     )
-    return prompt, Sequences(setting, *one_prompt(text_embeddings, text_mask, 0), prompt).one()
+    return prompt, Sequences(setting, one_prompt(text_embeddings, text_mask, 0), prompt).one()
 
 
 def _follow(

@@ -11,6 +11,8 @@ import torch
 from amt.config import GenerationConfig
 from amt.decoding.protocols import DecoderModel
 
+Text = tuple[torch.Tensor, "torch.Tensor | None"]  # embeddings and mask, a batch of one
+
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
@@ -48,9 +50,38 @@ def check_prompts(
     return prompts
 
 
-def one_prompt(
-    text_embeddings: torch.Tensor, text_mask: torch.Tensor | None, index: int
-) -> tuple[torch.Tensor, torch.Tensor | None]:
+def check_negative(
+    model: DecoderModel,
+    negative_embeddings: torch.Tensor | None,
+    negative_mask: torch.Tensor | None,
+    text_embeddings: torch.Tensor,
+    config: GenerationConfig,
+) -> Text | None:
+    """The negative text of a call of `amt.decoding.generate`; None without guidance."""
+    if config.guidance_scale == 1.0:
+        return None
+    if negative_embeddings is None:
+        raise ValueError(
+            f"guidance_scale {config.guidance_scale:g} needs negative_embeddings, a text to lead away from: those that"
+            " stood for no caption in training"
+        )
+    if negative_embeddings.dim() != 3 or negative_embeddings.shape[0] != 1:
+        raise ValueError(
+            f"negative_embeddings must be (1, text_len, embedding), got {tuple(negative_embeddings.shape)}"
+        )
+    if negative_embeddings.shape[2] != text_embeddings.shape[2]:
+        raise ValueError(
+            f"negative_embeddings have {negative_embeddings.shape[2]} numbers a position, text_embeddings"
+            f" {text_embeddings.shape[2]}"
+        )
+    try:
+        _check_batch(model, negative_embeddings, negative_mask, None, None)
+    except ValueError as error:
+        raise ValueError(f"the negative text: {error}") from error
+    return one_prompt(negative_embeddings, negative_mask, 0)
+
+
+def one_prompt(text_embeddings: torch.Tensor, text_mask: torch.Tensor | None, index: int) -> Text:
     """Prompt `index` as a batch of one, without the padding behind it; no mask where nothing is masked."""
     embeddings = text_embeddings[index : index + 1]
     if text_mask is None:

@@ -1,9 +1,9 @@
 """The rules of one generation: from the model's scores to the scores that tokens are chosen by.
 
-Order, as in `transformers`: repetition_penalty, no_repeat_ngram_size, min_new_tokens, grammar (there
-`prefix_allowed_tokens_fn`), forced_bos_token_id, forced_eos_token_id, suppress_tokens, begin_suppress_tokens, the
-user's processors; in sampling then temperature, top_k, top_p, min_p. A processor from the user takes the place of the
-rule of its own kind among the first three, as there.
+Order, as in `transformers`: guidance_scale (in `amt.decoding.strategies`), repetition_penalty, no_repeat_ngram_size,
+min_new_tokens, grammar (there `prefix_allowed_tokens_fn`), forced_bos_token_id, forced_eos_token_id, suppress_tokens,
+begin_suppress_tokens, the user's processors; in sampling then temperature, top_k, top_p, min_p. A processor from the
+user takes the place of the rule of its own kind among the first three, as there.
 
 The grammar has the first and the last word:
 - It is applied again behind the user's processors, so that none of them can bring back a token that is not legal.

@@ -11,7 +11,7 @@ from amt.config import GenerationConfig
 from amt.decoding.deadline import Deadline
 from amt.decoding.engine import Engine
 from amt.decoding.hypothesis import Hypothesis, NewTokens
-from amt.decoding.prompts import Prompt
+from amt.decoding.prompts import Prompt, Text
 from amt.decoding.protocols import DecoderModel, GrammarState, LogitsProcessor, StoppingCriteria
 from amt.decoding.rules import Rules
 from amt.decoding.start import encode, exactly, start
@@ -32,6 +32,7 @@ class Setting:
     make_grammar: Callable[[], GrammarState] | None = None
     logits_processor: Sequence[LogitsProcessor] = ()
     stopping_criteria: Sequence[StoppingCriteria] = ()
+    negative: Text | None = None  # what guidance leads away from
 
     @property
     def engine(self) -> Engine | None:
@@ -47,9 +48,6 @@ class Setting:
         """The grammar behind `make_grammar`, where the engine knows it."""
         owner = getattr(self.make_grammar, "__self__", None)
         return owner if isinstance(owner, Grammar) else None
-
-
-Text = tuple[torch.Tensor, "torch.Tensor | None"]  # embeddings and mask, a batch of one
 
 
 def memories_of(engine: Engine, texts: Sequence[Text]) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
@@ -69,7 +67,7 @@ class Sequences:
 
     Args:
         setting: of the call.
-        text_embeddings, text_mask: a batch of one.
+        text: what the prompt asks for.
         prompt: the prompt.
         index: its number, for errors.
     """
@@ -77,26 +75,26 @@ class Sequences:
     def __init__(
         self,
         setting: Setting,
-        text_embeddings: torch.Tensor,
-        text_mask: torch.Tensor | None,
+        text: Text,
         prompt: Prompt,
         index: int = 0,
     ):
         self._setting, self._prompt = setting, prompt
         self._engine = setting.engine
         self._module = setting.model.model if isinstance(setting.model, Engine) else setting.model
+        texts = [text] if setting.negative is None else [text, setting.negative]
         if self._engine is not None:
-            (self._memory,) = memories_of(self._engine, [(text_embeddings, text_mask)])
+            self._memories = memories_of(self._engine, texts)
             return
         with exactly(self._module):
-            self._start = start(setting.model, text_embeddings, text_mask, prompt.prefix, setting.make_grammar, index)
+            self._start = start(setting.model, texts, prompt.prefix, setting.make_grammar, index)
 
     def one(self, sequence: int = 0) -> NewTokens:
         """The new tokens of a greedy or sampled sequence; nothing runs but when one is asked for."""
         setting = self._setting
         if self._engine is not None:
             return self._engine.stream(
-                self._memory,
+                self._memories,
                 self._prompt,
                 setting.config,
                 sequence=sequence,

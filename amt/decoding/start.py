@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
+from amt.decoding.prompts import Text
 from amt.decoding.protocols import DecoderModel, GrammarState
 from amt.stages import stage
 
@@ -20,35 +21,40 @@ class Start:
     Attributes:
         model: the model.
         prefix: the tokens it has read, bos first.
-        cache: with one row; every sequence takes a copy.
-        logits: (1, vocab_size), for the first new token.
+        caches: after the text and, with guidance, after the negative one; with one row, of which every sequence takes a
+            copy.
+        logits: for each cache (1, vocab_size), for the first new token.
         grammar: has taken the prefix, or None.
     """
 
     model: DecoderModel
     prefix: list[int]
-    cache: Any
-    logits: torch.Tensor
+    caches: list[Any]
+    logits: list[torch.Tensor]
     grammar: GrammarState | None
 
-    def next_logits(self, token_ids: torch.Tensor, cache: Any) -> torch.Tensor:
-        """Read the last token of every row; (rows, vocab_size)."""
-        return self.model.decode_step(token_ids[:, -1:].to(self.logits.device), cache)[:, -1]
+    def next_logits(self, token_ids: torch.Tensor, caches: list[Any]) -> list[torch.Tensor]:
+        """Read the last token of every row; for each cache (rows, vocab_size)."""
+        last = token_ids[:, -1:].to(self.logits[0].device)
+        return [self.model.decode_step(last, cache)[:, -1] for cache in caches]
 
-    def rows(self, index: torch.Tensor, cache: Any) -> Any:
-        """The cache's rows, copied."""
-        return cache.select(index.to(self.logits.device))
+    def rows(self, index: torch.Tensor, caches: list[Any]) -> list[Any]:
+        """The caches' rows, copied."""
+        return [cache.select(index.to(self.logits[0].device)) for cache in caches]
 
 
 def start(
     model: DecoderModel,
-    text_embeddings: torch.Tensor,
-    text_mask: torch.Tensor | None,
+    texts: Sequence[Text],
     prefix: list[int],
     make_grammar: Callable[[], GrammarState] | None,
     index: int,
 ) -> Start:
-    """Let the model and the grammar read the prefix of prompt `index`, a batch of one."""
+    """Let the model and the grammar read the prefix of prompt `index`.
+
+    Args:
+        texts: its text and, with guidance, the negative one.
+    """
     grammar = make_grammar() if make_grammar else None
     if grammar is not None:
         for position, token in enumerate(prefix):
@@ -57,11 +63,11 @@ def start(
             except ValueError as error:
                 raise ValueError(f"prefix {index} breaks the grammar at position {position}: {error}") from error
     with stage("encoder"):
-        memory = encode(model, text_embeddings, text_mask)
-        cache = model.start_cache(memory, text_mask)
+        caches = [model.start_cache(encode(model, *text), text[1]) for text in texts]
     with stage("decode"):
-        logits = model.decode_step(torch.tensor([prefix], device=text_embeddings.device), cache)[:, -1]
-    return Start(model, prefix, cache, logits, grammar)
+        token_ids = torch.tensor([prefix], device=texts[0][0].device)
+        logits = [model.decode_step(token_ids, cache)[:, -1] for cache in caches]
+    return Start(model, prefix, caches, logits, grammar)
 
 
 def encode(model: DecoderModel, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None) -> torch.Tensor:

@@ -12,7 +12,7 @@ from amt.decoding.rules import Rules
 from amt.decoding.start import Start
 from amt.errors import DecodingError
 from amt.reference.beam_search import BeamHypothesis, BeamSearch, BeamSearchConfig
-from amt.reference.logits_rules import token_log_probs
+from amt.reference.logits_rules import guide, token_log_probs
 from amt.reference.philox import uniform
 from amt.reference.sampling import choose, filter_scores
 
@@ -29,16 +29,19 @@ def decode_one(start: Start, rules: Rules, *, seed: int | None = None, sequence:
         seed, sequence: for `amt.reference.philox.uniform`.
     """
     token_ids = torch.tensor([start.prefix])
-    cache, logits = start.rows(torch.tensor([0]), start.cache), start.logits
+    caches, logits = start.rows(torch.tensor([0]), start.caches), start.logits
     grammar = start.grammar.copy() if start.grammar else None
     log_probs: list[float] = []
     reason: FinishReason | None = None
     while reason is None:
         if log_probs:
-            logits = start.next_logits(token_ids, cache)
+            logits = start.next_logits(token_ids, caches)
         step = len(log_probs)
-        own_log_probs = token_log_probs(logits.cpu(), step)
-        scores = rules(token_ids, logits.cpu().float(), [grammar] if grammar else None)
+        own_log_probs = token_log_probs(logits[0].cpu(), step)
+        given = logits[0].cpu().float()
+        if len(logits) > 1:
+            given = guide(own_log_probs, token_log_probs(logits[1].cpu(), step), rules.config.guidance_scale)
+        scores = rules(token_ids, given, [grammar] if grammar else None)
         if bool((scores == -torch.inf).all()):
             raise DecodingError(f"no token is legal at step {step}: loosen the rules or the constraints")
         if seed is None:
@@ -67,8 +70,8 @@ def decode_beams(start: Start, rules: Rules, on_token: Callable[[int], object] |
             num_beams, config.length_penalty, config.early_stopping, rules.max_new_tokens, rules.eos_token_id
         ),
     )
-    cache, logits = start.rows(torch.zeros(num_beams, dtype=torch.long), start.cache), start.logits
-    logits = logits.expand(num_beams, -1)
+    caches = start.rows(torch.zeros(num_beams, dtype=torch.long), start.caches)
+    logits = [each.expand(num_beams, -1) for each in start.logits]
     grammars: list[GrammarState | None] | None = [start.grammar] * num_beams if start.grammar else None
 
     def is_stopped(token_ids: torch.Tensor) -> torch.Tensor:
@@ -76,8 +79,10 @@ def decode_beams(start: Start, rules: Rules, on_token: Callable[[int], object] |
 
     step = 0
     while True:
-        log_probs = token_log_probs(logits.cpu(), step)
-        search.step(rules(search.token_ids, log_probs, grammars), log_probs, is_stopped)
+        log_probs = given = token_log_probs(logits[0].cpu(), step)
+        if len(logits) > 1:
+            given = guide(log_probs, token_log_probs(logits[1].cpu(), step), config.guidance_scale)
+        search.step(rules(search.token_ids, given, grammars), log_probs, is_stopped)
         step += 1
         if on_token:
             on_token(step)
@@ -85,8 +90,8 @@ def decode_beams(start: Start, rules: Rules, on_token: Callable[[int], object] |
             break
         if grammars is not None:
             grammars = _advance(grammars, search)
-        cache = start.rows(search.beam_indices, cache)
-        logits = start.next_logits(search.token_ids, cache)
+        caches = start.rows(search.beam_indices, caches)
+        logits = start.next_logits(search.token_ids, caches)
     if not search.hypotheses:
         raise DecodingError(f"no beam has a legal token at step {step - 1}, and none has ended before")
     return [_from_beam(hypothesis, rules) for hypothesis in search.hypotheses[: config.num_return_sequences]]

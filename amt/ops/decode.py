@@ -75,6 +75,7 @@ class SearchOptions:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     length_penalty: float = 1.0
+    guidance_scale: float = 1.0
     forced_bos_token_id: int | None = None
     forced_eos_token_id: int | None = None
     suppress_tokens: Sequence[int] = ()
@@ -88,6 +89,7 @@ class Group:
     """One prompt: the number of its memory, the tokens it begins with, how many may follow.
 
     `first_sequence` is the number of its first row among the samples of the prompt, for the random numbers.
+    `negative_memory`: the memory that guidance leads away from; all groups of a generation have one, or none has.
     """
 
     memory: int
@@ -95,6 +97,7 @@ class Group:
     max_new_tokens: int
     seed: int = 0
     first_sequence: int = 0
+    negative_memory: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +179,14 @@ class Generation:
         early_stopping = ("false", "true", "never").index(str(options.early_stopping).lower())
         rows = [
             # A seed is an unsigned number in a signed tensor.
-            [g.memory, len(g.prefix), g.max_new_tokens, g.seed - (1 << 64) * (g.seed >> 63), g.first_sequence]
+            [
+                g.memory,
+                len(g.prefix),
+                g.max_new_tokens,
+                g.seed - (1 << 64) * (g.seed >> 63),
+                g.first_sequence,
+                -1 if g.negative_memory is None else g.negative_memory,
+            ]
             for g in groups
         ]
         arguments = (
@@ -205,6 +215,7 @@ class Generation:
                 options.min_p,
                 options.repetition_penalty,
                 options.length_penalty,
+                options.guidance_scale,
             ],
             list(grammar),
             [memory.float().contiguous() for memory in memories],

@@ -29,6 +29,21 @@ def token_log_probs(logits: torch.Tensor, step: int) -> torch.Tensor:
     return logits.log_softmax(-1).masked_fill(logits == -torch.inf, -torch.inf)
 
 
+def guide(log_probs: torch.Tensor, negative_log_probs: torch.Tensor, scale: float) -> torch.Tensor:
+    """Classifier-free guidance: lead away from what the model says of another text.
+
+    Args:
+        log_probs: (rows, vocab_size), after the text.
+        negative_log_probs: the same after the negative text.
+        scale: 1 leaves `log_probs` as they are. A token that either forbids (-inf) keeps its own log-probability.
+
+    Source: Ho and Salimans 2022, arXiv:2207.12598, in the form of Sanchez et al. 2023, arXiv:2306.17806, equation 7.
+    """
+    is_guided = (log_probs > -torch.inf) & (negative_log_probs > -torch.inf)
+    guided = negative_log_probs + scale * (log_probs - negative_log_probs)
+    return torch.where(is_guided, guided, log_probs)
+
+
 def penalize_repetition(scores: torch.Tensor, token_ids: torch.Tensor, penalty: float) -> torch.Tensor:
     """Divide the positive scores and multiply the others by `penalty`, for every token that occurs in its row.
 

@@ -29,7 +29,7 @@ struct Generation::Header {
   int64_t bytes;
   DecoderShape shape;
   SearchOptions options;
-  int64_t has_search, num_groups, grammar_offset, grammar_len, suppressed_offset, suppressed_len;
+  int64_t has_search, has_guidance, num_groups, grammar_offset, grammar_len, suppressed_offset, suppressed_len;
   int64_t num_drafts, max_ngram;
 };
 
@@ -38,6 +38,8 @@ struct Generation::GroupRecord {
   int64_t num_positions;  // that the cache holds: of the prefix, and without a search of all
   int64_t trunk_len;
   int64_t prefix, search, ancestry, self, memory, mask;  // offsets in the block
+  // With guidance: the same for the negative text; the rest is shared.
+  int64_t negative_self, negative_memory, negative_memory_len, negative_has_mask, negative_mask;
 };
 
 namespace {
@@ -47,6 +49,7 @@ template <typename Header, typename GroupRecord>
 struct Layout {
   int64_t size = 0;
   int64_t grammar = 0, suppressed = 0;
+  std::vector<int64_t> memories, masks;
   std::vector<GroupRecord> groups;
 
   int64_t take(int64_t bytes) {
@@ -62,7 +65,6 @@ struct Layout {
     take(num_groups * static_cast<int64_t>(sizeof(GroupRecord)));
     grammar = take(static_cast<int64_t>(plan.grammar.size()) * 8);
     suppressed = take(static_cast<int64_t>(plan.suppressed.size()));
-    std::vector<int64_t> memories, masks;
     for (const Memory& memory : plan.memories) {
       memories.push_back(take(memory.len * position_bytes));
       masks.push_back(take(memory.mask ? memory.len : 0));
@@ -82,6 +84,14 @@ struct Layout {
       record.search = take(static_cast<int64_t>(search_bytes));
       record.ancestry = take(plan.options.num_rows * record.capacity);
       record.self = take(plan.options.num_rows * record.capacity * position_bytes);
+      if (group.negative_memory >= 0) {
+        const Memory& negative = plan.memories[group.negative_memory];
+        record.negative_self = take(plan.options.num_rows * record.capacity * position_bytes);
+        record.negative_memory = memories[group.negative_memory];
+        record.negative_memory_len = negative.len;
+        record.negative_has_mask = negative.mask != nullptr;
+        record.negative_mask = masks[group.negative_memory];
+      }
       groups.push_back(record);
     }
   }
@@ -96,6 +106,7 @@ void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
   check(plan.num_drafts >= 0 && plan.num_drafts <= kMaxDrafts,
         "there may be 0 to " + std::to_string(kMaxDrafts) + " drafts, got " + std::to_string(plan.num_drafts));
   check(plan.has_search || plan.groups.size() == 1, "without a search there is one group");
+  check(plan.has_search || plan.groups[0].negative_memory < 0, "without a search there is no guidance");
   check(!plan.has_search || plan.options.vocab_size == shape.vocab_size, "vocab_size is not that of the weights");
   check(plan.suppressed.empty() || static_cast<int64_t>(plan.suppressed.size()) == shape.vocab_size,
         "suppressed must have a number for each token");
@@ -107,7 +118,11 @@ void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
   for (size_t index = 0; index < plan.groups.size(); ++index) {
     const GroupPlan& group = plan.groups[index];
     const std::string name = "prompt " + std::to_string(index);
-    check(group.memory >= 0 && group.memory < static_cast<int64_t>(plan.memories.size()), name + " has no memory");
+    const auto num_memories = static_cast<int64_t>(plan.memories.size());
+    check(group.memory >= 0 && group.memory < num_memories, name + " has no memory");
+    check(group.negative_memory >= -1 && group.negative_memory < num_memories, name + " has no negative memory");
+    check((group.negative_memory >= 0) == (plan.groups[0].negative_memory >= 0),
+          name + " differs from the first in whether it has a negative memory");
     check(!group.prefix.empty() || !plan.has_search, name + " has no prefix, not even bos");
     check(group.max_new_tokens >= 1 && group.capacity() <= shape.max_sequence_length,
           name + " would have " + std::to_string(group.capacity()) + " tokens; the model takes " +
@@ -167,6 +182,7 @@ void Generation::start(const DecoderShape& shape, const GenerationPlan& plan, st
   header.shape = shape;
   header.options = plan.options;
   header.has_search = plan.has_search;
+  header.has_guidance = plan.groups[0].negative_memory >= 0;
   header.num_drafts = plan.num_drafts;
   header.max_ngram = plan.max_ngram;
   header.num_groups = static_cast<int64_t>(plan.groups.size());
@@ -184,13 +200,15 @@ void Generation::start(const DecoderShape& shape, const GenerationPlan& plan, st
     std::copy(plan.grammar.begin(), plan.grammar.end(), reinterpret_cast<int64_t*>(block + layout.grammar));
   }
   const Kernels& kernels = find_kernels(nullptr);
+  for (size_t index = 0; index < plan.memories.size(); ++index) {
+    const Memory& memory = plan.memories[index];
+    kernels.store(memory.keys_values, 2 * shape.num_layers * shape.num_heads * memory.len, shape.head_dim(),
+                  shape.cache_type(), block + layout.memories[index]);
+    if (memory.mask) std::memcpy(block + layout.masks[index], memory.mask, static_cast<size_t>(memory.len));
+  }
   for (size_t index = 0; index < plan.groups.size(); ++index) {
     const GroupPlan& group = plan.groups[index];
     const GroupRecord& record = layout.groups[index];
-    const Memory& memory = plan.memories[group.memory];
-    kernels.store(memory.keys_values, 2 * shape.num_layers * shape.num_heads * memory.len, shape.head_dim(),
-                  shape.cache_type(), block + record.memory);
-    if (memory.mask) std::memcpy(block + record.mask, memory.mask, static_cast<size_t>(memory.len));
     std::copy(group.prefix.begin(), group.prefix.end(), reinterpret_cast<int32_t*>(block + record.prefix));
     std::memset(block + record.ancestry, 0, static_cast<size_t>(plan.options.num_rows * record.capacity));
     if (plan.has_search) {
@@ -231,7 +249,19 @@ Generation::Generation(const PackedDecoder& weights, std::byte* block, int64_t s
     cache.memory_mask = record.has_mask ? reinterpret_cast<const uint8_t*>(block + record.mask) : nullptr;
     caches_.push_back(cache);
   }
+  for (int64_t index = 0; header_->has_guidance && index < header_->num_groups; ++index) {
+    const GroupRecord& record = groups_[index];
+    GroupCache cache = caches_[index];
+    cache.self = block + record.negative_self;
+    cache.memory = block + record.negative_memory;
+    cache.memory_len = record.negative_memory_len;
+    cache.memory_mask =
+        record.negative_has_mask ? reinterpret_cast<const uint8_t*>(block + record.negative_mask) : nullptr;
+    caches_.push_back(cache);
+  }
 }
+
+int64_t Generation::num_groups() const { return header_->num_groups; }
 
 Search Generation::search(int64_t group) const {
   SearchOptions options = header_->options;  // the block may have moved
@@ -253,12 +283,14 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
   pass = {};
   int64_t num_running = 0;
   for (int64_t group = 0; group < num_groups(); ++group) num_running += search(group).is_done() ? 0 : 1;
+  const int64_t num_caches = num_running * (header_->has_guidance ? 2 : 1);
   const bool has_drafts =
-      header_->options.num_rows == 1 && header_->options.mode != Mode::kBeams && num_running <= kMostDraftingGroups;
+      header_->options.num_rows == 1 && header_->options.mode != Mode::kBeams && num_caches <= kMostDraftingGroups;
   for (int64_t group = 0; group < num_groups(); ++group) {
     const GroupRecord& record = groups_[group];
     const Search running = search(group);
     if (record.num_positions < record.prefix_len || running.is_done()) continue;
+    const size_t first_row = pass.rows.size();
     pass.waiting.push_back({group, static_cast<int64_t>(pass.logits_rows.size())});
     const auto position = static_cast<int32_t>(running.length() - 1);
     for (int32_t row = 0; row < header_->options.num_rows; ++row) {
@@ -268,17 +300,42 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
       pass.rows.push_back({running.last_token(row), position, static_cast<int32_t>(group), row});
     }
     if (has_drafts) add_drafts(group, running, pass);
+    if (header_->has_guidance) add_negatives(first_row, true, pass);
   }
+  const int64_t num_texts = header_->has_guidance ? 2 : 1;
   for (int64_t group = 0; group < num_groups(); ++group) {
     GroupRecord& record = groups_[group];
-    while (record.num_positions < record.prefix_len && static_cast<int64_t>(pass.rows.size()) < max_rows) {
+    const size_t first_row = pass.rows.size();
+    const int64_t room = (max_rows - static_cast<int64_t>(first_row)) / num_texts;
+    const int64_t num_read = std::min(record.prefix_len - record.num_positions, room);
+    if (num_read <= 0) continue;
+    for (int64_t index = 0; index < num_read; ++index) {
       const auto position = static_cast<int32_t>(record.num_positions++);
-      if (record.num_positions == record.prefix_len) {
-        pass.waiting.push_back({group, static_cast<int64_t>(pass.logits_rows.size())});
-        pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()));
-      }
       pass.rows.push_back({prefix(group)[position], position, static_cast<int32_t>(group), 0});
     }
+    const bool waits = record.num_positions == record.prefix_len;
+    if (waits) {
+      pass.waiting.push_back({group, static_cast<int64_t>(pass.logits_rows.size())});
+      pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()) - 1);
+    }
+    if (header_->has_guidance) add_negatives(first_row, waits, pass);
+  }
+}
+
+// The rows of a group once more, under its negative text. waits: the group waits for logits.
+void Generation::add_negatives(size_t first_row, bool waits, Pass& pass) const {
+  const size_t last_row = pass.rows.size();
+  const auto way = static_cast<int32_t>(last_row - first_row);
+  for (size_t index = first_row; index < last_row; ++index) {
+    Row row = pass.rows[index];
+    row.group += static_cast<int32_t>(num_groups());
+    pass.rows.push_back(row);
+  }
+  if (!waits) return;
+  const auto last_logits = static_cast<int64_t>(pass.logits_rows.size());
+  pass.waiting.back().first_negative = last_logits;
+  for (int64_t index = pass.waiting.back().first_logits; index < last_logits; ++index) {
+    pass.logits_rows.push_back(pass.logits_rows[index] + way);
   }
 }
 
@@ -310,27 +367,30 @@ void Generation::choose(const Pass& pass, const Pass::Waiting& waiting, const De
   Search running = search(waiting.group);
   const int64_t num_rows = header_->options.num_rows, stride = decoder.logits_stride();
   const int64_t num_positions = running.length();
-  const float* logits = decoder.logits(waiting.first_logits);
   int64_t num_active = 0, last_active = -1;
   for (int64_t row = 0; row < num_rows; ++row) {
     if (!running.is_active(row)) continue;
     ++num_active;
     last_active = row;
   }
-  if (num_active != last_active + 1) {  // rows that have ended leave gaps that the logits do not have
-    float* spread = scratch + 4 * stride;
+  // Rows that have ended leave gaps that the decoder's logits do not have.
+  const auto with_gaps = [&](int64_t first_logits, float* spread) {
+    if (num_active == last_active + 1) return decoder.logits(first_logits);
     for (int64_t row = 0, place = 0; row < num_rows; ++row) {
-      if (running.is_active(row)) {
-        std::copy_n(decoder.logits(waiting.first_logits + place++), stride, spread + row * stride);
-      }
+      if (running.is_active(row)) std::copy_n(decoder.logits(first_logits + place++), stride, spread + row * stride);
     }
-    logits = spread;
-  }
-  running.step(logits, stride, kernels, scratch, is_last);
+    return static_cast<const float*>(spread);
+  };
+  const bool has_guidance = header_->has_guidance != 0;
+  float* spread = scratch + 4 * stride;
+  const float* logits = with_gaps(waiting.first_logits, spread);
+  const float* negative = has_guidance ? with_gaps(waiting.first_negative, spread + num_rows * stride) : nullptr;
+  running.step(logits, negative, stride, kernels, scratch, is_last);
   for (int64_t draft = 1; draft <= waiting.num_drafts && !running.is_done(); ++draft) {
     const int64_t index = waiting.first_logits + draft;
     if (running.last_token(0) != pass.rows[pass.logits_rows[index]].token) break;
-    running.step(decoder.logits(index), stride, kernels, scratch, is_last);
+    negative = has_guidance ? decoder.logits(waiting.first_negative + draft) : nullptr;
+    running.step(decoder.logits(index), negative, stride, kernels, scratch, is_last);
   }
   if (running.is_done() || num_rows == 1) return;
   // A row that does not run follows one that does, so that every row's ancestry stays true.
@@ -362,6 +422,7 @@ void Generation::reorder(int64_t group, const std::vector<int32_t>& parents, int
   };
   while (cache.trunk_len < num_positions && is_shared(cache.trunk_len)) ++cache.trunk_len;
   groups_[group].trunk_len = cache.trunk_len;
+  if (header_->has_guidance) caches_[group + num_groups()].trunk_len = cache.trunk_len;
 }
 
 Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t max_steps, int64_t max_ms, bool is_last) {
@@ -372,12 +433,14 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
   for (int64_t group = 0; group < num_groups(); ++group) {
     num_unread += std::max<int64_t>(0, groups_[group].prefix_len - groups_[group].num_positions);
   }
+  const auto num_caches = static_cast<int64_t>(caches_.size());
   const int64_t num_drafts = kMostDraftingGroups * header_->num_drafts;
-  const int64_t max_rows = std::max(num_groups() * num_rows + num_drafts, std::min(num_unread, kPrefillRows));
+  const int64_t max_rows =
+      std::max(num_caches * num_rows + num_drafts, std::min(num_unread * num_caches / num_groups(), kPrefillRows));
   int64_t max_len = 1;
   for (const GroupCache& cache : caches_) max_len = std::max({max_len, cache.capacity, cache.memory_len});
   Decoder decoder(weights_, kernels, max_rows, max_len, num_threads);
-  const int64_t scratch_size = (4 + num_rows) * decoder.logits_stride();
+  const int64_t scratch_size = (4 + 2 * num_rows) * decoder.logits_stride();
   AlignedVector<float> scratch(num_threads * scratch_size);
 
   Pass pass;

@@ -27,7 +27,8 @@ struct GroupPlan {
   std::vector<int32_t> prefix;
   int64_t max_new_tokens;
   uint64_t seed;
-  int64_t first_sequence;  // of the prompt's samples, the number of row 0
+  int64_t first_sequence;        // of the prompt's samples, the number of row 0
+  int64_t negative_memory = -1;  // index of what guidance leads away from; -1: no guidance. All groups or none.
 
   int64_t capacity() const { return static_cast<int64_t>(prefix.size()) + max_new_tokens; }
 };
@@ -75,7 +76,7 @@ class Generation {
   void append(const Kernels& kernels, int64_t num_threads, const int32_t* parents, const int32_t* tokens,
               int64_t num_tokens, float* logits);
 
-  int64_t num_groups() const { return static_cast<int64_t>(caches_.size()); }
+  int64_t num_groups() const;
   int64_t num_rows() const;  // of each group
   int64_t prefix_len(int64_t group) const;
   Search search(int64_t group) const;
@@ -89,7 +90,8 @@ class Generation {
     std::vector<int32_t> logits_rows;
     struct Waiting {
       int64_t group, first_logits;
-      int64_t num_drafts = 0;  // rows behind the first, each at the next position
+      int64_t num_drafts = 0;      // rows behind the first, each at the next position
+      int64_t first_negative = 0;  // with guidance, the logits of the same rows under the negative text
     };
     std::vector<Waiting> waiting;
   };
@@ -97,6 +99,7 @@ class Generation {
   const int32_t* prefix(int64_t group) const;
   void plan_pass(int64_t max_rows, Pass& pass);
   void add_drafts(int64_t group, const Search& running, Pass& pass) const;
+  void add_negatives(size_t first_row, bool waits, Pass& pass) const;
   void choose(const Pass& pass, const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels,
               float* scratch, bool is_last);
   void reorder(int64_t group, const std::vector<int32_t>& parents, int64_t num_positions);
@@ -106,7 +109,7 @@ class Generation {
   Header* header_;
   GroupRecord* groups_;
   std::optional<midi::Grammar> grammar_;
-  std::vector<GroupCache> caches_;
+  std::vector<GroupCache> caches_;  // of all groups; with guidance then those of the same rows under the negative texts
 };
 
 }  // namespace amt::engine

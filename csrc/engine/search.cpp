@@ -58,6 +58,12 @@ float shift(const float* logits, int64_t vocab_size, float max, const Kernels& k
   return kernels.log_sum_exp(shifted, vocab_size);
 }
 
+// log_softmax of logits, into `log_probs`.
+void log_softmax(const float* logits, int64_t vocab_size, int64_t step, const Kernels& kernels, float* log_probs) {
+  const float log_sum = shift(logits, vocab_size, max_logit(logits, vocab_size, step), kernels, log_probs);
+  for (int64_t id = 0; id < vocab_size; ++id) log_probs[id] -= log_sum;
+}
+
 }  // namespace
 
 struct Search::Header {
@@ -187,13 +193,14 @@ void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_to
   }
 }
 
-void Search::step(const float* logits, int64_t stride, const Kernels& kernels, float* scratch, bool is_last) {
+void Search::step(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
+                  bool is_last) {
   if (is_done()) return;
   if (num_new_tokens() == 0) stride = 0;
   if (has_beams()) {
-    step_beams(logits, stride, kernels, scratch, is_last);
+    step_beams(logits, negative, stride, kernels, scratch, is_last);
   } else {
-    step_rows(logits, stride, kernels, scratch, is_last);
+    step_rows(logits, negative, stride, kernels, scratch, is_last);
   }
 }
 
@@ -208,8 +215,22 @@ float* Search::legal_scores(int64_t row, const float* given, float* scratch) con
   return scores;
 }
 
+const float* Search::guided(const float* log_probs, const float* negative, const Kernels& kernels,
+                            float* scratch) const {
+  const int64_t vocab_size = options_.vocab_size;
+  float* scores = scratch + vocab_size;
+  log_softmax(negative, vocab_size, num_new_tokens(), kernels, scores);
+  for (int64_t id = 0; id < vocab_size; ++id) {
+    const float own = log_probs[id], other = scores[id];
+    const bool is_guided = own > -kInfinity && other > -kInfinity;
+    scores[id] = is_guided ? other + options_.guidance_scale * (own - other) : own;
+  }
+  return scores;
+}
+
 // Greedy search and sampling: every row goes on by itself.
-void Search::step_rows(const float* logits, int64_t stride, const Kernels& kernels, float* scratch, bool is_last) {
+void Search::step_rows(const float* logits, const float* negative, int64_t stride, const Kernels& kernels,
+                       float* scratch, bool is_last) {
   Header& now = header();
   const int64_t vocab_size = options_.vocab_size, step = num_new_tokens();
   // What is written behind the end of a row counts only when all rows have chosen.
@@ -217,7 +238,12 @@ void Search::step_rows(const float* logits, int64_t stride, const Kernels& kerne
     if (row_state(row).reason != FinishReason::kRunning) continue;
     const float* row_logits = logits + row * stride;
     const float max = max_logit(row_logits, vocab_size, step);
-    float* scores = legal_scores(row, row_logits, scratch);
+    const float* given = row_logits;
+    if (negative != nullptr) {
+      log_softmax(row_logits, vocab_size, step, kernels, scratch);
+      given = guided(scratch, negative + row * stride, kernels, scratch);
+    }
+    float* scores = legal_scores(row, given, scratch);
     const float best_score = row_max(scores, vocab_size);
     if (best_score == -kInfinity) {
       throw DecodingError("no token is legal at step " + std::to_string(step) +
@@ -255,7 +281,8 @@ void Search::step_rows(const float* logits, int64_t stride, const Kernels& kerne
   }
 }
 
-void Search::step_beams(const float* logits, int64_t stride, const Kernels& kernels, float* scratch, bool is_last) {
+void Search::step_beams(const float* logits, const float* negative, int64_t stride, const Kernels& kernels,
+                        float* scratch, bool is_last) {
   Header& now = header();
   BeamState& state = beam_state();
   const int64_t num_beams = options_.num_rows, vocab_size = options_.vocab_size, step = num_new_tokens();
@@ -269,11 +296,10 @@ void Search::step_beams(const float* logits, int64_t stride, const Kernels& kern
       std::fill_n(own_log_probs, vocab_size, -kInfinity);
       scores = own_log_probs;
     } else if (step > 0 || row == 0) {  // at first all rows are the same
-      const float* row_logits = logits + row * stride;
-      const float max = max_logit(row_logits, vocab_size, step);
-      const float log_sum = shift(row_logits, vocab_size, max, kernels, own_log_probs);
-      for (int64_t id = 0; id < vocab_size; ++id) own_log_probs[id] -= log_sum;
-      scores = legal_scores(row, own_log_probs, scratch);
+      log_softmax(logits + row * stride, vocab_size, step, kernels, own_log_probs);
+      const float* given = own_log_probs;
+      if (negative != nullptr) given = guided(own_log_probs, negative + row * stride, kernels, scratch);
+      scores = legal_scores(row, given, scratch);
     }
     best.offer(row, beam, scores, own_log_probs, vocab_size);
   }

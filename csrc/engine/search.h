@@ -31,11 +31,13 @@ class Search {
              int64_t first_sequence = 0);
 
   // Takes the logits (row r at logits + r * stride; rows that are not active are not read) and chooses the next tokens.
-  // scratch: vocab_size * 4 floats, however many rows; 64-byte aligned. On the first step only row 0's logits are read,
-  // and they serve all rows. Does nothing once the search is done.
+  // negative: nullptr, or what the model says of the same rows under the negative text, laid out alike: guidance leads
+  // away from it. scratch: vocab_size * 4 floats, however many rows; 64-byte aligned. On the first step only row 0's
+  // logits are read, and they serve all rows. Does nothing once the search is done.
   // is_last: whatever has not ended is stopped by this step; beams that still run become results then.
   // Throws DecodingError with the step; what was chosen before stays readable.
-  void step(const float* logits, int64_t stride, const Kernels& kernels, float* scratch, bool is_last = false);
+  void step(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
+            bool is_last = false);
 
   bool is_done() const;
   int64_t length() const;  // tokens of every active row, prefix included
@@ -83,8 +85,12 @@ class Search {
 
   // What the rules leave of a row, in the third quarter of scratch. `given` may lie in the first half.
   float* legal_scores(int64_t row, const float* given, float* scratch) const;
-  void step_rows(const float* logits, int64_t stride, const Kernels& kernels, float* scratch, bool is_last);
-  void step_beams(const float* logits, int64_t stride, const Kernels& kernels, float* scratch, bool is_last);
+  // The scores that guidance makes of a row's log-probabilities, in the second quarter of scratch.
+  const float* guided(const float* log_probs, const float* negative, const Kernels& kernels, float* scratch) const;
+  void step_rows(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
+                 bool is_last);
+  void step_beams(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
+                  bool is_last);
   void keep_finished(const Finishes& finishes, BestContinuations& best);
   void reorder();
 

@@ -28,6 +28,7 @@ struct SearchOptions {
   float min_p = 0.0f;
   float repetition_penalty = 1.0f;
   double length_penalty = 1.0;
+  float guidance_scale = 1.0f;                                 // counts only where a step gets negative logits
   int32_t forced_bos_token_id = -1, forced_eos_token_id = -1;  // -1: none
   // (vocab_size) of kSuppressed and kBeginSuppressed, or nullptr. Not owned.
   const uint8_t* suppressed = nullptr;

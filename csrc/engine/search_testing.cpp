@@ -129,7 +129,7 @@ AMT_TESTING int32_t amt_search_begin(TestSearch* search, const int32_t* prefix, 
 }
 AMT_TESTING int32_t amt_search_step(TestSearch* search, const float* logits, int64_t stride) {
   auto* scratch = reinterpret_cast<float*>(search->scratch.data());
-  return guard(search->error, [&] { search->view().step(logits, stride, search->kernels, scratch); });
+  return guard(search->error, [&] { search->view().step(logits, nullptr, stride, search->kernels, scratch); });
 }
 // Moves the block and the grammar elsewhere and overwrites where they were.
 AMT_TESTING void amt_search_move(TestSearch* search) {

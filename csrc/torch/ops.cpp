@@ -73,14 +73,15 @@ DecoderShape to_shape(const std::vector<int64_t>& numbers) {
 
 // options: has_search, mode, num_rows, eos_token_id, min_new_tokens, no_repeat_ngram_size, top_k, early_stopping,
 // forced_bos_token_id, forced_eos_token_id (-1: none), num_drafts, max_ngram, how many tokens are suppressed, these,
-// and those suppressed at the beginning; numbers: temperature, top_p, min_p, repetition_penalty, length_penalty;
-// memories (num_layers, 2, num_heads, len, head_dim) float32; masks (len) uint8, or empty; groups (num_groups, 5)
-// int64: memory, prefix_len, max_new_tokens, seed, first_sequence; prefix_ids: all prefixes, int32.
+// and those suppressed at the beginning; numbers: temperature, top_p, min_p, repetition_penalty, length_penalty,
+// guidance_scale; memories (num_layers, 2, num_heads, len, head_dim) float32; masks (len) uint8, or empty; groups
+// (num_groups, 6) int64: memory, prefix_len, max_new_tokens, seed, first_sequence, negative_memory (-1: none);
+// prefix_ids: all prefixes, int32.
 GenerationPlan to_plan(const DecoderShape& shape, const std::vector<int64_t>& options,
                        const std::vector<double>& numbers, const std::vector<int64_t>& grammar,
                        const std::vector<Tensor>& memories, const std::vector<Tensor>& masks, const Tensor& groups,
                        const Tensor& prefix_ids) {
-  check(options.size() >= 13 && numbers.size() == 5, "options has 13 numbers or more, numbers 5");
+  check(options.size() >= 13 && numbers.size() == 6, "options has 13 numbers or more, numbers 6");
   check(memories.size() == masks.size(), "there must be a mask for each memory");
   GenerationPlan plan;
   plan.has_search = options[0] != 0;
@@ -97,6 +98,7 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::vector<int64_t>& op
   plan.options.min_p = static_cast<float>(numbers[2]);
   plan.options.repetition_penalty = static_cast<float>(numbers[3]);
   plan.options.length_penalty = numbers[4];
+  plan.options.guidance_scale = static_cast<float>(numbers[5]);
   plan.options.forced_bos_token_id = static_cast<int32_t>(options[8]);
   plan.options.forced_eos_token_id = static_cast<int32_t>(options[9]);
   plan.num_drafts = options[10];
@@ -118,14 +120,14 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::vector<int64_t>& op
     plan.memories.push_back({data<const float>(memory, ScalarType::Float, "memory"), len,
                              mask_len ? data<const uint8_t>(masks[index], ScalarType::Byte, "mask") : nullptr});
   }
-  check(groups.dim() == 2 && groups.size(1) == 5, "groups must be (num_groups, 5)");
+  check(groups.dim() == 2 && groups.size(1) == 6, "groups must be (num_groups, 6)");
   const auto* rows = data<const int64_t>(groups, ScalarType::Long, "groups");
   const auto* ids = data<const int32_t>(prefix_ids, ScalarType::Int, "prefix_ids");
   int64_t place = 0;
-  for (int64_t index = 0; index < groups.size(0); ++index, rows += 5) {
+  for (int64_t index = 0; index < groups.size(0); ++index, rows += 6) {
     check(rows[1] >= 0 && rows[1] <= prefix_ids.numel() - place, "prefix_ids is shorter than the prefixes");
     plan.groups.push_back(
-        {rows[0], {ids + place, ids + place + rows[1]}, rows[2], static_cast<uint64_t>(rows[3]), rows[4]});
+        {rows[0], {ids + place, ids + place + rows[1]}, rows[2], static_cast<uint64_t>(rows[3]), rows[4], rows[5]});
     place += rows[1];
   }
   return plan;

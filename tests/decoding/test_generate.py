@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from transformers import (
     RepetitionPenaltyLogitsProcessor,
     StoppingCriteriaList,
     SuppressTokensLogitsProcessor,
+    UnbatchedClassifierFreeGuidanceLogitsProcessor,
 )
 from transformers.generation import BaseStreamer
+from transformers.modeling_outputs import CausalLMOutput
 
 from amt.config import GenerationConfig
 from amt.decoding import generate
@@ -259,6 +262,52 @@ def test_new_tokens_are_cut_to_what_fits(tables, config):
 def test_bad_options(table, options, message):
     with pytest.raises(ValueError, match=message):
         run(table, GREEDY, **options)
+
+
+@pytest.mark.parametrize("config", [GREEDY, SAMPLING], ids=["greedy", "sampling"])
+@pytest.mark.parametrize("scale", [0.5, 3.0])
+def test_guidance_equals_transformers(table, config, scale):
+    """The processor of `transformers` over the same model, which reads prompt 3 there."""
+
+    def model(input_ids, **options):
+        return CausalLMOutput(logits=torch.stack([table.logits_of(3, ids) for ids in input_ids.tolist()])[:, None])
+
+    start = torch.tensor([[1]])
+    negative = table.prompts(4)[3:]
+    for index in range(3):
+        text = table.prompts(4)[index : index + 1]
+        for seed in (1, 2, 3):
+            one = dataclasses.replace(config, num_return_sequences=1)
+            theirs = UnbatchedClassifierFreeGuidanceLogitsProcessor(scale, model, start, use_cache=False)
+            expected = generate(table, text, None, one, seeds=[seed], logits_processor=[theirs])
+            guided = dataclasses.replace(one, guidance_scale=scale)
+            result = generate(table, text, None, guided, seeds=[seed], negative_embeddings=negative)
+            assert ids_of(result) == ids_of(expected)
+            assert result[0][0].token_log_probs == expected[0][0].token_log_probs  # of the model, after the text
+
+
+def test_guided_beams_sum_guided_scores(table):
+    config = dataclasses.replace(BEAMS, guidance_scale=2.0, length_penalty=0.0)
+    (hypotheses,) = generate(table, table.prompts(1), None, config, negative_embeddings=table.prompts(4)[3:])
+    for hypothesis in hypotheses:
+        score = 0.0
+        for length in range(1, len(hypothesis.token_ids)):
+            before, token = hypothesis.token_ids[:length], hypothesis.token_ids[length]
+            own, negative = (table.logits_of(key, before).log_softmax(-1)[token] for key in (0, 3))
+            score += float(negative + 2 * (own - negative))
+        assert hypothesis.score == pytest.approx(score, abs=1e-4)
+
+
+def test_bad_negative_texts(table):
+    config = dataclasses.replace(GREEDY, guidance_scale=2.0)
+    for negative, message in (
+        (None, "guidance_scale 2 needs negative_embeddings"),
+        (torch.zeros(2, 3, 3), r"negative_embeddings must be \(1, text_len, embedding\), got \(2, 3, 3\)"),
+        (torch.zeros(1, 3, 4), "negative_embeddings have 4 numbers a position, text_embeddings 3"),
+        (torch.zeros(1, 65, 3), "the negative text: prompt 0 has 65 text positions"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(table, config, negative_embeddings=negative)
 
 
 def test_bad_prompts(table):

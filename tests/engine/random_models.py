@@ -33,6 +33,7 @@ class Case:
     model: MusicTransformer
     embeddings: torch.Tensor
     mask: torch.Tensor | None
+    negative: torch.Tensor
     config: GenerationConfig
     prefixes: list[list[int]]
     seeds: list[int]
@@ -62,6 +63,7 @@ class Case:
             self.embeddings[which],
             None if self.mask is None else self.mask[which],
             self.config,
+            negative_embeddings=self.negative,
             prefixes=self.prefixes[which],
             seeds=self.seeds[which],
             make_grammar=self.grammar and self.grammar.start,
@@ -140,6 +142,8 @@ def random_config(rng: random.Random, vocab_size: int) -> GenerationConfig:
     if rng.random() < 0.3:
         options["no_repeat_ngram_size"] = rng.choice([1, 2, 3])
     if rng.random() < 0.3:
+        options["guidance_scale"] = rng.choice([0.0, 0.5, 2.0, 5.0])
+    if rng.random() < 0.3:
         options["min_new_tokens"] = rng.randint(0, options["max_new_tokens"])
     if rng.random() < 0.3:
         tokens = rng.sample(range(3, vocab_size), 2)
@@ -178,6 +182,7 @@ def random_case(seed: int) -> Case:
         model,
         torch.randn(batch_size, text_len, 6),
         mask,
+        torch.randn(1, rng.choice([1, 3]), 6),
         config,
         prefixes,
         [rng.randrange(1 << 64) for _ in range(batch_size)],

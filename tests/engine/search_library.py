@@ -32,6 +32,7 @@ class SearchOptions(ctypes.Structure):
         ("min_p", ctypes.c_float),
         ("repetition_penalty", ctypes.c_float),
         ("length_penalty", ctypes.c_double),
+        ("guidance_scale", ctypes.c_float),
         ("forced_bos_token_id", ctypes.c_int32),
         ("forced_eos_token_id", ctypes.c_int32),
         ("suppressed", ctypes.POINTER(ctypes.c_uint8)),
@@ -60,6 +61,7 @@ def options_from(config, vocab_size, eos_token_id=2):
         config.min_p,
         config.repetition_penalty,
         config.length_penalty,
+        1.0,
         *forced,
         _array(suppressed, ctypes.c_uint8) if any(suppressed) else None,
     )

@@ -57,7 +57,10 @@ CONFIGS = {
     "greedy": GenerationConfig(do_sample=False, max_new_tokens=20),
     "sampling": GenerationConfig(max_new_tokens=20, num_return_sequences=3, top_p=0.9),
     "beams": GenerationConfig(do_sample=False, num_beams=4, num_return_sequences=4, max_new_tokens=20),
+    "guided sampling": GenerationConfig(max_new_tokens=20, num_return_sequences=3, top_p=0.9, guidance_scale=2.0),
+    "guided beams": GenerationConfig(do_sample=False, num_beams=4, max_new_tokens=20, guidance_scale=1.5),
 }
+NEGATIVE = torch.linspace(-1, 1, 12).view(1, 2, 6)
 
 
 def tokens(results):
@@ -72,6 +75,7 @@ def run(engine, prompts, config, chosen, **options):
         config,
         prefixes=[prefixes[i] for i in chosen],
         seeds=list(chosen),
+        negative_embeddings=NEGATIVE,
         **options,
     )
 
@@ -111,11 +115,12 @@ def test_parts_of_a_run_change_nothing(engine, prompts, monkeypatch):
 
 
 @pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
-@pytest.mark.parametrize("do_sample", [False, True])
-def test_looking_up_what_followed_changes_nothing(model, prompts, do_sample, weights):
+@pytest.mark.parametrize(("do_sample", "guidance_scale"), [(False, 1.0), (True, 1.0), (False, 2.0)])
+def test_looking_up_what_followed_changes_nothing(model, prompts, do_sample, guidance_scale, weights):
     """Alone, in pairs, and in a batch; the log-probabilities, too."""
     engine = Engine(model, weights)
     options = {"do_sample": do_sample, "max_new_tokens": 45, "temperature": 0.3 if do_sample else 1.0}
+    options["guidance_scale"] = guidance_scale
     plain = run(engine, prompts, GenerationConfig(prompt_lookup_num_tokens=0, **options), range(12))
     for lookup, ngram in ((1, 2), (3, 8), (16, 3)):
         config = GenerationConfig(prompt_lookup_num_tokens=lookup, max_matching_ngram_size=ngram, **options)
@@ -129,15 +134,19 @@ def test_looking_up_saves_passes(engine, prompts):
     embeddings, mask, _ = prompts
     memory = engine.memory_kv(engine.encode(embeddings[:1], mask[:1]).detach()).detach()
 
-    def num_tokens(lookup, num_groups=1):
-        options = SearchOptions("greedy", prompt_lookup_num_tokens=lookup, eos_token_id=52, suppress_tokens=(52,))
-        groups = [Group(0, [1], 59) for _ in range(num_groups)]
+    def num_tokens(lookup, num_groups=1, negative_memory=None):
+        options = SearchOptions(
+            "greedy", prompt_lookup_num_tokens=lookup, eos_token_id=52, suppress_tokens=(52,), guidance_scale=2.0
+        )
+        groups = [Group(0, [1], 59, negative_memory=negative_memory) for _ in range(num_groups)]
         generation = Generation(engine.packed, options, groups, [memory], [mask[0]])
         return generation.run(max_steps=25)[0]
 
     assert num_tokens(0) == 25
     assert num_tokens(5) >= 40
     assert num_tokens(5, num_groups=3) == 75
+    assert num_tokens(5, negative_memory=0) >= 40
+    assert num_tokens(5, num_groups=2, negative_memory=0) == 50
 
 
 def test_more_drafts_than_there_may_be(engine, prompts):
@@ -196,9 +205,24 @@ def test_parts_that_only_python_knows_run_over_the_engine(engine, model, prompts
     embeddings, mask, prefixes = prompts
     ours = generate(
         model, embeddings[:3], mask[:3], CONFIGS[name], prefixes=prefixes[:3], seeds=[0, 1, 2],
-        logits_processor=[prefer_even],
+        logits_processor=[prefer_even], negative_embeddings=NEGATIVE,
     )  # fmt: skip
     assert tokens(theirs) == tokens(ours)
+
+
+def test_guidance_reads_the_negative_text(engine, prompts):
+    config = CONFIGS["guided sampling"]
+    guided = run(engine, prompts, config, range(4))
+    assert tokens(guided) != tokens(run(engine, prompts, CONFIGS["sampling"], range(4)))
+    embeddings, mask, prefixes = prompts
+    options = {"prefixes": prefixes[:4], "seeds": range(4)}
+    masked = torch.cat([NEGATIVE, torch.full((1, 3, 6), 9.0)], 1)
+    again = engine.generate(
+        embeddings[:4], mask[:4], config, negative_embeddings=masked, negative_mask=torch.arange(5)[None] < 2, **options
+    )
+    assert again == guided
+    other = engine.generate(embeddings[:4], mask[:4], config, negative_embeddings=-NEGATIVE, **options)
+    assert tokens(other) != tokens(guided)
 
 
 def test_the_engine_really_runs(engine, prompts, model, monkeypatch):
@@ -318,6 +342,7 @@ BAD_CALLS = {
     "no prefix": ({"group": Group(0, [], 5)}, "prompt 0 has no prefix, not even bos"),
     "token": ({"group": Group(0, [1, 53], 5)}, "prompt 0 has token 53 in its prefix; ids are 0 to 52"),
     "memory number": ({"group": Group(1, [1], 5)}, "prompt 0 has no memory"),
+    "negative memory": ({"group": Group(0, [1], 5, negative_memory=1)}, "prompt 0 has no negative memory"),
     "rows": ({"mode": "beams", "num_rows": 65}, "the engine runs 1 to 64 rows of a prompt, got 65"),
 }
 
@@ -352,9 +377,9 @@ def test_weights_of_no_known_type_are_refused(model):
 def test_opcheck(engine):
     memory = torch.zeros(2, 2, 3, 4, 16)
     plan = (
-        [1, 0, 1, 2, 0, 0, 0, 0, -1, -1, 3, 8, 0], [1.0, 1.0, 0.0, 1.0, 1.0], [],
+        [1, 0, 1, 2, 0, 0, 0, 0, -1, -1, 3, 8, 0], [1.0, 1.0, 0.0, 1.0, 1.0, 2.0], [],
         [memory], [torch.empty(0, dtype=torch.uint8)],
-        torch.tensor([[0, 1, 5, 0, 0]]), torch.tensor([1], dtype=torch.int32),
+        torch.tensor([[0, 1, 5, 0, 0, 0]]), torch.tensor([1], dtype=torch.int32),
     )  # fmt: skip
     ops = native.ops()
     state = torch.zeros(ops.generation_bytes(engine.packed, *plan), dtype=torch.uint8)

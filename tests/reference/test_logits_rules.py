@@ -1,11 +1,17 @@
 import pytest
 import torch
-from transformers import NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
+from transformers import (
+    NoRepeatNGramLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    UnbatchedClassifierFreeGuidanceLogitsProcessor,
+)
+from transformers.modeling_outputs import CausalLMOutput
 
 from amt.errors import DecodingError
 from amt.reference.logits_rules import (
     ban_repeated_ngrams,
     ban_token,
+    guide,
     penalize_repetition,
     restrict,
     token_log_probs,
@@ -19,6 +25,25 @@ def random_rows(seed, vocab_size=7, length=11):
     scores = torch.randn(3, vocab_size, generator=generator)
     scores[1, 2] = -INF
     return scores, torch.randint(vocab_size, (3, length), generator=generator)
+
+
+@pytest.mark.parametrize("scale", [0.0, 2.5])
+def test_guidance_equals_transformers(scale):
+    """A model that says the same whatever it is asked stands for the one after the negative text."""
+    logits, token_ids = random_rows(3)
+    negative = random_rows(4)[0]
+    logits[1, 2] = negative[1, 2] = 0.5
+
+    def model(input_ids, **options):
+        return CausalLMOutput(logits=negative[:, None])
+
+    expected = UnbatchedClassifierFreeGuidanceLogitsProcessor(scale, model, use_cache=False)(token_ids, logits)
+    assert torch.equal(guide(logits.log_softmax(-1), negative.log_softmax(-1), scale), expected)
+
+
+def test_guidance_keeps_what_is_forbidden():
+    own, negative = torch.tensor([[-1.0, -INF, -2.0, -INF]]), torch.tensor([[-2.0, -1.0, -INF, -INF]])
+    assert guide(own, negative, 3.0).tolist() == [[1.0, -INF, -2.0, -INF]]
 
 
 @pytest.mark.parametrize("penalty", [0.5, 1.0, 1.3])
