@@ -130,7 +130,7 @@ class ModelConfig(Config):
     """The architecture of a model. The defaults are the plain configuration of `torch.nn.Transformer`.
 
     `architecture` "music" is MusicTransformer, "music_text" MusicTextTransformer (whose MIDI encoder has
-    `num_encoder_layers` layers too).
+    `num_encoder_layers` layers too, and is trained on parts of `midi_to_text_len` tokens at most).
     """
 
     architecture: Literal["music", "music_text"] = "music"
@@ -147,6 +147,7 @@ class ModelConfig(Config):
     activation: Literal["relu", "gelu", "swiglu"] = "relu"
     positions: Literal["sinusoidal", "rotary", "relative"] = "sinusoidal"
     tie_output: bool = False
+    midi_to_text_len: int = 512
 
     def check(self) -> None:
         check_range("vocab_size", self.vocab_size, 4, MAX_VOCAB_SIZE)
@@ -162,6 +163,7 @@ class ModelConfig(Config):
         check_range("dropout", self.dropout, 0.0, 1.0)
         check_range("max_sequence_length", self.max_sequence_length, 1, 1 << 20)
         check_range("text_embedding_dim", self.text_embedding_dim, 1, MAX_WIDTH)
+        check_range("midi_to_text_len", self.midi_to_text_len, 4, 1 << 20)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +260,6 @@ class TrainConfig(Config):
             the music itself tells what comes next.
         midi_to_text_weight: weight of the squared error of MIDI -> text; only in a "music_text" model.
         contrastive_weight: weight of telling the caption of a row from those of the others.
-        midi_to_text_len: tokens that MIDI -> text reads of a row, at most.
         transpose, tempo_change, velocity_change, caption_dropout: see `amt.data.augment.Augmentation`.
     """
 
@@ -282,7 +283,6 @@ class TrainConfig(Config):
     lead_len: int = 32
     midi_to_text_weight: float = 1.0
     contrastive_weight: float = 0.0
-    midi_to_text_len: int = 512
     transpose: int = 0
     tempo_change: float = 0.0
     velocity_change: int = 0
@@ -308,7 +308,6 @@ class TrainConfig(Config):
         check_range("lead_len", self.lead_len, 0, 1 << 20)
         for name in ("header_weight", "lead_weight", "midi_to_text_weight", "contrastive_weight"):
             check_range(name, getattr(self, name), 0.0, 1e4)
-        check_range("midi_to_text_len", self.midi_to_text_len, 4, 1 << 20)
         check_range("transpose", self.transpose, 0, 12)
         check_range("tempo_change", self.tempo_change, 0.0, 1.0)
         check_range("velocity_change", self.velocity_change, 0, 63)

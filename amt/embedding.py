@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from amt.models import MusicTextTransformer, MusicTransformer
     from amt.text import TextEncoder
 
-PART_LEN = 512  # tokens; what training shows to MIDI -> text unless it is told otherwise
 BATCH_TOKENS = 8192  # in a batch of parts, padding included
 BATCH_TEXTS = 1024  # whose token states are in memory at once
 
@@ -33,7 +32,7 @@ def reads_midi(model: MusicTransformer) -> TypeGuard[MusicTextTransformer]:
 
 def part_len(model: MusicTransformer) -> int:
     """Tokens in a part of a piece, at most."""
-    return min(PART_LEN, model.config.max_sequence_length)
+    return min(model.config.midi_to_text_len, model.config.max_sequence_length)
 
 
 def parts_of(data: MidiData, tokenizer: EventTokenizer, max_len: int, max_parts: int | None = None) -> list[np.ndarray]:

@@ -23,6 +23,8 @@ class MusicTextTransformer(MusicTransformer):
 
     Args:
         num_layers: of each of the three stacks: text encoder, MIDI decoder, MIDI encoder.
+        midi_to_text_len: the most tokens that the MIDI encoder reads of a piece at once, in training and in
+            `amt.describe` and `amt.search`; longer pieces are read in parts.
         Everything else as in `MusicTransformer`.
     """
 
@@ -41,6 +43,7 @@ class MusicTextTransformer(MusicTransformer):
         activation: Literal["relu", "gelu", "swiglu"] = "relu",
         positions: Literal["sinusoidal", "rotary", "relative"] = "sinusoidal",
         tie_output: bool = False,
+        midi_to_text_len: int = 512,
         pad_token_id: int = 0,
     ):
         super().__init__(
@@ -59,7 +62,7 @@ class MusicTextTransformer(MusicTransformer):
             tie_output=tie_output,
             pad_token_id=pad_token_id,
         )
-        self.config = dataclasses.replace(self.config, architecture="music_text")
+        self.config = dataclasses.replace(self.config, architecture="music_text", midi_to_text_len=midi_to_text_len)
         self.midi_encoder = Encoder(self.config, num_layers)
         self.text_output = nn.Linear(d_model, text_embedding_dim)
         self.reset_parameters()

@@ -101,7 +101,7 @@ class MusicTransformer(nn.Module):
         if config.architecture != "music":
             raise ValueError(f'MusicTransformer has architecture "music", got "{config.architecture}"; use build_model')
         options = config.to_dict()
-        del options["architecture"]
+        del options["architecture"], options["midi_to_text_len"]
         return cls(**options, pad_token_id=pad_token_id)
 
     def reset_parameters(self) -> None:

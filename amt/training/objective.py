@@ -102,7 +102,7 @@ class Objective(torch.nn.Module):
 
     def _midi_to_text(self, model: MusicTextTransformer, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         """The weighted loss of MIDI -> text, and its squared error, over the rows that have a caption."""
-        token_ids = rows.token_ids[rows.has_caption, : self.config.midi_to_text_len]
+        token_ids = rows.token_ids[rows.has_caption, : model.config.midi_to_text_len]
         wanted = sentence_embedding(rows.text_embeddings, rows.text_mask)[rows.has_caption]
         with torch.autocast(token_ids.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             predicted = model(None, token_ids, mode="midi_to_text")

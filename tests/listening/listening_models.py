@@ -14,7 +14,7 @@ from amt.text import TextEncoderSpec
 DIM = 384
 LISTENING = ModelConfig(
     architecture="music_text", d_model=16, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=24,
-    max_sequence_length=96, text_embedding_dim=DIM, positions="rotary",
+    max_sequence_length=96, text_embedding_dim=DIM, positions="rotary", midi_to_text_len=64,
 )  # fmt: skip
 
 

@@ -172,6 +172,17 @@ def test_the_first_tokens_may_weigh_more():
     torch.testing.assert_close(lead - plain, -logits[2, 63] / 5)
 
 
+def test_midi_to_text_reads_as_much_as_the_model_says():
+    torch.manual_seed(0)
+    model = build_model(ModelConfig.from_dict(BOTH.to_dict() | {"midi_to_text_len": 4})).eval()
+    text, mask, has_caption = torch.randn(1, 2, 384), torch.ones(1, 2, dtype=torch.bool), torch.tensor([True])
+    errors = []
+    for token_ids in ([[1, 583, 540, 63, 300, 2]], [[1, 583, 540, 63, 301, 2]], [[1, 583, 540, 64, 300, 2]]):
+        rows = Rows(torch.tensor(token_ids), text, mask, has_caption)
+        errors.append(float(Objective(model, TrainConfig(), TokenizerConfig())(rows, 5, 1)[1][1]))
+    assert errors[0] == errors[1] != errors[2]
+
+
 def test_a_run_may_begin_with_a_trained_model(data, tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(train_module, "TextSource", FakeText)
