@@ -16,7 +16,7 @@ from amt.evaluation.copying import longest_copies, note_codes
 from amt.evaluation.following import METRICS, agreement, asked_of
 from amt.evaluation.rows import Row, row
 from amt.midi.data import MidiData
-from amt.midi.facts import Facts, measure
+from amt.midi.facts import Facts, estimate_key, measure
 from amt.midi.reader import read_midi
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def evaluate_examples(examples: Sequence[Example], split: str, model: str) -> li
         row("valid", [example.midi is not None for example in examples], split, model),
         row("empty", [fact.num_notes == 0 for fact in facts], split, model),
     ]
-    followed = [
-        agreement(asked_of(example.row, example.caption), fact) for example, fact in zip(readable, facts, strict=True)
-    ]
+    followed = [_followed(example, fact) for example, fact in zip(readable, facts, strict=True)]
     for metric in METRICS:
         rows.append(row(metric, [values[metric] for values in followed if metric in values], split, model))
     for name in MUSIC:
@@ -175,6 +173,14 @@ def evaluate_loss(
     rows = [row("nats_per_token", totals / tokens, split, model, tokens)]
     rows.append(row("nats_per_note", totals / np.maximum(notes, 1), split, model, notes))
     return [found for found in rows if found is not None]
+
+
+def _followed(example: Example, facts: Facts) -> dict[str, float]:
+    asked = asked_of(example.row, example.caption)
+    values = agreement(asked, facts)
+    if asked.key is not None and example.midi is not None:
+        values["key_krumhansl"] = float(estimate_key(example.midi.notes, "krumhansl") == asked.key)
+    return values
 
 
 def _values(facts: Sequence[Facts], name: str) -> list[float]:

@@ -13,8 +13,8 @@ from amt.wishes import parse_key
 # Edges in beats a minute; each bin reaches to the next edge.
 TEMPO_BINS = (40, 60, 70, 90, 110, 140, 160, 210)
 METRICS = (
-    "tempo_bin", "tempo_bin_tolerant", "tempo_within_10_percent", "key", "key_or_relative", "time_signature",
-    "instrument_precision", "instrument_recall", "instrument_f1",
+    "tempo_bin", "tempo_bin_tolerant", "tempo_within_10_percent", "key", "key_or_relative", "key_krumhansl",
+    "time_signature", "instrument_precision", "instrument_recall", "instrument_f1",
 )  # fmt: skip
 
 

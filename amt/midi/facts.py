@@ -20,15 +20,26 @@ NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 STEPS_PER_BEAT = 24
 GROOVE_STEPS_PER_BEAT = 4
 
-# Krumhansl & Kessler 1982: how well each pitch class fits a key on C.
-_MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
-_MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+Profile = tuple[tuple[float, ...], tuple[float, ...]]
+
+# How much of each pitch class there is in C major and in C minor. "bellman": Bellman 2005, "About the determination of
+# key of a musical excerpt", from the chords that Budge counted in 1943. "krumhansl": the ratings of listeners in
+# Krumhansl & Kessler 1982. benchmarks/key_profiles.py says which finds the keys of real music.
+KEY_PROFILES: dict[str, Profile] = {
+    "bellman": (
+        (16.80, 0.86, 12.95, 1.41, 13.49, 11.93, 1.25, 20.28, 1.80, 8.04, 0.62, 10.57),
+        (18.16, 0.69, 12.99, 13.34, 1.07, 11.15, 1.38, 21.07, 7.49, 1.53, 0.92, 10.21),
+    ),
+    "krumhansl": (
+        (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+        (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+    ),
+}
 _MAJOR_SCALE, _MINOR_SCALE = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 
 Key = tuple[int, bool]  # tonic as a pitch class 0..11, whether it is minor
 
 _KEYS: tuple[Key, ...] = tuple((tonic, is_minor) for is_minor in (False, True) for tonic in range(12))
-_PROFILES = np.stack([np.roll(_MINOR if is_minor else _MAJOR, tonic) for tonic, is_minor in _KEYS])  # (24, 12)
 _SCALES = np.array(
     [[(pitch - tonic) % 12 in (_MINOR_SCALE if is_minor else _MAJOR_SCALE) for pitch in range(12)]
      for tonic, is_minor in _KEYS]
@@ -44,7 +55,7 @@ class Facts:
         duration_s, num_beats: to the end of the last note, in seconds and in quarter notes.
         tempo_bpm: quarter notes a minute of the tempo that lasts longest.
         time_signature: (numerator, denominator) that lasts longest.
-        key, key_lead: see `estimate_keys`; the lead of its correlation over that of the second best key.
+        key, key_lead: see `best_keys`; the lead of its correlation over that of the second best key.
         programs: General MIDI programs that play, ascending; 128 = drums.
         notes_per_s: num_notes / duration_s.
         polyphony: notes that sound at once, on average over the time in which any sounds.
@@ -125,26 +136,36 @@ def measure(midi: MidiData) -> Facts:
     )
 
 
-def estimate_keys(notes: NoteTable) -> list[tuple[Key, float]]:
-    """All 24 keys with the correlation of their profile and the durations of the pitch classes, the best first.
-
-    Empty without pitched notes or with all classes equal. Source: Krumhansl 1990, "Cognitive Foundations of Musical
-    Pitch", with the profiles of Krumhansl & Kessler 1982.
-    """
+def pitch_class_durations(notes: NoteTable) -> np.ndarray:
+    """How long each pitch class sounds, in ticks, over all notes that have a pitch: (12,) float64."""
     pitched = ~notes.is_drum
     durations = (notes.end_ticks - notes.start_ticks)[pitched].astype(np.float64)
-    histogram = np.bincount(notes.pitch[pitched] % 12, durations, 12)
-    if histogram.std() == 0:
+    return np.bincount(notes.pitch[pitched] % 12, durations, 12)
+
+
+def best_keys(durations: np.ndarray, profile: Profile) -> list[tuple[Key, float]]:
+    """All 24 keys with the correlation of their profile and the durations of the pitch classes, the best first.
+
+    Empty if all durations are equal. Source: Krumhansl 1990, "Cognitive Foundations of Musical Pitch".
+    """
+    if durations.std() == 0:
         return []
-    profiles = _PROFILES - _PROFILES.mean(1, keepdims=True)
-    centred = histogram - histogram.mean()
+    major, minor = profile
+    profiles = np.stack([np.roll(minor if is_minor else major, tonic) for tonic, is_minor in _KEYS])  # (24, 12)
+    profiles = profiles - profiles.mean(1, keepdims=True)
+    centred = durations - durations.mean()
     correlations = profiles @ centred / (np.linalg.norm(profiles, axis=1) * np.linalg.norm(centred))
     return sorted(zip(_KEYS, correlations.tolist(), strict=True), key=lambda fit: -fit[1])
 
 
-def estimate_key(notes: NoteTable) -> Key | None:
+def estimate_keys(notes: NoteTable, profile: str = "bellman") -> list[tuple[Key, float]]:
+    """`best_keys` of the notes by one of `KEY_PROFILES`; empty without notes that have a pitch."""
+    return best_keys(pitch_class_durations(notes), KEY_PROFILES[profile])
+
+
+def estimate_key(notes: NoteTable, profile: str = "bellman") -> Key | None:
     """The best of `estimate_keys`."""
-    keys = estimate_keys(notes)
+    keys = estimate_keys(notes, profile)
     return keys[0][0] if keys else None
 
 
