@@ -38,6 +38,7 @@ _OPTIONS = {
     "max_time": "--max-time",
     "min_p": "--min-p",
     "negative_prompt": "--negative-prompt",
+    "no_repeat_ngram_size": "--no-repeat-ngram-size",
     "num_beams": "--beams",
     "num_return_sequences": "--num",
     "save_every": "--save-every",

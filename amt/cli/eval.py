@@ -37,6 +37,9 @@ def evaluate(
     guidance_scale: Annotated[
         float | None, typer.Option(help="How far to lead towards the caption; default: the model's own.")
     ] = None,
+    no_repeat_ngram_size: Annotated[
+        int | None, typer.Option(help="Tokens in a row that may not come twice; default: the model's own.")
+    ] = None,
     num_beams: Annotated[int, typer.Option("--beams", min=1, help="More than 1: beam search, not sampling.")] = 1,
     rerank: Annotated[int, typer.Option(min=1, help="Write so many pieces and keep the one that fits best.")] = 1,
     rerank_by: Annotated[str, typer.Option(help="facts or model; see amt.rerank.")] = "facts",
@@ -60,6 +63,7 @@ def evaluate(
         "temperature": temperature,
         "top_p": top_p,
         "guidance_scale": guidance_scale,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
         "num_beams": num_beams if num_beams > 1 else None,
         "rerank": rerank if rerank > 1 else None,
         "rerank_by": rerank_by if rerank > 1 else None,

@@ -106,6 +106,10 @@ def generate(
         str | None,
         typer.Option(metavar="TEXT", help="With guidance, what the music should not be like.", rich_help_panel=CHOICE),
     ] = None,
+    no_repeat_ngram_size: Annotated[
+        int | None,
+        typer.Option(help="Tokens in a row that may not come twice; 16 keeps --beams moving.", rich_help_panel=CHOICE),
+    ] = None,
     beams: Annotated[
         int | None, typer.Option(min=1, help="Beam search with so many beams.", rich_help_panel=CHOICE)
     ] = None,
@@ -154,6 +158,7 @@ def generate(
         "min_p": min_p,
         "guidance_scale": guidance_scale,
         "negative_prompt": negative_prompt,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
         "num_beams": 1 if greedy else beams,
         "do_sample": False if greedy else None,
         "max_new_tokens": max_tokens,

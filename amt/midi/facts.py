@@ -22,13 +22,13 @@ GROOVE_STEPS_PER_BEAT = 4
 
 Profile = tuple[tuple[float, ...], tuple[float, ...]]
 
-# How much of each pitch class there is in C major and in C minor. "bellman": Bellman 2005, "About the determination of
-# key of a musical excerpt", from the chords that Budge counted in 1943. "krumhansl": the ratings of listeners in
-# Krumhansl & Kessler 1982. benchmarks/key_profiles.py says which finds the keys of real music.
+# How much there is of each pitch class in C major and in C minor. "kostka-payne": in the examples of the textbook of
+# Kostka & Payne, Temperley 2007, "Music and Probability". "krumhansl": the ratings of listeners in Krumhansl & Kessler
+# 1982. benchmarks/key_profiles.py says which finds the keys of real music.
 KEY_PROFILES: dict[str, Profile] = {
-    "bellman": (
-        (16.80, 0.86, 12.95, 1.41, 13.49, 11.93, 1.25, 20.28, 1.80, 8.04, 0.62, 10.57),
-        (18.16, 0.69, 12.99, 13.34, 1.07, 11.15, 1.38, 21.07, 7.49, 1.53, 0.92, 10.21),
+    "kostka-payne": (
+        (0.748, 0.060, 0.488, 0.082, 0.670, 0.460, 0.096, 0.715, 0.104, 0.366, 0.057, 0.400),
+        (0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330),
     ),
     "krumhansl": (
         (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
@@ -158,12 +158,12 @@ def best_keys(durations: np.ndarray, profile: Profile) -> list[tuple[Key, float]
     return sorted(zip(_KEYS, correlations.tolist(), strict=True), key=lambda fit: -fit[1])
 
 
-def estimate_keys(notes: NoteTable, profile: str = "bellman") -> list[tuple[Key, float]]:
+def estimate_keys(notes: NoteTable, profile: str = "kostka-payne") -> list[tuple[Key, float]]:
     """`best_keys` of the notes by one of `KEY_PROFILES`; empty without notes that have a pitch."""
     return best_keys(pitch_class_durations(notes), KEY_PROFILES[profile])
 
 
-def estimate_key(notes: NoteTable, profile: str = "bellman") -> Key | None:
+def estimate_key(notes: NoteTable, profile: str = "kostka-payne") -> Key | None:
     """The best of `estimate_keys`."""
     keys = estimate_keys(notes, profile)
     return keys[0][0] if keys else None
