@@ -232,7 +232,10 @@ class Generator:
                 raise ValueError("a negative_prompt needs guidance: give guidance_scale, such as 2, too")
             return {}
         if negative_prompt is not None:
-            check_text(negative_prompt)
+            try:
+                check_text(negative_prompt)
+            except ValueError as error:
+                raise ValueError(f"negative_prompt: {error}") from error
         with stage("text encoder"):
             embeddings, mask = self.text_encoder.encode([UNCONDITIONAL if negative_prompt is None else negative_prompt])
         return {"negative_embeddings": embeddings, "negative_mask": mask}
