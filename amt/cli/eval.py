@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from amt.cli.errors import UsageError
+from amt.cli.errors import UsageError, checking_options
 from amt.cli.progress import progress_bar
+from amt.config import GenerationConfig
 
 if TYPE_CHECKING:
     from amt.evaluation.rows import Row
@@ -58,18 +59,22 @@ def evaluate(
     if model is None and {"loss", "retrieval"} & set(wanted):
         raise UsageError("loss and retrieval need a --model")
     chosen = None if sources is None else tuple(source.strip() for source in sources.split(","))
-    options = {
+    choice = {
         "max_new_tokens": max_new_tokens,
         "temperature": temperature,
         "top_p": top_p,
         "guidance_scale": guidance_scale,
         "no_repeat_ngram_size": no_repeat_ngram_size,
-        "num_beams": num_beams if num_beams > 1 else None,
-        "rerank": rerank if rerank > 1 else None,
-        "rerank_by": rerank_by if rerank > 1 else None,
-        "weights": weights,
     }
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in choice.items() if value is not None}
+    with checking_options():
+        GenerationConfig.from_dict(given)
+    if num_beams > 1:
+        given["num_beams"] = num_beams
+    if rerank > 1:
+        given |= {"rerank": rerank, "rerank_by": rerank_by}
+    if weights is not None:
+        given["weights"] = weights
     rows = _evaluate(corpus, model, wanted, split, num, chosen, caption, seed, weights, given)
     if as_json:
         print(json.dumps([dataclasses.asdict(found) for found in rows], indent=1))
