@@ -54,6 +54,15 @@ def test_valid_and_empty_count_everything():
     assert set(dataclasses.asdict(rows["valid"])) == {"metric", "value", "low", "high", "n", "split", "model"}
 
 
+def test_the_key_by_two_profiles():
+    """C major that is long on its dominant, which Krumhansl & Kessler's profiles take for the tonic."""
+    midi = score(67, 67, 67, 60, 64, 62, 65, 69, 71)
+    for key, found, by_krumhansl in (("C major", 1.0, 0.0), ("G major", 0.0, 1.0)):
+        rows = evaluate_examples([Example(f"a piece in {key}", midi, {"key": key})], "valid", "x")
+        values = {row.metric: row.value for row in rows}
+        assert (values["key"], values["key_krumhansl"]) == (found, by_krumhansl)
+
+
 def test_copying_has_a_mean_and_a_maximum():
     training = [score(*range(40, 60))]
     examples = [Example("", score(*range(40, 50)), {}), Example("", score(80, 20, 70), {}), Example("", None, {})]

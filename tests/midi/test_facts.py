@@ -8,7 +8,7 @@ import pytest
 
 from amt.data.corpus import read_corpus
 from amt.midi.data import MidiData, Note, NoteTable, Tempo, TimeSignature
-from amt.midi.facts import estimate_key, key_name, measure
+from amt.midi.facts import KEY_PROFILES, estimate_key, estimate_keys, key_name, measure
 from amt.midi.programs import DRUMS
 from amt.midi.reader import read_midi
 from amt.reference.random_pieces import random_piece
@@ -27,6 +27,15 @@ def scale(tonic, steps, first=60):
 @pytest.mark.parametrize("steps", [MAJOR, HARMONIC_MINOR], ids=["major", "minor"])
 def test_a_scale_has_its_key(tonic, steps):
     assert estimate_key(NoteTable.from_notes(scale(tonic, steps))) == (tonic, steps is HARMONIC_MINOR)
+
+
+@pytest.mark.parametrize("name", KEY_PROFILES)
+def test_what_sounds_like_a_profile_is_in_its_key(name):
+    for is_minor, profile in enumerate(KEY_PROFILES[name]):
+        for tonic in range(12):
+            notes = [Note(0, round(1000 * part), 60 + (tonic + step) % 12, 80) for step, part in enumerate(profile)]
+            (key, correlation), *_ = estimate_keys(NoteTable.from_notes(notes), name)
+            assert key == (tonic, bool(is_minor)) and correlation == pytest.approx(1.0, abs=1e-4)
 
 
 def test_drums_have_no_key():
