@@ -20,7 +20,7 @@ from amt.evaluation.evaluate import draw
 from amt.midi.data import NoteTable
 from amt.midi.facts import KEY_PROFILES, Key, best_keys, pitch_class_durations
 from amt.midi.reader import read_midi
-from amt.wishes import parse_key
+from amt.request.limits import parse_key
 
 SOURCES = ("chopin", "cre", "freedoom", "lieder", "mutopia", "polish", "quartets")
 STATED = ("source", "key signature", "key signature + estimate")

@@ -11,19 +11,16 @@ import re
 
 import numpy as np
 
-from amt.config import TokenizerConfig
+from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import DRUMS, Vocabulary
-from amt.wishes import PITCH_CLASSES
+from amt.request.limits import PITCH_CLASSES
+from amt.text.encoder import UNCONDITIONAL
 
 _KEY = re.compile(r"\b([A-G])((?:-| )flat|(?:-| )sharp|b|#|♭|♯)?(?= (major|minor)\b)")
 _BPM = re.compile(r"\b(\d{2,3})(?:\.\d+)?(?= ?(?:BPM|bpm|beats per minute)\b)")
 # A tonic as it is usually spelled in each mode.
 _MAJOR = ("C", "D-flat", "D", "E-flat", "E", "F", "F-sharp", "G", "A-flat", "A", "B-flat", "B")
 _MINOR = ("C", "C-sharp", "D", "E-flat", "E", "F", "F-sharp", "G", "G-sharp", "A", "B-flat", "B")
-
-
-# The caption of no caption: what a model learns to write music of any kind for.
-UNCONDITIONAL = "music"
 
 
 @dataclasses.dataclass(frozen=True)

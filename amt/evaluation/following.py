@@ -8,7 +8,7 @@ from typing import Any
 
 from amt.midi.facts import Facts, Key
 from amt.midi.programs import DRUMS
-from amt.wishes import parse_key
+from amt.request.limits import parse_key
 
 # Edges in beats a minute; each bin reaches to the next edge.
 TEMPO_BINS = (40, 60, 70, 90, 110, 140, 160, 210)
