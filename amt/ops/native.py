@@ -26,7 +26,7 @@ def _load() -> str | None:
         torch.ops.load_library(str(LIBRARY))  # type: ignore[no-untyped-call]
     except OSError as error:
         return f"the op library does not load ({error}); reinstall with AMT_BUILD=require"
-    for name in ("pack_decoder_", "generation_start_", "generation_run_", "generation_append_", "generation_read_"):
+    for name in ("pack_decoder_", "generation_run_", "generation_append_", "generation_read_"):
         torch.library.register_fake(f"amt::{name}", _nothing)  # they write into tensors that they are given
     return None
 
@@ -56,7 +56,7 @@ def ops() -> Any:
     """
     reason = _load()
     if reason is not None:
-        raise BackendUnavailableError(f"{reason}; or decode with backend='reference'")
+        raise BackendUnavailableError(f"{reason}; or decode with backend='plain'")
     return torch.ops.amt
 
 
@@ -87,7 +87,11 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        for name, kind in (("ValueError: ", ValueError), ("DecodingError: ", DecodingError)):
+        for name, kind in (
+            ("ValueError: ", ValueError),
+            ("DecodingError: ", DecodingError),
+            ("MemoryError: ", MemoryError),
+        ):
             _, found, message = str(error).partition(name)
             if found:
                 raise kind(message.splitlines()[0]) from None

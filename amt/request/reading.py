@@ -73,6 +73,16 @@ class Asked:
     has_ensemble: bool = False
 
 
+def check_text(text: object) -> None:
+    """Raise ValueError unless this is a text that can be read."""
+    if not isinstance(text, str):
+        raise ValueError(f"a text must be a str, got {type(text).__name__}")
+    if not text.strip():
+        raise ValueError('the text is empty; describe the music, like "a slow sad waltz for piano"')
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the text is damaged: it is not UTF-8; type it again")
+
+
 def read_text(text: str) -> Asked:
     """What a text asks for.
 

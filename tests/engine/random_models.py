@@ -16,7 +16,7 @@ from unittest import mock
 import torch
 
 from amt.decoding import generate
-from amt.decoding.engine import Engine
+from amt.decoding.backends.engine import Engine
 from amt.errors import DecodingError
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
@@ -67,7 +67,7 @@ class Case:
             negative_embeddings=self.negative,
             prefixes=self.prefixes[which],
             seeds=self.seeds[which],
-            make_grammar=self.grammar and self.grammar.start,
+            grammar=self.grammar,
             **more,
         )
 

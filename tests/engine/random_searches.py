@@ -97,9 +97,6 @@ class Case:
     def limit(self):
         return min(self.config.max_new_tokens, MAX_LEN - len(self.prefix))
 
-    def make_grammar(self):
-        return Grammar(self.tokenizer, self.constraints).start()
-
 
 def random_options(rng, mode, vocab_size):
     def some():
@@ -198,7 +195,7 @@ def run_reference(case):
         case.config,
         prefixes=[case.prefix],
         seeds=None if case.config.seed is None else [case.config.seed],
-        make_grammar=case.make_grammar if case.tokenizer else None,
+        grammar=Grammar(case.tokenizer, case.constraints) if case.tokenizer else None,
     )[0]
     scores = [h.score for h in hypotheses]
     if case.config.num_beams == 1:  # `sum` depends on the version of Python
