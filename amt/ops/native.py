@@ -87,12 +87,14 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        for name, kind in (
-            ("ValueError: ", ValueError),
-            ("DecodingError: ", DecodingError),
-            ("MemoryError: ", MemoryError),
-        ):
-            _, found, message = str(error).partition(name)
-            if found:
-                raise kind(message.splitlines()[0]) from None
-        raise
+        raise translated(error) from None
+
+
+def translated(error: RuntimeError) -> Exception:
+    """The error that an op means, by the first word of its message; the same one if it means none."""
+    kinds: tuple[type[Exception], ...] = (ValueError, DecodingError, MemoryError)
+    for kind in kinds:
+        _, found, message = str(error).partition(f"{kind.__name__}: ")
+        if found:
+            return kind(message.splitlines()[0])
+    return error

@@ -130,8 +130,8 @@ class Generations {
  public:
   struct Entry {
     Entry(const Tensor& weights, const PackedDecoder& decoder, GenerationPlan plan)
-        : packed(weights.data_ptr()), generation(decoder, std::move(plan)) {}
-    const void* packed;
+        : packed(weights), generation(decoder, std::move(plan)) {}
+    const Tensor packed;  // lives as long as what points into it
     std::mutex busy;
     Generation generation;
   };
@@ -163,15 +163,14 @@ class Generations {
 };
 
 Generations& generations() {
-  static Generations all;
-  return all;
+  static auto* const all = new Generations;  // never deleted: at the end of the process torch may be gone already
+  return *all;
 }
 
 // `work` with a generation that no other thread is at.
 template <typename Work>
-void with_generation(int64_t number, const Tensor& packed, Work&& work) {
+void with_generation(int64_t number, Work&& work) {
   const std::shared_ptr<Generations::Entry> entry = generations().get(number);
-  check(packed.data_ptr() == entry->packed, "this generation was begun with other weights");
   const std::unique_lock<std::mutex> lock(entry->busy, std::try_to_lock);
   check(lock.owns_lock(), "this generation is at work in another thread");
   work(entry->generation);
@@ -235,12 +234,12 @@ void generation_end(int64_t generation) { generations().remove(generation); }
 
 // progress: passes, new tokens, whether all is done, then nanoseconds: matrix products, attention, other work on rows,
 // choice of tokens.
-void generation_run(int64_t generation, Tensor packed, Tensor progress, int64_t num_threads, int64_t max_steps,
-                    int64_t max_ms, bool is_last, std::string isa) {
+void generation_run(int64_t generation, Tensor progress, int64_t num_threads, int64_t max_steps, int64_t max_ms,
+                    bool is_last, std::string isa) {
   translating([&] {
     check(progress.numel() == 7, "progress has 7 numbers");
     auto* out = data<int64_t>(progress, ScalarType::Long, "progress");
-    with_generation(generation, packed, [&](Generation& running) {
+    with_generation(generation, [&](Generation& running) {
       const engine::Progress done =
           running.run(engine::find_kernels(isa.c_str()), num_threads, max_steps, max_ms, is_last);
       out[0] = done.num_steps;
@@ -254,10 +253,10 @@ void generation_run(int64_t generation, Tensor packed, Tensor progress, int64_t 
   });
 }
 
-void generation_append(int64_t generation, Tensor packed, Tensor parents, Tensor tokens, Tensor logits,
-                       int64_t num_threads, std::string isa) {
+void generation_append(int64_t generation, Tensor parents, Tensor tokens, Tensor logits, int64_t num_threads,
+                       std::string isa) {
   translating([&] {
-    with_generation(generation, packed, [&](Generation& running) {
+    with_generation(generation, [&](Generation& running) {
       const int64_t num_rows = running.num_rows();
       check(parents.numel() == num_rows && tokens.dim() == 2 && tokens.size(0) == num_rows,
             "parents must be (num_rows), tokens (num_rows, num_tokens)");
@@ -274,10 +273,9 @@ void generation_append(int64_t generation, Tensor packed, Tensor parents, Tensor
 // What there is of each group's results: lengths (num_groups, num_rows, 3): tokens (0: no such result), how many of
 // them are new, and the finish reason; token_ids and log_probs (num_groups, num_rows, max_len); scores (num_groups,
 // num_rows).
-void generation_read(int64_t generation, Tensor packed, Tensor lengths, Tensor token_ids, Tensor log_probs,
-                     Tensor scores) {
+void generation_read(int64_t generation, Tensor lengths, Tensor token_ids, Tensor log_probs, Tensor scores) {
   translating([&] {
-    with_generation(generation, packed, [&](const Generation& running) {
+    with_generation(generation, [&](const Generation& running) {
       const int64_t num_groups = running.num_groups(), num_rows = running.num_rows();
       check(token_ids.dim() == 3 && token_ids.size(0) == num_groups && token_ids.size(1) == num_rows &&
                 log_probs.numel() == token_ids.numel() && scores.numel() == num_groups * num_rows &&
@@ -308,13 +306,13 @@ void generation_read(int64_t generation, Tensor packed, Tensor lengths, Tensor t
 
 // Of the first row of the first group: its new tokens from number `first` on, as many as token_ids and log_probs take.
 // How many there are.
-int64_t generation_new_tokens(int64_t generation, Tensor packed, int64_t first, Tensor token_ids, Tensor log_probs) {
+int64_t generation_new_tokens(int64_t generation, int64_t first, Tensor token_ids, Tensor log_probs) {
   return translating([&] {
     auto* ids = data<int32_t>(token_ids, ScalarType::Int, "token_ids");
     auto* values = data<float>(log_probs, ScalarType::Float, "log_probs");
     check(first >= 0 && token_ids.numel() == log_probs.numel(), "token_ids and log_probs must be of one length");
     int64_t num = 0;
-    with_generation(generation, packed, [&](const Generation& running) {
+    with_generation(generation, [&](const Generation& running) {
       const engine::Search search = running.search(0);
       if (search.num_results() == 0) return;
       const int64_t prefix_len = running.prefix_len(0), num_new = search.result_length(0) - prefix_len;
@@ -339,16 +337,16 @@ STABLE_TORCH_LIBRARY(amt, library) {
       "Tensor[] masks, Tensor prefix_ids) -> int");
   library.def("generation_end(int generation) -> ()");
   library.def(
-      "generation_run_(int generation, Tensor packed, Tensor(a!) progress, int num_threads, int max_steps, int max_ms, "
+      "generation_run_(int generation, Tensor(a!) progress, int num_threads, int max_steps, int max_ms, "
       "bool is_last, str isa) -> ()");
   library.def(
-      "generation_append_(int generation, Tensor packed, Tensor parents, Tensor tokens, Tensor(a!) logits, "
+      "generation_append_(int generation, Tensor parents, Tensor tokens, Tensor(a!) logits, "
       "int num_threads, str isa) -> ()");
   library.def(
-      "generation_read_(int generation, Tensor packed, Tensor(a!) lengths, Tensor(b!) token_ids, Tensor(c!) log_probs, "
+      "generation_read_(int generation, Tensor(a!) lengths, Tensor(b!) token_ids, Tensor(c!) log_probs, "
       "Tensor(d!) scores) -> ()");
   library.def(
-      "generation_new_tokens_(int generation, Tensor packed, int first, Tensor(a!) token_ids, Tensor(b!) log_probs) -> "
+      "generation_new_tokens_(int generation, int first, Tensor(a!) token_ids, Tensor(b!) log_probs) -> "
       "int");
 }
 
