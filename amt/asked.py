@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
+from amt.midi.metres import beat_length
 from amt.midi.programs import DRUMS, PROGRAMS, SHORT_NAMES
-from amt.wishes import PITCH_CLASSES
+from amt.midi.theory import parse_pitch_class
 
 _TITLE = re.compile(r'"[^"]*"|“[^”]*”')
 
-_ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1}
 _TONIC = r"(?<![\w#♯♭'’/-])([A-Ga-g])(?:[ -]?((?i:flat|sharp))|([b#♯♭]))?"
 _KEY = re.compile(rf"{_TONIC}(?:[ -]*(?i:(maj|min)(?:or)?)\b)")
 _SHORT_KEY = re.compile(rf"(?i:\bin|\bkey(?: of|:))\s+{_TONIC}(m)(?!\w)")  # "in Am"
@@ -104,8 +104,9 @@ def _key(text: str) -> tuple[int, bool] | None:
         letter, word, sign, mode = match.groups()
         if letter in "Aa" and not (word or sign) and not _is_tonic_a(text, match):
             continue
-        tonic = PITCH_CLASSES[letter.lower()] + _ACCIDENTALS[(word or sign or "").lower()]
-        return tonic % 12, mode.lower() in ("min", "m")
+        tonic = parse_pitch_class(letter + (word or sign or ""))
+        assert tonic is not None, match[0]
+        return tonic, mode.lower() in ("min", "m")
     return None
 
 
@@ -135,15 +136,8 @@ def _tempo_bpm(text: str, time_signature: tuple[int, int] | None) -> float | Non
     if match[3]:
         unit = _TEMPO_UNITS[match[3].lower()] * (Fraction(3, 2) if match[2] else 1)
     else:
-        unit = Fraction(1) if time_signature is None else beat(*time_signature)
+        unit = Fraction(1) if time_signature is None else beat_length(time_signature)
     return float(Fraction(match[1]) * unit)
-
-
-def beat(numerator: int, denominator: int) -> Fraction:
-    """What is counted in a time signature, in quarter notes."""
-    if denominator == 8 and numerator in (3, 6, 9, 12):
-        return Fraction(3, 2)
-    return max(Fraction(4, denominator), Fraction(1, 2))
 
 
 def _duration_s(text: str) -> float | None:

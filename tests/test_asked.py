@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amt.asked import Asked, beat, read_text
+from amt.asked import Asked, read_text
 from amt.midi.programs import PROGRAMS, SHORT_NAMES, program_number
 
 CORPUS = Path(os.environ.get("AMT_CORPUS", Path(__file__).parents[2] / "shared" / "corpus"))
@@ -75,15 +75,6 @@ def test_keys(text, key):
 )
 def test_tempos_are_in_quarter_notes(text, bpm):
     assert read_text(text).tempo_bpm == bpm
-
-
-@pytest.mark.parametrize(
-    ("signature", "quarters"),
-    [((3, 8), 1.5), ((12, 8), 1.5), ((5, 8), 0.5), ((6, 16), 0.5), ((5, 4), 1), ((3, 2), 2), ((2, 1), 4)],
-    ids=str,
-)
-def test_the_beat_of_a_time_signature(signature, quarters):
-    assert beat(*signature) == quarters
 
 
 @pytest.mark.parametrize(

@@ -526,7 +526,7 @@ MISTAKES = {
     "not a number": ([*GENERATE, "--seed", "lucky"], 2, "--seed"),
     "empty text": (["generate", " "], 2, "the text is empty; describe the music, as in: amt generate"),
     "tempo out of range": ([*GENERATE, "--tempo", "900"], 2, "tempo must be between 20 and 304 beats a minute"),
-    "no key": ([*GENERATE, "--key", "H moll"], 2, 'key must be like "D minor"'),
+    "no key": ([*GENERATE, "--key", "H minor"], 2, 'key must be like "D minor"'),
     "no metre": ([*GENERATE, "--time-signature", "3/5"], 2, "--time-signature must be like 3/4"),
     "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
     "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),

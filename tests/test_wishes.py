@@ -64,6 +64,8 @@ def test_time_signature(text, signature):
         ("b minor", (1, 2, 4, 6, 7, 8, 9, 10, 11)),
         ("B", (1, 3, 4, 6, 8, 10, 11)),
         ("Cb", (1, 3, 4, 6, 8, 10, 11)),
+        ("B-Dur", B_FLAT_MAJOR),
+        ("re menor", D_MINOR),
         ("F♯m", (1, 2, 3, 4, 5, 6, 8, 9, 11)),
     ],
 )
