@@ -23,6 +23,17 @@ FORBIDDEN = {
     "nn": {"amt.models", "amt.decoding", "amt.training", "amt.data", *TOP, "amt.midi"},
     "models": {"amt.decoding", "amt.training", "amt.data", *TOP, "amt.midi"},
     "decoding": {"amt.models", "amt.nn", "amt.training", "amt.data", *TOP},
+    "request": {
+        "torch",
+        "amt.models",
+        "amt.nn",
+        "amt.ops",
+        "amt.decoding",
+        "amt.training",
+        "amt.data",
+        "amt.text",
+        *TOP,
+    },
     "data": {"amt.models", "amt.decoding", "amt.training", *TOP},
     "training": {*TOP, "amt.decoding"},
 }
