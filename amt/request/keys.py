@@ -19,6 +19,9 @@ _KEY = re.compile(rf"{_TONIC}[ -]*{_MODE}(?!\s+(?i:chord|triad|second|third|sixt
 _INTRODUCED = re.compile(
     rf"(?i:\b(?:key(?: signature)?|tonality|tonic)\s*(?:of|:|=|is|in)?|\bin(?: the)?)\s*{_TONIC}(m)?(?![\w#♯♭'’/]|-\w)"
 )
+_TWO_KEYS = re.compile(
+    r"\bkeys (?:of )?([A-G](?:[b#♯♭]| flat| sharp)?),? (?:and|then|to) ([A-G](?:[b#♯♭]| flat| sharp)?)\b"
+)
 # What may follow a tonic that stands alone: "in G", "in E for guitar", but not "in A city".
 _BEHIND = re.compile(
     r"\s*(?:$|[.,;:!?)(&+|/–—]|\d|(?:for|with|at|on|and|by|using|played|around|about|tempo|bpm|or|then|but|without|no|"
@@ -47,6 +50,9 @@ def read_keys(scan: Scan) -> tuple[list[Said[Key]], Said[str] | None]:
         found.append((*match.span(), letter + (word or sign or ""), mode))
         scan.take(*match.span())
     bare: list[tuple[int, int, str, str | None]] = []
+    for match in scan.matches(_TWO_KEYS):
+        bare += [(*match.span(group), match[group].replace(" ", ""), None) for group in (1, 2)]
+        scan.take(*match.span())
     for match in scan.matches(_INTRODUCED):
         letter, word, sign, minor = match.groups()
         is_key = not match[0].lower().startswith("in")

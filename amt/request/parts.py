@@ -31,9 +31,14 @@ _ADJECTIVES = (
 _STRINGS = ("nylon strings", "nylon string", "steel strings")
 _ROLE_WORDS = ("line", "part", "riff", "groove", "walking", "octave", "chord", "player")
 _DRIVEN = re.compile(r"-(?:driven|heavy|led|based|oriented|centric|forward|focused|tinged|infused)\b", re.IGNORECASE)
+_WITH_A = re.compile(
+    r"\b(?:with|has|and|featuring|includ\w+)\s+(?:an?|the|one|some)\s+(?:[\w-]+\s+){0,3}$", re.IGNORECASE
+)
+_OVER = re.compile(r"\s+(?:over|on top of|in the (?:middle|bridge)|at the end|section)\b", re.IGNORECASE)
+_FEW = "two|three|four|five|six|eight|[2-8]"
 _VOICES = re.compile(
-    r"\b(?:(?P<number>two|three|four|five|six|eight|[2-8])[ -](?:part|voice|voiced)\b|in (?P<spoken>two|three|four"
-    r"|five|six|eight|[2-8]) (?:voices|parts))",
+    rf"\b(?:(?P<number>{_FEW})[ -](?:part|voice|voiced)\b|in (?P<spoken>{_FEW}) (?:voices|parts)"
+    rf"|(?P<plain>{_FEW}) voices)\b",
     re.IGNORECASE,
 )
 
@@ -147,15 +152,17 @@ def _size(scan: Scan, num_named: int) -> Said[int] | None:
 def _is_feature(scan: Scan, hit: Hit) -> bool:
     """Whether a solo is one moment of a piece: "a rock song with a guitar solo"."""
     before = scan.english[max(0, hit.start - 40) : hit.start]
-    return (
-        re.search(r"\b(?:with|has|and|featuring|includ\w+)\s+(?:an?|the|one|some)\s+(?:[\w-]+\s+){0,3}$", before, re.I)
-        is not None
-    )
+    return bool(_WITH_A.search(before) or _OVER.match(scan.english, hit.end))
 
 
 def _voices(scan: Scan) -> Said[int] | None:
+    """ "Four-part", "in three voices"; "4 voices", too, where it is a fugue's and somebody else plays it."""
+    others = any(name not in ("voice", "choir") for hit in scan.hits for name in hit.values("instrument"))
+    is_fugue = any(form in ("fugue", "canon") for hit in scan.hits for form in hit.values("form"))
     for match in scan.matches(_VOICES):
-        word = (match["number"] or match["spoken"]).lower()
+        if match["plain"] and not (others and is_fugue):
+            continue
+        word = (match["number"] or match["spoken"] or match["plain"]).lower()
         scan.take(*match.span())
         return scan.said(NUMBERS.get(word) or int(word), *match.span())
     return None

@@ -188,6 +188,8 @@ def _is_meant(meaning: Meaning, texts: tuple[str, ...], place: int, after: int, 
         return True
     before = texts[place - 1] if place else ","
     behind = texts[after] if after < len(texts) else "."
+    if word in ("lead", "leads") and follows:
+        return False  # "sax lead" is the sax
     if meaning.kind == "instrument" and word in _EVERYDAY_INSTRUMENTS:
         near = follows or before in _BEFORE or before.isdigit() or before in grammar.NUMBERS
         return near and (behind in _AFTER or _begins_phrase(texts, after))

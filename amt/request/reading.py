@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 from amt.midi.metres import Metre
 from amt.midi.theory import Key
@@ -111,6 +112,39 @@ class Reading:
         ):  # fmt: skip
             for value in values:
                 yield kind, value
+
+    def implied(self) -> dict[str, str]:
+        """What is not said but follows from a style, a use or a mood, in words."""
+        implied: dict[str, str] = {}
+        if self.metre is None and self.implied_metre is not None:
+            implied["metre"] = "{}/{}".format(*self.implied_metre)
+        if self.tempo is None and self.implied_tempo is not None:
+            implied["tempo"] = str(Range(self.implied_tempo.low, self.implied_tempo.high))
+        if not self.keys and self.mode is None and self.implied_mode is not None:
+            implied["mode"] = self.implied_mode
+        return implied
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON knows it: each fact with its kind, its value in words, and its place in the text."""
+        allowed = self.allowed_programs
+        return {
+            "text": self.text,
+            "language": self.language,
+            "english": self.english,
+            "facts": [
+                {"kind": kind, "value": said.value, "start": said.start, "end": said.end, "words": self.words(said)}
+                for kind, said in self.facts()
+            ],
+            "implied": self.implied(),
+            "is_open": self.is_open,
+            "allowed_programs": None if allowed is None else sorted(allowed),
+            "forbidden_programs": sorted(self.forbidden_programs),
+            "warnings": list(self.warnings),
+        }
+
+    def words(self, said: Said[Any]) -> str:
+        """The words that say something."""
+        return self.text[said.start : said.end]
 
     @property
     def key(self) -> Said[Key] | None:

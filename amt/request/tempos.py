@@ -30,7 +30,10 @@ _BEFORE = re.compile(
 # "♩ = 120", "quarter note = 84"
 _EQUALS = re.compile(rf"(?:([♩♪𝅗𝅥𝅘𝅥]+)(\.)?|\b{_NOTE}(?:[ -]notes?)?|\b(q))\s?=\s?{_NUMBER}", re.IGNORECASE)
 # "at 124", "@120"
-_AT = re.compile(r"(?:\bat |@ ?)(?:about |around |a tempo of )?([0-9]{2,3})(?=\s*(?:$|[.,;!)]))", re.IGNORECASE)
+_AT = re.compile(
+    r"(?:\bat |@ ?)(?:about |around |a tempo of )?([0-9]{2,3})(?=\s*(?:$|[.,;!)]|(?:with|and|using|for|in [A-G])\b))",
+    re.IGNORECASE,
+)
 _NOTES = {
     "whole": Fraction(4), "half": Fraction(2), "minim": Fraction(2), "quarter": Fraction(1), "crotchet": Fraction(1),
     "eighth": Fraction(1, 2), "quaver": Fraction(1, 2), "♩": Fraction(1), "𝅘𝅥": Fraction(1), "♪": Fraction(1, 2),

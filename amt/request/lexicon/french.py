@@ -41,6 +41,7 @@ WORDS: dict[str, str] = {
     "duet": "duo", "quartet": "quatuor", "quintet": "quintette",
     # Styles
     "song": "chanson", "piece": "pièce | morceau", "music": "musique", "waltz": "valse", "march": "marche",
+    "wedding march": "marche nuptiale",
     "military march": "marche militaire", "lullaby": "berceuse", "film music": "musique de film",
     "gypsy jazz": "jazz manouche",
     "folk": "folklorique | traditionnel", "christmas carol": "chant de noël", "classical": "classique",

@@ -41,6 +41,7 @@ WORDS: dict[str, str] = {
     "chamber orchestra": "kammerorchester", "piano trio": "klaviertrio", "band": "kapelle",
     # Styles
     "song": "lied | song", "piece": "stück", "music": "musik", "waltz": "walzer", "march": "marsch",
+    "wedding march": "hochzeitsmarsch",
     "lullaby": "wiegenlied",
     "folk song": "volkslied", "folk music": "volksmusik", "film music": "filmmusik", "dance": "tanz | tanzmusik",
     "christmas carol": "weihnachtslied", "christmas music": "weihnachtsmusik", "children song": "kinderlied",

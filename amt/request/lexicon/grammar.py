@@ -38,7 +38,8 @@ NEGATORS: dict[str, str] = {
     "devoid of": "all", "i hate": "all", "sans": "all", "no need for": "all", "don't have": "all", "drop the": "all",
     "all instruments except": "all", "all instruments but": "all", "don't need": "all", "get rid of": "all",
     "mute": "all",
-    "no": "one", "not": "one", "isn't": "one", "aren't": "one", "not any": "one", "nor": "one", "zero": "one",
+    "no": "one", "not": "one", "isn't": "one", "aren't": "one", "not any": "one", "nothing with": "all",
+    "nor": "one", "zero": "one",
     "never any": "all",
     "isn't too": "one", "not too": "one", "not so": "one", "not very": "one", "less": "one", "don't make it": "one",
     "instead of": "single", "rather than": "single", "in place of": "single", "replace": "single",
@@ -136,10 +137,13 @@ _RUNS = frozenset(
         "enough"
     )
 )
+_DANCES = frozenset(split_words("waltz march polka dance jig reel swing step tango groove rhythm beat"))
 # (kind, word): what a word that says something of the whole piece must not be joined to.
 GUARDS: dict[tuple[str, str], Guard] = {
+    ("style", "latin"): Guard(frozenset({"text", "lyrics", "words", "mass", "hymn", "language"})),
     ("style", "march"): Guard(not_after=frozenset(split_words("in on last next since until this"))),
-    ("tempo", "slow"): Guard(_RUNS), ("tempo", "fast"): Guard(_RUNS), ("tempo", "quick"): Guard(_RUNS),
+    ("tempo", "slow"): Guard(_RUNS), ("tempo", "fast"): Guard(_RUNS), ("tempo",
+    "quick"): Guard(only_before=_ENDS | _DANCES | {"tempo", "pace", "speed"}),
     ("tempo", "slowly"): Guard(frozenset({"building", "builds", "growing", "fading",
     "rising"}), frozenset({"building", "builds"})),
     ("tempo", "grave"): Guard(not_after=frozenset({"a", "the", "my", "his", "her", "from", "to"})),
@@ -175,10 +179,11 @@ GUARDS: dict[tuple[str, str], Guard] = {
     ("use", "background"): Guard(frozenset({"vocals", "vocal", "singers", "noise"})),
     ("use", "boss"): Guard(not_after=frozenset({"my", "the"})),
     ("use", "party"): Guard(frozenset({"member", "leader"})),
-    ("use", "battle"): Guard(frozenset({"of"})), ("use", "study"): Guard(not_after=frozenset({"a", "in"})),
+    ("use", "battle"): Guard(frozenset({"of"})),
     ("use", "children"): Guard(frozenset({"choir"})), ("use", "sleep"): Guard(not_after=frozenset({"to", "the"})),
     ("use", "commercial"): Guard(frozenset({"success"})),
-    ("form", "canon"): Guard(frozenset({"camera"})), ("form", "loop"): Guard(not_after=frozenset({"drum", "the"})),
+    ("form", "canon"): Guard(frozenset({"camera"})), ("form", "round"): Guard(only_before=_ENDS), ("form",
+    "loop"): Guard(not_after=frozenset({"drum", "the"})),
     ("only", "alone"): Guard(not_after=frozenset({"i", "am", "be", "not", "all", "home"})),
     ("solo", "solo"): Guard(frozenset({"section", "break"})),
     ("open", "everything"): Guard(only_before=frozenset({"."})),

@@ -84,13 +84,13 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     # Basses
     "bass": (
         (33, 32, 34, 35, 36, 37, 38, 39, 43),
-        "bass line | bassline | bass part | bass riff | bass groove | low bass | bass player | bassist",
+        "triangle bass | bass line | bassline | bass part | bass riff | bass groove | low bass | bass player | bassist",
     ),
     "bass guitar": ((33, 34, 35, 36, 37), "electric bass | electric bass (finger) | fingered bass | finger bass | "
     "electric bass guitar"),
     "double bass": ((32, 43), "upright bass | acoustic bass | string bass | contrabass | stand up bass | standup bass"),
     "fretless bass": ((35,), "fretless"),
-    "picked bass": ((34,), "pick bass | electric bass (pick)"),
+    "picked bass": ((34,), "pick bass | picked electric bass | picked bass guitar | electric bass (pick)"),
     "slap bass": ((36, 37), "slapped bass | slap bass 1 | slap bass 2 | popped bass"),
     "synth bass": (
         (38, 39),
@@ -117,7 +117,7 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     # Voices
     "choir": (
         (52, 53, 54, 91),
-        "voices | for chorus | vocal ensemble | choral voices | mixed chorus | male chorus | female chorus | "
+        "voices | satb | for chorus | vocal ensemble | choral voices | mixed chorus | male chorus | female chorus | "
         "choirs | chorus of | "
         "boys choir | children choir | gospel choir | aahs | oohs",
     ),
@@ -176,7 +176,7 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "warm pad": ((89,), ""),
     "choir pad": ((91,), "vocal pad | voice pad"),
     "synth pluck": ((84, 80, 81, 90, 45), "pluck | synth plucks | plucked synth"),
-    "sound effects": ((99, 101, 96, 97, 98, 100, 102, 103), "fx | sfx | sound effect"),
+    "sound effects": ((99, 101, 96, 97, 98, 100, 102, 103), "fx | sfx | sound effect | synth effect"),
     # Drums and percussion
     "drums": (
         (DRUMS,),
@@ -212,7 +212,7 @@ ROLES = frozenset({"bass", "guitar", "piano", "strings", "saxophone", "drums", "
 NO_INSTRUMENTS = (
     "voice leading | voice lead | piano roll | no strings attached | strings attached | organ donor | tape recorder | "
     "record player | voice recorder | bell curve | drum roll please | horn of plenty | french press | bass fishing | "
-    "drummer boy | "
+    "drummer boy | singing bowl | singing bowls | drums his | drums her | "
     "bass clef | treble clef | keys to | car keys | house keys | lost keys | triangle wave form | jingle bells | "
     "good vibes | summer vibes | vibes only | positive vibes | voice message | lead to | lead the way | "
     "take the lead | lead sheet | leads to | drum up | pad thai | launch pad | guitar hero | no strings attached"

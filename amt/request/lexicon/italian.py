@@ -39,6 +39,7 @@ WORDS: dict[str, str] = {
     "string quartet": "quartetto d archi", "orchestra": "orchestra", "duet": "duetto | duo", "quartet": "quartetto",
     # Styles
     "song": "canzone | brano", "piece": "pezzo", "music": "musica", "waltz": "valzer", "march": "marcia",
+    "wedding march": "marcia nuziale",
     "lullaby": "ninna nanna", "film music": "colonna sonora | musica da film", "classical": "classico", "fugue": "fuga",
     "folk": "popolare", "christmas carol": "canto di natale", "baroque": "barocco", "dance": "danza | ballo",
     "video game": "videogioco", "ballad": "ballata", "hymn": "inno", "minuet": "minuetto", "electronic": "elettronico",

@@ -37,6 +37,7 @@ MOODS: dict[str, Mood] = {
         "quiet mood | "
         "peace | calming | meditative | zen | calmer | chill vibes | laid back mood | placid | chilled out | easygoing",
     ),
+    "pleasant": Mood(0.5, -0.1, "", "easy going | agreeable | amiable | good natured"),
     "tender": Mood(0.4, -0.5, "", "gentle | gently | delicate | intimate | loving | caressing | sweet | tenderly | "
     "lovely"),
     "romantic": Mood(0.5, -0.2, "", "romantic mood | amorous | passionate love | romantically"),
@@ -70,7 +71,8 @@ MOODS: dict[str, Mood] = {
         "spooky | creepy | eerie | haunting | horror | scary movie | terrifying | ghostly | sinister | frightening | "
         "haunted | macabre | ominous | unsettling | eerie mood | horror music | menacing",
     ),
-    "tense": Mood(-0.5, 0.6, "minor", "suspenseful | suspense | anxious | nervous | tension | nail biting | urgent | "
+    "tense": Mood(-0.5, 0.6, "minor", "suspenseful | restless | agitated | suspense | anxious | nervous | tension | "
+    "nail biting | urgent | "
     "uneasy"),
     "angry": Mood(-0.6, 0.9, "minor", "aggressive | furious | rage | violent | brutal | ferocious | hostile | "
     "anger | savage"),

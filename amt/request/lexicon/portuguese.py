@@ -38,6 +38,7 @@ WORDS: dict[str, str] = {
     "string quartet": "quarteto de cordas", "orchestra": "orquestra", "duet": "dueto", "quartet": "quarteto",
     # Styles
     "song": "canção", "piece": "peça", "music": "música", "waltz": "valsa", "march": "marcha",
+    "wedding march": "marcha nupcial",
     "lullaby": "canção de ninar", "film music": "música de filme | trilha sonora", "classical": "clássico",
     "fugue": "fuga",
     "folk": "folclórico", "christmas carol": "canção de natal", "baroque": "barroco", "dance": "dança",

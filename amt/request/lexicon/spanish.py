@@ -44,6 +44,7 @@ WORDS: dict[str, str] = {
     "mariachi band": "banda de mariachi", "brass band": "banda de metales",
     # Styles
     "song": "canción", "piece": "pieza", "music": "música", "waltz": "vals", "march": "marcha",
+    "wedding march": "marcha nupcial",
     "lullaby": "canción de cuna | nana",
     "film music": "música de cine | música de película", "christmas carol": "villancico", "classical": "clásico",
     "folk": "folclórico | folclore", "baroque": "barroco", "dance": "baile | danza", "fugue": "fuga", "hymn": "himno",

@@ -97,7 +97,8 @@ STYLES: dict[str, Style] = {
     "festival edm", feel="four on the floor"),
     "dance": _style("electronic", (110, 132), "dance music | dance track | club music | club | eurodance | eurobeat | "
                     "dance floor"),
-    "house": _style("electronic", (118, 128), "house music | tech house | progressive house | acid house | "
+    "house": _style("electronic", (118, 128), "house music | electro house | tech house | progressive house | "
+    "acid house | "
     "tropical house | "
                     "future house | chicago house", feel="four on the floor"),
     "deep house": _style("electronic", (116, 126), feel="four on the floor"),
@@ -151,6 +152,7 @@ STYLES: dict[str, Style] = {
     "afrobeat": _style("african", (96, 126), "afrobeats | highlife | afro beat | amapiano | soukous"),
     # Folk and country
     "folk": _style("folk", (80, 140), "folk music | folk song | folk tune | indie folk | acoustic folk | folky | "
+    "traditional song | traditional tune | traditional piece | "
                    "traditional folk | americana"),
     "country": _style("country", (84, 140), "country music | country song | nashville | honky tonk country | "
     "alt country | "
@@ -163,6 +165,10 @@ STYLES: dict[str, Style] = {
     "reel": _style("folk", (180, 240), "irish reel | scottish reel", metre=(4, 4)),
     "hornpipe": _style("folk", (140, 190), metre=(4, 4)),
     "strathspey": _style("folk", (110, 140), metre=(4, 4)),
+    "slide": _style("folk", (180, 240), "irish slide | kerry slide", metre=(12, 8)),
+    "air": _style("folk", (50, 90), "slow air | irish air | traditional air"),
+    "krakowiak": _style("folk", (90, 140), metre=(2, 4)),
+    "contredanse": _style("dance", (90, 140), "ecossaise | écossaise | contradance", metre=(2, 4)),
     "polka": _style("folk", (104, 130), "polka music | oom pah | oompah", metre=(2, 4)),
     "sea shanty": _style("folk", (90, 140), "shanty | sea song | pirate song"),
     "klezmer": _style("folk", (90, 160), "klezmer music | hora | jewish folk"),
@@ -233,12 +239,16 @@ STYLES: dict[str, Style] = {
     "scherzo": _style("classical", (160, 300), "capriccio", metre=(3, 4)),
     "invention": _style("classical", (70, 120)),
     "toccata": _style("classical", (90, 160)),
-    "fantasia": _style("classical", None, "fantaisie | phantasy"),
+    "fantasia": _style("classical", None, "fantaisie | phantasy | canzona | ricercar"),
     "impromptu": _style("classical", (70, 160)),
     "serenade": _style("classical", (60, 120), "serenata | divertimento"),
     "rhapsody": _style("classical", None, ""),
-    "romance": _style("classical", (50, 90), "romanza | song without words | lied"),
-    "elegy": _style("classical", (44, 72), "requiem | dirge"),
+    "romance": _style("classical", (50, 90), "romanza | song without words"),
+    "elegy": _style("classical", (44, 72), "dirge"),
+    "art song": _style("classical", (50, 130), "lied | lieder"),
+    "sacred": _style("sacred", (50, 120), "sacred music | sacred piece | mass movement | motet | vespers | "
+    "magnificat | oratorio | "
+                     "cantata | requiem | te deum | kyrie | stabat mater | gloria | church music"),
     "chorale": _style("classical", (56, 90), "bach chorale"),
     "hymn": _style("sacred", (56, 96), "psalm | church hymn | hymnal"),
     "carol": _style("sacred", (80, 130), "christmas carol | xmas carol"),
@@ -259,7 +269,7 @@ EVERYDAY_STYLES = frozenset(
         "pop rock metal house trap soul country swing world dub club surf industrial "
         "western folk drill glitch fusion indian irish rap bop spiritual indie lounge tropical electro oriental "
         "stride lied "
-        "prog thrash banda"
+        "prog thrash banda air slide sacred"
     )
 )
 # Phrases with such words that mean no style at all.

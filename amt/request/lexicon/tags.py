@@ -9,9 +9,10 @@ from amt.midi.tempo_words import TempoRange
 from amt.request.tokens import split_words
 
 USES: dict[str, str] = {
-    "studying": "study | studying | to study to | for study | homework | concentration | focus music | focusing | "
+    "studying": "studying | study music | study beats | study session | study playlist | to study to | for study | "
+    "homework | concentration | focus music | focusing | "
     "for focus",
-    "sleep": "sleep | sleeping | bedtime | falling asleep | insomnia",
+    "sleep": "sleep | sleepy | sleeping | bedtime | falling asleep | insomnia",
     "meditation": "meditation | meditating | yoga | mindfulness | spa | spa music",
     "workout": "workout | work out music | gym | exercise music | running music | fitness | jogging",
     "party": "party | partying | nightclub | birthday party",
@@ -34,10 +35,10 @@ USES: dict[str, str] = {
     "corporate music",
     "elevator": "elevator | elevator music | hold music | waiting music | lift music",
     "background": "background music | background track | underscore | background | podcast | vlog | vlog music",
-    "theme": "theme song | tv theme | title theme | main theme | opening theme | intro music | theme tune",
+    "theme song": " tv theme | title theme | main theme | opening theme | intro music | theme tune",
     "news": "news theme | news intro | breaking news",
     "dinner": "dinner | dinner music | restaurant | coffee shop | cafe | café | coffeehouse",
-    "church": "church service | mass | liturgy | church music",
+    "church": "church service | liturgy",
     "practice": "practice track | sight reading | practice piece | exercise piece | backing track",
 }
 
@@ -58,7 +59,7 @@ FORMS: dict[str, str] = {
     "variations on a theme | "
     "set of variations",
     "fugue": "fugue | fuga | fughetta | fugal",
-    "canon": "canon | round form | in canon",
+    "canon": "canon | round | round form | in canon",
     "ternary": "ternary | ternary form | da capo form | da capo",
     "binary": "binary form | rounded binary",
     "strophic": "strophic | strophic form",
