@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from amt.config import GenerationConfig
 from amt.errors import CheckpointError, TextEncoderError
-from amt.generator import REFERENCE, Generator
+from amt.generation.candidates import RerankBy, check_rerank, ranked
+from amt.generation.generator import REFERENCE, Generator
+from amt.generation.piece import Piece
+from amt.generation.stream import Stream
 from amt.midi import native
 from amt.midi.reader import MidiSource
-from amt.rerank import RerankBy, check_rerank, ranked
-from amt.result import Midi
-from amt.streaming import Stream
-from amt.wishes import Wishes
+from amt.request.limits import Limits
+from amt.request.options import GenerationConfig
 
 if TYPE_CHECKING:
     from amt.ops.decode import WeightType
@@ -61,15 +61,15 @@ def load(model: str | Path | None = None, *, allow_download: bool = False) -> Ge
 @functools.lru_cache(maxsize=4)
 def _load(source: Path, allow_download: bool, files: tuple[tuple[str, int, int], ...]) -> Generator:
     """The model in a folder with these files, or on the hub."""
-    from amt.checkpoint import load_checkpoint
+    from amt.models.checkpoint import load_checkpoint
 
     return Generator(load_checkpoint(source, allow_download=allow_download), allow_download=allow_download)
 
 
 @overload
-def generate(text: str, **options: Any) -> Midi | list[Midi]: ...
+def generate(text: str, **options: Any) -> Piece | list[Piece]: ...
 @overload
-def generate(text: Sequence[str], **options: Any) -> list[Midi | list[Midi]]: ...
+def generate(text: Sequence[str], **options: Any) -> list[Piece | list[Piece]]: ...
 def generate(
     text: str | Sequence[str],
     *,
@@ -107,13 +107,13 @@ def generate(
         model: a name or folder as for `amt.load`, or what it returned.
         prompt_midi: a MIDI file (path, bytes, mido.MidiFile) to continue.
         instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars: hard limits; see
-            `amt.wishes.Wishes`. `duration` (seconds) needs a tempo and `bars` a time signature; if the text names it
-            and the option does not, it becomes hard, too.
+            `amt.Limits`. `duration` (seconds) needs a tempo and `bars` a time signature; where the text names it and
+            the option does not, it becomes hard, too.
         negative_prompt: with guidance_scale above 1, the text to lead away from; default: what stood for no caption in
             training.
         rerank: write so many candidates for each text and keep the best num_return_sequences of them, best first.
-        rerank_by: "facts": what does most of what was asked for (`Midi.asked_got`), then what "model" says; "model":
-            what the model's own MIDI -> text direction finds nearest to the text. See `amt.rerank`.
+        rerank_by: "facts": what does most of what was asked for (`Piece.report`), then what "model" says; "model":
+            what the model's own MIDI -> text direction finds nearest to the text. See `amt.generation.candidates`.
         backend: "engine" (compiled), "reference" (plain PyTorch: slow, the same music), or "auto": the engine if it is
             here.
         weights: of the engine: "float32", or "bfloat16" and "int8", which are faster and differ a little.
@@ -123,7 +123,7 @@ def generate(
             num_beams (which turns sampling off).
 
     Returns:
-        a `Midi` for a text, a list of them if num_return_sequences > 1; for several texts a list of these.
+        a `Piece` for a text, a list of them if num_return_sequences > 1; for several texts a list of these.
 
     Raises:
         ValueError: an option is unknown or out of range. MidiError: `prompt_midi` cannot be read.
@@ -143,7 +143,7 @@ def generate(
     results = generator.generate(
         texts,
         prompt_midi=prompt_midi,
-        wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
+        limits=Limits(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
         config=config,
         negative_prompt=negative_prompt,
         backend=backend,
@@ -209,7 +209,7 @@ def stream(
     return generator.stream(
         text,
         prompt_midi=prompt_midi,
-        wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
+        limits=Limits(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
         config=_config("stream", generator, options),
         negative_prompt=negative_prompt,
         backend=backend,
@@ -239,7 +239,7 @@ def info() -> dict[str, Any]:
     from amt import __version__
     from amt.ops import explain_attention
     from amt.ops import native as ops
-    from amt.text import TextEncoderSpec, find_encoder_files
+    from amt.text.encoder import TextEncoderSpec, find_encoder_files
 
     spec = TextEncoderSpec()
     try:

@@ -16,8 +16,8 @@ import pytest
 import torch
 from torch import nn
 
-from amt.config import ModelConfig
 from amt.models import build_model
+from amt.models.config import ModelConfig
 from amt.nn.positions import sinusoidal_table
 from amt.training.losses import token_loss
 

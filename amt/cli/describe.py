@@ -26,8 +26,8 @@ def describe(
 ) -> None:
     """Say what MIDI files are: a sentence of measured facts, and the captions that a model finds nearest."""
     from amt.api import load
-    from amt.description import describe as describe_piece
-    from amt.description import read_bank
+    from amt.retrieval.description import describe as describe_piece
+    from amt.retrieval.description import read_bank
 
     generator = load(model, allow_download=allow_download)
     texts = None if bank is None else read_bank(bank)

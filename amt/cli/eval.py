@@ -12,7 +12,7 @@ import typer
 
 from amt.cli.errors import UsageError, checking_options
 from amt.cli.progress import progress_bar
-from amt.config import GenerationConfig
+from amt.request.options import GenerationConfig
 
 if TYPE_CHECKING:
     from amt.evaluation.rows import Row
@@ -43,7 +43,7 @@ def evaluate(
     ] = None,
     num_beams: Annotated[int, typer.Option("--beams", min=1, help="More than 1: beam search, not sampling.")] = 1,
     rerank: Annotated[int, typer.Option(min=1, help="Write so many pieces and keep the one that fits best.")] = 1,
-    rerank_by: Annotated[str, typer.Option(help="facts or model; see amt.rerank.")] = "facts",
+    rerank_by: Annotated[str, typer.Option(help="facts or model; see amt.generation.candidates.")] = "facts",
     seed: Annotated[int, typer.Option(help="Of the first piece.")] = 0,
     weights: Annotated[str | None, typer.Option(help="Of the engine: float32, bfloat16 or int8.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a row a metric.")] = False,

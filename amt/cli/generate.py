@@ -15,9 +15,9 @@ from amt.cli.errors import UsageError, checking_options, warn
 from amt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from amt.result import Midi
+    from amt.generation.piece import Piece
 
-WISHES, CHOICE, SPEED = "Wishes that the music keeps to", "How the model chooses", "What runs"
+WISHES, CHOICE, SPEED = "Limits that the music keeps to", "How the model chooses", "What runs"
 
 
 def generate(
@@ -169,7 +169,7 @@ def generate(
 
     from amt.api import generate as generate_pieces
     from amt.api import load
-    from amt.profiling import profile
+    from amt.generation.profile import profile
 
     with checking_options(), progress_bar("tokens") as bar:
 
@@ -205,7 +205,7 @@ def generate(
         if as_json:
             print(json.dumps(_facts(name, piece), ensure_ascii=False))
         else:
-            for line in (_sentence(name, piece), *(f"  {row}" for row in piece.asked_got)):
+            for line in (_sentence(name, piece), *(f"  {row}" for row in piece.report)):
                 print(line, file=sys.stderr if name == files.STANDARD else sys.stdout)
     if show_profile:
         print(measured, file=sys.stderr)
@@ -228,7 +228,7 @@ def _instruments(text: str) -> list[str | int]:
     return [int(name) if name.strip().isdecimal() else name.strip() for name in text.split(",")]
 
 
-def _facts(name: str, piece: Midi) -> dict[str, Any]:
+def _facts(name: str, piece: Piece) -> dict[str, Any]:
     return {
         "path": name,
         "text": piece.text,
@@ -238,12 +238,12 @@ def _facts(name: str, piece: Midi) -> dict[str, Any]:
         "duration_s": round(piece.duration_s, 3),
         "instruments": piece.instruments,
         "backend": piece.backend,
-        "asked_got": [dataclasses.asdict(row) for row in piece.asked_got],
+        "report": [dataclasses.asdict(row) for row in piece.report],
         "warnings": piece.warnings,
     }
 
 
-def _sentence(name: str, piece: Midi) -> str:
+def _sentence(name: str, piece: Piece) -> str:
     from amt.cli import words
 
     facts = [

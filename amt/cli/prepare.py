@@ -29,9 +29,9 @@ def prepare(
 ) -> None:
     """Turn MIDI files with captions into a folder to train on."""
     from amt.cli import words
-    from amt.config import TokenizerConfig
     from amt.data.prepare import SPLITS
     from amt.data.prepare import prepare as prepare_corpus
+    from amt.midi.config import TokenizerConfig
 
     with contextlib.ExitStack() as stack:
         bars: dict[str, Any] = {}

@@ -36,7 +36,7 @@ def search(
 ) -> None:
     """Find MIDI files by what they sound like."""
     from amt.api import load
-    from amt.searching import search as search_folder
+    from amt.retrieval.search import search as search_folder
 
     wanted = files.read_midi(query) if is_midi else query
     with progress_bar("files") as bar:

@@ -11,15 +11,13 @@ import re
 
 import numpy as np
 
-from amt.config import TokenizerConfig
+from amt.midi.config import TokenizerConfig
 from amt.midi.theory import Key, parse_pitch_class
 from amt.midi.vocabulary import DRUMS, Vocabulary
+from amt.text.encoder import UNCONDITIONAL
 
 _KEY = re.compile(r"\b([A-G])((?:-| )flat|(?:-| )sharp|b|#|♭|♯)?(?= (major|minor)\b)")
 _BPM = re.compile(r"\b(\d{2,3})(?:\.\d+)?(?= ?(?:BPM|bpm|beats per minute)\b)")
-
-# The caption of no caption: what a model learns to write music of any kind for.
-UNCONDITIONAL = "music"
 
 
 @dataclasses.dataclass(frozen=True)

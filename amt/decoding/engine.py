@@ -2,7 +2,7 @@
 
 `Engine.decode` is the fast path: model, grammar, rules and search run in C++. An `Engine` is a `DecoderModel`, too:
 where a call has parts that only Python knows (the user's processors or criteria, a grammar of their own), the loops of
-`amt.decoding.strategies` run over it.
+`amt.decoding.plain.strategies` run over it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, Literal
 import torch
 
 from amt import stages
-from amt.config import GenerationConfig
 from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import FinishReason, Hypothesis, NewToken, NewTokens
 from amt.decoding.prompts import Prompt
 from amt.midi.grammar import Grammar
 from amt.ops.decode import MAX_ROWS, WEIGHT_TYPES, Generation, Group, RowResult, SearchOptions, WeightType, pack_decoder
 from amt.ops.native import chosen_kernel_set
+from amt.request.options import GenerationConfig
 
 CHUNK_MS = 50  # how long Python may wait for a Ctrl-C
 MAX_BATCH_ROWS = 256  # rows that are run together; more come in turns

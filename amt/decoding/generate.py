@@ -10,7 +10,8 @@ Options mean what they mean in `transformers`, except that
 - no legal token is a DecodingError (there: token 0 in greedy search, an error of `multinomial` in sampling);
 - `max_new_tokens` always holds and eos always ends, even if the user gives criteria of those kinds;
 - stopping criteria always get the scores of all steps (there: only if asked for);
-- the rules about the grammar in `amt.decoding.rules` and about placeholders in `amt.reference.beam_search` hold.
+- the rules about the grammar in `amt.decoding.plain.rules` and about placeholders in
+  `amt.decoding.plain.beam_search` hold.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from amt.config import GenerationConfig
 from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import Hypothesis, NewTokens
 from amt.decoding.prompts import Prompt, check_negative, check_prompts, one_prompt
 from amt.decoding.protocols import DecoderModel, GrammarState, LogitsProcessor, StoppingCriteria, Streamer
 from amt.decoding.sequences import Sequences, Setting, memories_of
+from amt.request.options import GenerationConfig
 from amt.stages import stage
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import torch
 
-from amt.config import GenerationConfig
 from amt.decoding.protocols import DecoderModel
+from amt.request.options import GenerationConfig
 
 Text = tuple[torch.Tensor, "torch.Tensor | None"]  # embeddings and mask, a batch of one
 

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from amt.config import GenerationConfig
 from amt.decoding.deadline import Deadline
 from amt.decoding.engine import Engine
 from amt.decoding.hypothesis import Hypothesis, NewTokens
+from amt.decoding.plain.rules import Rules
+from amt.decoding.plain.start import encode, exactly, start
+from amt.decoding.plain.strategies import decode_beams, decode_one
 from amt.decoding.prompts import Prompt, Text
 from amt.decoding.protocols import DecoderModel, GrammarState, LogitsProcessor, StoppingCriteria
-from amt.decoding.rules import Rules
-from amt.decoding.start import encode, exactly, start
-from amt.decoding.strategies import decode_beams, decode_one
 from amt.midi.grammar import Grammar
+from amt.request.options import GenerationConfig
 from amt.side_by_side import side_by_side
 from amt.stages import stage
 

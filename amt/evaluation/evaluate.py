@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amt.data.corpus import Piece
-from amt.data.segments import segments
+from amt.data.corpus import CorpusPiece
 from amt.errors import MidiError
 from amt.evaluation.copying import longest_copies, note_codes
 from amt.evaluation.following import METRICS, agreement, asked_of
@@ -18,9 +17,10 @@ from amt.evaluation.rows import Row, row
 from amt.midi.data import MidiData
 from amt.midi.facts import Facts, estimate_key, measure
 from amt.midi.reader import read_midi
+from amt.midi.segments import segments
 
 if TYPE_CHECKING:
-    from amt.generator import Generator
+    from amt.generation.generator import Generator
     from amt.ops.decode import WeightType
 
 # Of `Facts`: what is compared with real music.
@@ -46,9 +46,9 @@ class Example:
     row: dict[str, Any]
 
 
-def draw(pieces: list[Piece], split: str, num: int) -> list[Piece]:
+def draw(pieces: list[CorpusPiece], split: str, num: int) -> list[CorpusPiece]:
     """Pieces of one split, the same ones every time, in about equal numbers from each source."""
-    by_source: dict[str, list[Piece]] = {}
+    by_source: dict[str, list[CorpusPiece]] = {}
     for piece in pieces:
         if piece.split == split:
             by_source.setdefault(piece.source, []).append(piece)
@@ -58,12 +58,12 @@ def draw(pieces: list[Piece], split: str, num: int) -> list[Piece]:
     return drawn[:num]
 
 
-def caption_of(piece: Piece, index: int) -> str:
+def caption_of(piece: CorpusPiece, index: int) -> str:
     """One of a piece's captions; pieces with fewer begin again."""
     return piece.captions[index % len(piece.captions)]
 
 
-def read_pieces(pieces: Iterable[Piece], caption: int) -> list[Example]:
+def read_pieces(pieces: Iterable[CorpusPiece], caption: int) -> list[Example]:
     """The pieces themselves, as examples."""
     examples = []
     for piece in pieces:
@@ -77,7 +77,7 @@ def read_pieces(pieces: Iterable[Piece], caption: int) -> list[Example]:
 
 def write_pieces(
     generator: Generator,
-    pieces: Sequence[Piece],
+    pieces: Sequence[CorpusPiece],
     caption: int,
     seed: int = 0,
     progress: Progress | None = None,
@@ -131,7 +131,7 @@ def evaluate_copying(examples: Sequence[Example], training: Sequence[MidiData], 
 
 def evaluate_loss(
     generator: Generator,
-    pieces: Sequence[Piece],
+    pieces: Sequence[CorpusPiece],
     caption: int,
     split: str,
     model: str,

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from amt.data.corpus import Piece
-from amt.description import embed
-from amt.embedding import embed_texts, reads_midi
+from amt.data.corpus import CorpusPiece
 from amt.evaluation.evaluate import Progress, caption_of, read_pieces
 from amt.evaluation.rows import Row, row
+from amt.retrieval.description import embed
+from amt.retrieval.embedding import reads_midi
+from amt.text.pooling import embed_texts
 
 if TYPE_CHECKING:
-    from amt.generator import Generator
+    from amt.generation.generator import Generator
 
 RANKS = (1, 5, 10)
 
 
 def evaluate_retrieval(
     generator: Generator,
-    pieces: Sequence[Piece],
+    pieces: Sequence[CorpusPiece],
     caption: int,
     split: str,
     model: str,

@@ -310,7 +310,7 @@ class MidiData:
         if native_module is not None:
             file: bytes = native_module.write(self.native())
             return file
-        from amt.reference.smf import write_midi
+        from amt.midi.reference.smf import write_midi
 
         return write_midi(self)
 

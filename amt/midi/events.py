@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from amt.config import TokenizerConfig
+from amt.midi.config import TokenizerConfig
 from amt.midi.units import DEFAULT_US_PER_BEAT
 from amt.midi.vocabulary import DRUMS, Vocabulary
 

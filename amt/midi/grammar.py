@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from amt.config import TokenizerConfig
+from amt.midi.config import TokenizerConfig
+from amt.midi.limits import Constraints
 from amt.midi.native import native
+from amt.midi.reference import grammar as reference
 from amt.midi.tokenizer import EventTokenizer
-from amt.reference import grammar as reference
-from amt.reference.grammar import Constraints
 
 __all__ = ["Constraints", "Grammar", "GrammarState"]
 

@@ -85,7 +85,7 @@ def _read_bytes(data: bytes, strict: bool) -> MidiData:
         raise MidiError(f"not a MIDI file: it does not start with MThd{_guess(data)}", 0)
     if native is not None:
         return MidiData.from_native(native.read(data, strict))
-    from amt.reference.smf import read_midi as read_reference
+    from amt.midi.reference.smf import read_midi as read_reference
 
     return read_reference(data, strict)
 

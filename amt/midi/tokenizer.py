@@ -10,13 +10,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from amt.config import TokenizerConfig
 from amt.errors import MidiError
+from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.native import native
 from amt.midi.reader import MidiSource, read_midi
+from amt.midi.reference import tokenizer as reference
 from amt.midi.vocabulary import Vocabulary
-from amt.reference import tokenizer as reference
 
 FILES_PER_CALL = 64  # between two calls of a batch's progress
 

@@ -1,6 +1,6 @@
 """The models, and how a config becomes one."""
 
-from amt.config import ModelConfig
+from amt.models.config import ModelConfig
 from amt.models.music_text_transformer import MusicTextTransformer
 from amt.models.music_transformer import MusicTransformer
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
-from amt.config import ModelConfig
+from amt.models.config import ModelConfig
 from amt.models.music_transformer import MusicTransformer
 from amt.nn.layers import Encoder
 

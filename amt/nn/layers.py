@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amt.config import ModelConfig
+from amt.models.config import ModelConfig
 from amt.nn.attention import CrossAttention, SelfAttention
 from amt.nn.cache import DecoderCache
 from amt.nn.positions import Positions

@@ -1,1 +1,1 @@
-"""From the words of a prompt to what they ask for. Nothing here imports torch."""
+"""What is asked for: the words, the limits, the options; and what came of it."""

@@ -1,4 +1,4 @@
-// Sampling one token of one row: the filters and the draw. Must equal amt/reference/sampling.py.
+// Sampling one token of one row: the filters and the draw. Must equal amt/decoding/plain/sampling.py.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,7 @@ import torch
 
 import triton
 from amt._triton import attention as kernels
-from amt.reference.attention import Call, dropout_threshold, keep_scale
+from amt.ops.reference.attention import Call, dropout_threshold, keep_scale
 
 HEAD_DIMS = (32, 64, 128)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)

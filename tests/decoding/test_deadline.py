@@ -3,10 +3,10 @@ import dataclasses
 import pytest
 import torch
 
-from amt.config import GenerationConfig
 from amt.decoding import deadline, generate, stream
 from amt.decoding.engine import Engine
 from amt.models import MusicTransformer
+from amt.request.options import GenerationConfig
 
 GREEDY = GenerationConfig(do_sample=False, max_new_tokens=20, min_new_tokens=20)
 SAMPLING = dataclasses.replace(GREEDY, do_sample=True, seed=5, num_return_sequences=3)

@@ -17,10 +17,10 @@ from transformers import (
 from transformers.generation import BaseStreamer
 from transformers.modeling_outputs import CausalLMOutput
 
-from amt.config import GenerationConfig
 from amt.decoding import generate
 from amt.errors import DecodingError
 from amt.models import MusicTransformer
+from amt.request.options import GenerationConfig
 from amt.testing import assert_within_bound
 
 VOCAB_SIZE = 11

@@ -15,13 +15,14 @@ from unittest import mock
 
 import torch
 
-from amt.config import GenerationConfig, TokenizerConfig
 from amt.decoding import generate
 from amt.decoding.engine import Engine
 from amt.errors import DecodingError
+from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
+from amt.midi.limits import Constraints
 from amt.models import MusicTransformer
-from amt.reference.grammar import Constraints
+from amt.request.options import GenerationConfig
 
 TOKENIZER = TokenizerConfig("performance", step_ms=100, num_velocities=2)
 

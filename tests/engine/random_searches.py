@@ -15,10 +15,12 @@ import numpy as np
 import search_library as native
 import torch
 
-from amt.config import GenerationConfig, TokenizerConfig
 from amt.decoding import generate
 from amt.errors import DecodingError
-from amt.midi.grammar import Constraints, Grammar
+from amt.midi.config import TokenizerConfig
+from amt.midi.grammar import Grammar
+from amt.midi.limits import Constraints
+from amt.request.options import GenerationConfig
 
 EOS = 2
 MAX_LEN = 48

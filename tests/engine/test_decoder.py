@@ -8,7 +8,6 @@ import torch
 from random_models import difference, random_case, random_model
 
 import amt
-from amt.config import GenerationConfig
 from amt.decoding import generate
 from amt.decoding import generate as generate_module
 from amt.decoding.engine import Engine
@@ -16,6 +15,7 @@ from amt.errors import BackendUnavailableError, DecodingError
 from amt.models import MusicTransformer
 from amt.ops import native
 from amt.ops.decode import DecoderShape, Generation, Group, SearchOptions, pack_decoder
+from amt.request.options import GenerationConfig
 from amt.testing import assert_within_bound
 
 NUM_CASES = 150

@@ -9,10 +9,10 @@ import random_searches as searches
 import search_library as native
 import torch
 
-from amt.config import GenerationConfig
 from amt.errors import DecodingError
-from amt.midi.grammar import Constraints
-from amt.reference.philox import uniform
+from amt.midi.limits import Constraints
+from amt.ops.reference.philox import uniform
+from amt.request.options import GenerationConfig
 from amt.testing import assert_within_bound
 
 GREEDY = GenerationConfig(do_sample=False, max_new_tokens=12)

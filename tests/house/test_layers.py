@@ -8,8 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 TOP = {
-    *("amt.api", "amt.generator", "amt.streaming", "amt.profiling"),
-    *("amt.embedding", "amt.description", "amt.searching", "amt.indexing"),
+    *("amt.api", "amt.generation.generator", "amt.generation.stream", "amt.generation.profile"),
+    *("amt.retrieval.embedding", "amt.retrieval.description", "amt.retrieval.search", "amt.retrieval.index"),
 }
 
 # What a folder or module of amt may not import.

@@ -10,7 +10,7 @@ if {is_blocked}:
     sys.modules["amt._midi"] = None
 import amt
 from amt.midi import native
-from amt.reference.random_pieces import random_piece
+from amt.midi.reference.random_pieces import random_piece
 
 rng = random.Random(11)
 rows = []

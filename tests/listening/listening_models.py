@@ -5,11 +5,13 @@ import hashlib
 import torch
 
 import amt
-from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
-from amt.generator import Generator
+from amt.generation.generator import Generator
+from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, Note, Tempo, TimeSignature
 from amt.models import build_model
-from amt.text import TextEncoderSpec
+from amt.models.config import ModelConfig
+from amt.request.options import GenerationConfig
+from amt.text.encoder import TextEncoderSpec
 
 DIM = 384
 LISTENING = ModelConfig(

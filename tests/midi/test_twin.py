@@ -7,16 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amt.config import TokenizerConfig
+from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, PedalSpan
-from amt.midi.grammar import Constraints, Grammar
+from amt.midi.grammar import Grammar
+from amt.midi.limits import Constraints
 from amt.midi.reader import read_midi
+from amt.midi.reference import grammar as reference_grammar
+from amt.midi.reference import smf as reference_smf
+from amt.midi.reference import tokenizer as reference_tokenizer
+from amt.midi.reference.random_pieces import random_piece, random_walk
 from amt.midi.tokenizer import EventTokenizer
-from amt.reference import grammar as reference_grammar
-from amt.reference import smf as reference_smf
-from amt.reference import tokenizer as reference_tokenizer
-from amt.reference.random_pieces import random_piece, random_walk
-from amt.reference.vocabulary import DRUMS
+from amt.midi.vocabulary import DRUMS
 
 pytest.importorskip("amt._midi", reason="amt._midi is not built: there is nothing to compare")
 

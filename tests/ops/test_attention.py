@@ -7,8 +7,8 @@ import torch
 import amt
 from amt.errors import BackendUnavailableError
 from amt.ops import attention, attention_backend, explain, fused
-from amt.reference import attention as reference
-from amt.reference.attention import Call
+from amt.ops.reference import attention as reference
+from amt.ops.reference.attention import Call
 from amt.testing import assert_within_bound
 
 LENGTHS = [(1, 1), (1, 7), (5, 5), (3, 7), (7, 3), (65, 64), (0, 3), (3, 0)]

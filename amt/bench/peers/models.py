@@ -18,7 +18,7 @@ def prompts_and_model(job: Job) -> tuple[MusicTransformer, torch.Tensor]:
     if not job.decode_case.is_shipped:
         return random_model(job.model_config), torch.from_numpy(text_embeddings(job))
     from amt.api import DEFAULT_MODEL, WEIGHTS
-    from amt.checkpoint import load_checkpoint
+    from amt.models.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(WEIGHTS / DEFAULT_MODEL)
     src_len = SRC_LEN if checkpoint.text_spec.pooling == "none" else 1

@@ -1,0 +1,6 @@
+"""The tokenizer's meaning in plain Python: notes to token ids and back."""
+
+from amt.midi.reference.decode import DECODE_REPORT, decode
+from amt.midi.reference.encode import ENCODE_REPORT, encode
+
+__all__ = ["DECODE_REPORT", "ENCODE_REPORT", "decode", "encode"]

@@ -1,0 +1,166 @@
+"""What a musician asks for in words or numbers, as constraints on the tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from amt.midi.config import TokenizerConfig
+from amt.midi.limits import Constraints
+from amt.midi.metres import bar_length
+from amt.midi.programs import program_number
+from amt.midi.theory import parse_key
+from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index
+
+if TYPE_CHECKING:
+    from amt.request.asked import Asked
+
+MAX_BEATS = 1 << 20
+MAX_BARS = 1 << 16
+MAX_DURATION_S = 86_400
+# What a length needs, so that it is a number of steps: the words of an error.
+NEEDS = {"duration": "tempo", "bars": "time_signature"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Hard limits of a generation; None leaves the choice to the model.
+
+    Args:
+        instruments: General MIDI names ("violin", "drums") or program numbers 0..127 (128 = drums); no others play.
+        tempo: beats (quarter notes) a minute, kept throughout; the nearest metronome mark is taken.
+        time_signature: like "3/4", kept throughout.
+        key: like "D minor" or "F# major"; pitches outside its scale do not sound.
+        max_beats: length in quarter notes, at most.
+        max_polyphony: notes that sound at once, at most (drums do not count).
+        duration: seconds, at most; needs a tempo, which a text may name (see `with_text`).
+        bars: length in bars, at most; needs a time signature, which a text may name.
+    """
+
+    instruments: Sequence[str | int] | None = None
+    tempo: float | None = None
+    time_signature: str | None = None
+    key: str | None = None
+    max_beats: float | None = None
+    max_polyphony: int | None = None
+    duration: float | None = None
+    bars: int | None = None
+
+    def with_text(self, asked: Asked, config: TokenizerConfig) -> Limits:
+        """These limits, with the tempo that `duration` needs and the time signature that `bars` needs from the text."""
+        tempo, signature = self.tempo, self.time_signature
+        if self.duration is not None and tempo is None and config.preset == "score":
+            tempo = asked.tempo_bpm
+        if self.bars is not None and signature is None and asked.time_signature is not None:
+            signature = "{}/{}".format(*asked.time_signature)
+        return dataclasses.replace(self, tempo=tempo, time_signature=signature)
+
+    def constraints(self, config: TokenizerConfig) -> Constraints:
+        """The constraints for a tokenizer.
+
+        Raises:
+            ValueError: a limit that cannot be understood or kept.
+        """
+        if config.preset != "score":
+            for name in ("instruments", "tempo", "time_signature", "max_beats", "bars"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} needs a model of the preset score; this one is of {config.preset}")
+        tempo_index = None if self.tempo is None else _tempo_index(self.tempo, config)
+        signature_index = None if self.time_signature is None else _signature_index(self.time_signature)
+        lengths = [
+            None if self.max_beats is None else _num_steps(self.max_beats, config),
+            None if self.duration is None else _steps_in_time(self.duration, tempo_index, config),
+            None if self.bars is None else _steps_in_bars(self.bars, signature_index, config),
+        ]
+        return Constraints(
+            programs=None if self.instruments is None else _programs(self.instruments),
+            tempo_index=tempo_index,
+            time_signature_index=signature_index,
+            pitch_classes=None if self.key is None else pitch_classes(self.key),
+            max_steps=min((steps for steps in lengths if steps is not None), default=None),
+            max_polyphony=None if self.max_polyphony is None else _polyphony(self.max_polyphony),
+        )
+
+
+def _programs(instruments: Sequence[str | int]) -> tuple[int, ...]:
+    if isinstance(instruments, (str, int)):
+        instruments = [instruments]
+    if not instruments:
+        raise ValueError("instruments must name at least one; leave it out to allow all")
+    return tuple(sorted({program_number(instrument) for instrument in instruments}))
+
+
+def _tempo_index(tempo: float, config: TokenizerConfig) -> int:
+    slowest, fastest = config.tempos_bpm[0], config.tempos_bpm[-1]
+    if not _is_number(tempo) or not slowest <= tempo <= fastest:
+        raise ValueError(f"tempo must be between {slowest} and {fastest} beats a minute, got {tempo!r}")
+    return Vocabulary(config).tempo_index(round(60_000_000 / tempo))
+
+
+def _signature_index(text: str) -> int:
+    match = re.fullmatch(r"\s*(\d{1,3})\s*/\s*(\d{1,3})\s*", text) if isinstance(text, str) else None
+    index = time_signature_index(int(match[1]), int(match[2])) if match else None
+    if index is None:
+        raise ValueError(f"time_signature must be like 3/4, 1 to 16 over 1, 2, 4, 8 or 16; got {text!r}")
+    return index
+
+
+def pitch_classes(key: str) -> tuple[int, ...]:
+    """The pitch classes 0..11 of a key, major or minor.
+
+    Raises:
+        ValueError: not a key.
+    """
+    parsed = parse_key(key)
+    if parsed is None or parsed.mode not in ("major", "minor"):
+        raise ValueError(f'key must be like "D minor" or "F# major", got {key!r}')
+    return parsed.pitch_classes
+
+
+def _num_steps(beats: float, config: TokenizerConfig) -> int:
+    if not _is_number(beats) or not 0 < beats <= MAX_BEATS:
+        raise ValueError(f"max_beats must be above 0 and at most {MAX_BEATS}, got {beats!r}")
+    return max(1, round(beats * config.steps_per_beat))
+
+
+def _steps_in_time(duration: float, tempo_index: int | None, config: TokenizerConfig) -> int:
+    if not _is_number(duration) or not 0 < duration <= MAX_DURATION_S:
+        raise ValueError(f"duration must be above 0 and at most {MAX_DURATION_S} seconds, got {duration!r}")
+    if config.preset != "score":
+        us_per_step = Fraction(1000 * config.step_ms)
+    elif tempo_index is None:
+        raise ValueError('duration needs tempo=, or a text that names a BPM, like "at 96 BPM"')
+    else:
+        us_per_step = Fraction(Vocabulary(config).tempo_us_per_beat(tempo_index), config.steps_per_beat)
+    steps = math.floor(Fraction(repr(float(duration))) * 1_000_000 / us_per_step)  # 0.3, not 0.29999…
+    if steps < 1:
+        shortest = math.ceil(us_per_step / 1000) / 1000
+        raise ValueError(f"duration must be at least {shortest} seconds at this tempo, got {duration!r}")
+    return steps
+
+
+def _steps_in_bars(bars: int, signature_index: int | None, config: TokenizerConfig) -> int:
+    if not isinstance(bars, int) or isinstance(bars, bool) or not 1 <= bars <= MAX_BARS:
+        raise ValueError(f"bars must be a whole number between 1 and {MAX_BARS}, got {bars!r}")
+    if signature_index is None:
+        raise ValueError('bars needs time_signature=, or a text that names one, like "in 3/4 time"')
+    return max(1, math.floor(bars * bar_beats(signature_index) * config.steps_per_beat))
+
+
+def bar_beats(signature_index: int) -> Fraction:
+    """Quarter notes in a bar of a time signature."""
+    return bar_length(time_signature(signature_index))
+
+
+def _polyphony(notes: int) -> int:
+    if not isinstance(notes, int) or isinstance(notes, bool) or notes < 1:
+        raise ValueError(f"max_polyphony must be a whole number of notes, at least 1; got {notes!r}")
+    return notes
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

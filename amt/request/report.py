@@ -1,0 +1,148 @@
+"""What was asked for beside what the notes are: the row of a check for each limit."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from amt.midi.config import TokenizerConfig
+from amt.midi.data import MidiData, TimeSignature
+from amt.midi.facts import estimate_key, key_name
+from amt.midi.programs import DRUMS, program_name
+from amt.midi.vocabulary import Vocabulary, time_signature
+from amt.request.asked import Asked, read_text
+from amt.request.limits import Limits, bar_beats
+
+TEMPO_TOLERANCE = 0.05  # of what a text asks for
+DURATION_TOLERANCE = 0.1
+ROUNDING_S = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportRow:
+    """One thing that was asked for, and what came.
+
+    Attributes:
+        name: "key", "tempo", "time_signature", "instruments", "duration", "bars", "max_beats" or "max_polyphony".
+        asked, got: in words.
+        is_met: whether the notes keep it.
+        is_hard: whether it was an option, or became one with `duration` or `bars`; otherwise the text asked for it.
+    """
+
+    name: str
+    asked: str
+    got: str
+    is_met: bool
+    is_hard: bool
+
+    def __str__(self) -> str:
+        verdict = "kept" if self.is_met else "not kept"
+        return f"{self.name.replace('_', ' ')}: asked for {self.asked}, got {self.got}: {verdict}"
+
+
+def compare(text: str | None, limits: Limits | None, music: MidiData, config: TokenizerConfig) -> list[ReportRow]:
+    """A row for each hard limit, then one for each other thing that the text asks for.
+
+    Hard: every pitched note lies in the scale of the key; every tempo and time signature is the one that was asked
+    for; no other instrument plays; the piece ends in time. Soft: the estimated key (`amt.midi.facts`), the first time
+    signature and the instruments are those of the text, the first tempo is within 5 % and the duration within 10 %.
+    """
+    hard = [] if limits is None else list(_hard(limits, music, config))
+    names = {row.name for row in hard}
+    if config.preset != "score":
+        names |= {"tempo", "time_signature"}  # its music has none: there is nothing to measure
+    soft = [] if text is None else list(_soft(read_text(text), music))
+    return hard + [row for row in soft if row.name not in names]
+
+
+def _hard(limits: Limits, music: MidiData, config: TokenizerConfig) -> Iterator[ReportRow]:
+    constraints = limits.constraints(config)
+    pitched = music.notes[~music.notes.is_drum]
+    num_beats = music.end_ticks / music.ticks_per_beat
+    if constraints.pitch_classes is not None:
+        num_outside = int((~np.isin(pitched.pitch % 12, constraints.pitch_classes)).sum())
+        got = f"{num_outside} of {len(pitched)} notes outside its scale"
+        yield ReportRow("key", str(limits.key), got, num_outside == 0, True)
+    if constraints.tempo_index is not None:
+        us_per_beat = Vocabulary(config).tempo_us_per_beat(constraints.tempo_index)
+        is_met = all(tempo.us_per_beat == us_per_beat for tempo in music.tempos)
+        got = ", ".join(dict.fromkeys(_bpm(tempo.bpm) for tempo in music.tempos))
+        yield ReportRow("tempo", _bpm(float(limits.tempo or 0)), got, is_met, True)
+    if constraints.time_signature_index is not None:
+        asked = "{}/{}".format(*time_signature(constraints.time_signature_index))
+        signatures = list(dict.fromkeys(map(_signature, music.time_signatures)))
+        yield ReportRow("time_signature", asked, ", ".join(signatures), signatures == [asked], True)
+    if constraints.programs is not None:
+        programs = _programs(music)
+        got = _listing(programs)
+        yield ReportRow(
+            "instruments", _listing(constraints.programs), got, set(programs) <= {*constraints.programs}, True
+        )
+    if limits.max_beats is not None:
+        step = 1 / config.steps_per_beat
+        is_met = num_beats <= max(step, limits.max_beats + step / 2)  # the nearest step, at least one
+        yield ReportRow("max_beats", f"at most {limits.max_beats:g} beats", f"{num_beats:.4g} beats", is_met, True)
+    if constraints.max_polyphony is not None:
+        highest = _highest_polyphony(pitched.start_ticks, pitched.end_ticks)
+        is_met = highest <= constraints.max_polyphony
+        yield ReportRow("max_polyphony", f"at most {constraints.max_polyphony} notes", f"{highest} notes", is_met, True)
+    if limits.duration is not None:
+        is_met = music.duration_s <= limits.duration + ROUNDING_S
+        yield ReportRow("duration", f"at most {limits.duration:g} s", f"{music.duration_s:.4g} s", is_met, True)
+    if limits.bars is not None and constraints.time_signature_index is not None:
+        num_bars = Fraction(music.end_ticks, music.ticks_per_beat) / bar_beats(constraints.time_signature_index)
+        yield ReportRow("bars", f"at most {limits.bars}", f"{float(num_bars):.4g}", num_bars <= limits.bars, True)
+
+
+def _soft(asked: Asked, music: MidiData) -> Iterator[ReportRow]:
+    if asked.key is not None:
+        key = estimate_key(music.notes)
+        yield ReportRow("key", key_name(asked.key), "none" if key is None else key_name(key), key == asked.key, False)
+    if asked.tempo_bpm is not None:
+        bpm = music.tempos[0].bpm if music.tempos else 120.0
+        is_met = abs(bpm - asked.tempo_bpm) <= TEMPO_TOLERANCE * asked.tempo_bpm
+        yield ReportRow("tempo", _bpm(asked.tempo_bpm), _bpm(bpm), is_met, False)
+    if asked.time_signature is not None:
+        signature = music.time_signatures[0] if music.time_signatures else TimeSignature(0, 4, 4)
+        is_met = (signature.numerator, signature.denominator) == asked.time_signature
+        yield ReportRow("time_signature", "{}/{}".format(*asked.time_signature), _signature(signature), is_met, False)
+    if asked.instruments is not None:
+        programs = _programs(music)
+        # "guitar" is any guitar; an orchestra may have anything beside what is named.
+        all_play = all(instrument.programs.intersection(programs) for instrument in asked.instruments)
+        no_other = asked.has_ensemble or all(
+            any(program in instrument.programs for instrument in asked.instruments) for program in programs
+        )
+        names = ", ".join(instrument.name for instrument in asked.instruments)
+        yield ReportRow("instruments", names, _listing(programs), all_play and no_other, False)
+    if asked.duration_s is not None:
+        is_met = abs(music.duration_s - asked.duration_s) <= DURATION_TOLERANCE * asked.duration_s
+        yield ReportRow("duration", f"about {asked.duration_s:g} s", f"{music.duration_s:.4g} s", is_met, False)
+
+
+def _programs(music: MidiData) -> list[int]:
+    """Those that play, ascending; 128 = drums."""
+    programs: list[int] = np.unique(np.where(music.notes.is_drum, DRUMS, music.notes.program)).tolist()
+    return programs
+
+
+def _listing(programs: Sequence[int]) -> str:
+    return ", ".join(map(program_name, programs)) or "none"
+
+
+def _signature(signature: TimeSignature) -> str:
+    return f"{signature.numerator}/{signature.denominator}"
+
+
+def _bpm(bpm: float) -> str:
+    return f"{round(bpm, 1):g} quarter notes a minute"
+
+
+def _highest_polyphony(start_ticks: np.ndarray, end_ticks: np.ndarray) -> int:
+    """Most notes at once; one that begins where another ends does not meet it."""
+    ticks = np.concatenate([start_ticks, end_ticks])
+    changes = np.repeat([1, -1], [len(start_ticks), len(end_ticks)])
+    return int(changes[np.lexsort((changes, ticks))].cumsum().max(initial=0))
