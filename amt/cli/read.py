@@ -25,7 +25,10 @@ def read(
     if reading.language != "English":
         print(f"read as {reading.language}: {reading.english.strip()}")
     for kind, said in reading.facts():
-        print(f"{kind:11} {said.value:24} {reading.words(said)!r}")
+        value = said.value
+        if kind == "tempo" and reading.tempo is not None and reading.tempo.value.word:
+            value += f" ({reading.tempo.value.low:g}-{reading.tempo.value.high:g} BPM)"
+        print(f"{kind:11} {value:24} {reading.words(said)!r}")
     for kind, value in reading.implied().items():
         print(f"{kind:11} {value:24} (implied)")
     if reading.allowed_programs is not None:

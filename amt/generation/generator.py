@@ -19,9 +19,9 @@ from amt.generation.stream import Stream
 from amt.midi.grammar import Grammar
 from amt.midi.reader import MidiSource
 from amt.midi.tokenizer import EventTokenizer
-from amt.request.asked import read_text
 from amt.request.limits import NEEDS, Limits
 from amt.request.options import GenerationConfig
+from amt.request.reading import read
 from amt.stages import stage
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class Generator:
         tokenizer_config = self.tokenizer.config
         for text in texts:
             check_text(text)
-        all_limits = [(limits or Limits()).with_text(read_text(text), tokenizer_config) for text in texts]
+        all_limits = [(limits or Limits()).with_text(read(text), tokenizer_config) for text in texts]
         constraints = [each.constraints(tokenizer_config) for each in all_limits]
         grammars = {each: Grammar(tokenizer_config, each) for each in constraints}
         warnings: list[str] = []
@@ -256,7 +256,7 @@ class Generator:
                 self.tokenizer.config,
                 text=text,
                 seed=seed,
-                warnings=call.warnings,
+                warnings=[*read(text).warnings, *call.warnings],
                 token_log_probs=log_probs,
                 backend=call.backend,
                 limits=limits,

@@ -17,7 +17,7 @@ from amt.midi.theory import parse_key
 from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index
 
 if TYPE_CHECKING:
-    from amt.request.asked import Asked
+    from amt.request.reading import Reading
 
 MAX_BEATS = 1 << 20
 MAX_BARS = 1 << 16
@@ -50,13 +50,13 @@ class Limits:
     duration: float | None = None
     bars: int | None = None
 
-    def with_text(self, asked: Asked, config: TokenizerConfig) -> Limits:
+    def with_text(self, reading: Reading, config: TokenizerConfig) -> Limits:
         """These limits, with the tempo that `duration` needs and the time signature that `bars` needs from the text."""
         tempo, signature = self.tempo, self.time_signature
         if self.duration is not None and tempo is None and config.preset == "score":
-            tempo = asked.tempo_bpm
-        if self.bars is not None and signature is None and asked.time_signature is not None:
-            signature = "{}/{}".format(*asked.time_signature)
+            tempo = reading.tempo_bpm
+        if self.bars is not None and signature is None and reading.metre is not None:
+            signature = "{}/{}".format(*reading.metre.value)
         return dataclasses.replace(self, tempo=tempo, time_signature=signature)
 
     def constraints(self, config: TokenizerConfig) -> Constraints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from amt.midi.metres import METRE_NAMES, Metre, parse_metre
+from amt.midi.metres import METRE_NAMES, Metre
 from amt.request.said import Said
 from amt.request.scan import Scan
 
@@ -20,10 +20,9 @@ def read_metre(scan: Scan) -> Said[Metre] | None:
     """The first metre that the text says, not what a dance implies."""
     found: list[Said[Metre]] = []
     for match in scan.matches(_FRACTION):
-        metre = parse_metre(match[0])
-        if match[1] != "1" and metre is not None:  # "1/4 notes", "1/2 minute"
+        if match[1] != "1":  # "1/4 notes", "1/2 minute"
             scan.take(*match.span())
-            found.append(scan.said(metre, *match.span()))
+            found.append(scan.said((int(match[1]), int(match[2])), *match.span()))
     for match in scan.matches(_SPOKEN):
         above = _NUMBERS.get(match[1].lower()) or int(match[1])
         scan.take(*match.span())

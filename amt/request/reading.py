@@ -158,16 +158,14 @@ class Reading:
         A member gives way to an instrument that the text names and that can be it: "jazz trio: piano, double bass and
         drums" has three players.
         """
-        named = [said.value for said in self.instruments]
+        named = list(self.instruments)
         parts = list(named)
         for ensemble in self.ensembles:
-            if ENSEMBLES[ensemble.value].is_open:
-                continue
-            for name, count in ENSEMBLES[ensemble.value].members:
+            for name, count in () if ENSEMBLES[ensemble.value].is_open else ENSEMBLES[ensemble.value].members:
                 member = Part(name, programs_of(name), count)
-                if not any(set(part.programs) & set(member.programs) for part in named):
-                    parts.append(member)
-        return tuple(parts)
+                if not any(set(said.value.programs) & set(member.programs) for said in named):
+                    parts.append(ensemble.of(member))
+        return tuple(said.value for said in sorted(parts, key=lambda said: said.start))
 
     @property
     def allowed_programs(self) -> frozenset[int] | None:
@@ -188,6 +186,13 @@ class Reading:
             named = [set(said.value.programs) for said in self.instruments]
             forbidden |= programs.difference(*(other for other in named if not other > programs))
         return frozenset(forbidden)
+
+    @property
+    def tempo_bpm(self) -> float | None:
+        """Quarter notes a minute, where the text gives a number; the middle of a range."""
+        if self.tempo is None or self.tempo.value.word:
+            return None
+        return (self.tempo.value.low + self.tempo.value.high) / 2
 
     @property
     def implied_metre(self) -> Metre | None:

@@ -10,7 +10,7 @@ from amt.midi.tempo_words import TEMPO_WORDS
 from amt.request.said import Said, Tempo
 from amt.request.scan import Scan
 
-SLOWEST_BPM, FASTEST_BPM = 10, 400
+SLOWEST_BPM, FASTEST_BPM = 1, 999  # what a tempo may be is for the limits to say
 _NUMBER = r"([0-9]{1,3}(?:\.[0-9]{1,3})?)"
 _RANGE = rf"{_NUMBER}(?:\s?(?:-|–|—|to|and)\s?{_NUMBER})?"
 _UNIT = r"(?:b\.?p\.?m\.?\b|beats (?:per|a) min(?:ute)?\b|beats/min\b)"

@@ -64,8 +64,13 @@ def test_instruments_are_the_set_of_those_named(text, programs, is_met):
     assert [row[-1] for row in check(text, score)] == [is_met]
 
 
+def test_what_a_text_refuses_does_not_play():
+    assert check("no drums", song(is_drum=True)) == [("without", "drums", "Drums", False)]
+    assert check("everything but drums", song())[0][::3] == ("without", True)
+
+
 def test_drums_are_an_instrument():
-    assert check("drum kit", song(is_drum=True)) == [("instruments", "drum kit", "Drums", True)]
+    assert check("drum kit", song(is_drum=True)) == [("instruments", "drums", "Drums", True)]
     assert check("D minor", song(is_drum=True)) == [("key", "D minor", "none", False)]
 
 
