@@ -12,12 +12,12 @@ from amt.request.said import Progression, Said
 from amt.request.scan import Scan
 
 _PIECE = re.compile(r"\|+|->|→|=>|[,;–—>-](?=\s|$)|[^\s,;|→]+")
-_JOINTS = {",", "-", "–", "—", ">", "->", "→", "=>", "to", "then", "and", "%"}
+_JOINTS = {",", "-", "–", "—", ">", "->", "→", "=>", "to", "then", "and"}
 _DASHES = str.maketrans("–—‐‑", "----")
 _BEFORE = re.compile(
-    r"\b(?:chords?|progression|changes|harmony|using|over|vamp|sequence)\b(?:\W+(?:are|is|be|should|will|of|the|like"
-    r"|such|as|"
-    r"progression|chords?|go|goes|following|in|with|loop|these)\b)*\W*(?:the )?$",
+    r"\b(?:chords?|progression|changes|harmony|using|over|vamp|sequence)\b"
+    r"(?:\W+(?:are|is|be|should|will|of|the|like|such|as|progression|chords?|go|goes|following|in|with|loop|these)\b)*"
+    r"\W*(?:the )?$",
     re.IGNORECASE,
 )
 _BEHIND = re.compile(r"\W*(?:chord )?(?:progression|chords|changes|vamp|turnaround|loop|sequence)\b", re.IGNORECASE)
@@ -36,8 +36,10 @@ class _Run(NamedTuple):
 
 
 def read_chords(scan: Scan, key: Key | None) -> Said[Progression] | None:
-    """The first progression of at least two chords. Numerals stand in `key`; without one in C, or A minor if they "
-    "begin so."""
+    """The first progression of at least two chords.
+
+    Numerals stand in `key`; without one in C major, or in A minor if the first is "i".
+    """
     for run in _runs(scan):
         is_named = bool(_BEFORE.search(scan.english[: run.start]) or _BEHIND.match(scan.english, run.end))
         for numerals in (False, True):
@@ -92,11 +94,8 @@ def _split(word: str) -> bool:
 
 def _chords(run: _Run, numerals: bool, key: Key | None) -> list[Chord] | None:
     if key is None:
-        key = (
-            Key(9, "minor")
-            if run.words[0].startswith("i") and run.words[0][:2] not in ("ii", "iv")
-            else Key(0, "major")
-        )
+        is_minor = re.match(r"i(?![iv])", run.words[0]) is not None
+        key = Key(9, "minor") if is_minor else Key(0, "major")
     chords = [parse_roman(word, key) if numerals else parse_chord(word) for word in run.words]
     return [chord for chord in chords if chord is not None] if None not in chords else None
 

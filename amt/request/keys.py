@@ -9,29 +9,33 @@ from amt.request.said import Said
 from amt.request.scan import Scan
 
 _TONIC = r"(?<![\w#♯♭'’/-])([A-Ga-g])(?:[ -]?((?i:flat|sharp))\b|([b#♯♭]))?"
-_MODE = (
-    r"(?i:((?:natural|harmonic|melodic)[ -]min(?:or)?|(?:maj|min)(?:or)?(?:[ -]pentatonic)?|pentatonic[ -](?:major"
-    r"|minor)|"
+_MODES = (
+    r"(?:natural|harmonic|melodic)[ -]min(?:or)?|(?:maj|min)(?:or)?(?:[ -]pentatonic)?|pentatonic[ -](?:major|minor)|"
     r"ionian|dorian|phrygian[ -]dominant|phrygian|lydian|mixolydian|aeolian|locrian|hungarian[ -]minor|whole[ -]tone|"
-    r"double[ -]harmonic|blues[ -]scale)\b)"
+    r"double[ -]harmonic|blues[ -]scale"
 )
+_MODE = rf"(?i:({_MODES})\b)"
 _KEY = re.compile(rf"{_TONIC}[ -]*{_MODE}(?!\s+(?i:chord|triad|second|third|sixth|seventh|3rd|6th|7th)s?\b)")
 _INTRODUCED = re.compile(
     rf"(?i:\b(?:key(?: signature)?|tonality|tonic)\s*(?:of|:|=|is|in)?|\bin(?: the)?)\s*{_TONIC}(m)?(?![\w#♯♭'’/]|-\w)"
 )
-_TWO_KEYS = re.compile(
-    r"\bkeys (?:of )?([A-G](?:[b#♯♭]| flat| sharp)?),? (?:and|then|to) ([A-G](?:[b#♯♭]| flat| sharp)?)\b"
-)
+# "techno, Am, 130 bpm"
+_ALONE = re.compile(r"(?:(?<=[,;|\[])|(?<=, )|(?<=; ))([A-G][b#♯♭]?m)(?=\s*(?:$|[,;|\]]))")
+_CHORD_BEFORE = re.compile(r"\b[A-G][b#♯♭]?(?:m|maj|min|dim)?\d*\s*[,;|]\s*$")
+_CHORD_BEHIND = re.compile(r"\s*[,;|]\s*(?:and )?[A-G][b#♯♭]?(?:m|maj|min|dim)?\d*(?!\w)")
+_SIGNED = r"[A-G](?:[b#♯♭]| flat| sharp)?"
+_TWO_KEYS = re.compile(rf"\bkeys (?:of )?({_SIGNED}),? (?:and|then|to) ({_SIGNED})\b")
 # What may follow a tonic that stands alone: "in G", "in E for guitar", but not "in A city".
 _BEHIND = re.compile(
-    r"\s*(?:$|[.,;:!?)(&+|/–—]|\d|(?:for|with|at|on|and|by|using|played|around|about|tempo|bpm|or|then|but|without|no|"
-    r"in|over|that|slow|fast|please|featuring)\b)",
+    r"\s*(?:$|[.,;:!?)(\]&+|/–—]|\d|(?:for|with|at|on|and|by|using|played|around|about|tempo|bpm|or|then|but|"
+    r"without|no|in|over|that|slow|fast|please|featuring)\b)",
     re.IGNORECASE,
 )
+# Where "minor" alone, or "major" too, says a mode.
+_OF_HARMONY = ("key", "keys", "mode", "scale", "tonality", "chords", "harmony", "feel", "sound", "mood")
+_OF_MUSIC = "melody|melodies|riff|riffs|jam|tune|blues|waltz|ballad|song|swing|vibe"
 _MODE_ALONE = re.compile(
-    rf"(?i:\b(in|of)\s+(?:an? |the )?)?{_MODE}(?i:(\s+(?:key|keys|mode|scale|tonality|chords|harmony|feel|sound|mood"
-    rf"|melody|"
-    r"melodies|riffs?|jam|tune|blues|waltz|ballad|song|swing|vibe)\b)?)"
+    rf"(?i:\b(in|of)\s+(?:an? |the )?)?{_MODE}(?i:(\s+(?:{'|'.join(_OF_HARMONY)}|{_OF_MUSIC})\b)?)"
 )
 _PENTATONIC = re.compile(r"\b(pentatonic)\b", re.IGNORECASE)
 _BOUNDARY = (".", ",", ";", ":", "!", "?", "(", ")", "")
@@ -50,6 +54,10 @@ def read_keys(scan: Scan) -> tuple[list[Said[Key]], Said[str] | None]:
         found.append((*match.span(), letter + (word or sign or ""), mode))
         scan.take(*match.span())
     bare: list[tuple[int, int, str, str | None]] = []
+    for match in scan.matches(_ALONE):
+        if _CHORD_BEFORE.search(scan.english[: match.start()]) or _CHORD_BEHIND.match(scan.english, match.end()):
+            continue
+        bare.append((*match.span(1), match[1].removesuffix("m"), "minor"))
     for match in scan.matches(_TWO_KEYS):
         bare += [(*match.span(group), match[group].replace(" ", ""), None) for group in (1, 2)]
         scan.take(*match.span())
@@ -58,12 +66,10 @@ def read_keys(scan: Scan) -> tuple[list[Said[Key]], Said[str] | None]:
         is_key = not match[0].lower().startswith("in")
         if not (minor or _BEHIND.match(scan.english, match.end())):
             continue
-        if letter in "abcdefg" and not (is_key or word or sign or minor) and not _ends(scan.english, match.end()):
+        is_plain = not (is_key or word or sign or minor)  # "in c"
+        if letter.islower() and is_plain and (letter == "a" or not _ends(scan.english, match.end())):
             continue
-        if letter in "a" and not (is_key or word or sign or minor):
-            continue
-        start = match.start(1)
-        bare.append((start, match.end(), letter + (word or sign or ""), minor and "minor"))
+        bare.append((match.start(1), match.end(), letter + (word or sign or ""), minor and "minor"))
         scan.take(*match.span())
     mode = _mode_alone(scan)
     keys: list[Said[Key]] = []
@@ -112,6 +118,3 @@ def _mode_alone(scan: Scan) -> Said[str] | None:
         scan.take(*match.span())
         return scan.said("major pentatonic", *match.span())
     return None
-
-
-_OF_HARMONY = ("key", "keys", "mode", "scale", "tonality", "chords", "harmony", "feel", "sound", "mood")

@@ -12,56 +12,59 @@ MAX_SECONDS = 24 * 60 * 60
 MAX_BARS = 10_000
 _WORDS = "|".join(sorted(NUMBERS, key=len, reverse=True))
 _NUMBER = rf"(?:[0-9]{{1,4}}(?:\.[0-9]{{1,3}})?|(?:{_WORDS})(?:[ -](?:{_WORDS}))?)"
-_UNIT = r"(?:minutes?|mins?|m|hours?|hrs?|seconds?|secs?|s)"
-# Not a length: "the last 10 seconds", "every two bars".
-_NOT_AFTER = re.compile(
-    r"\b(?:last|first|every|each|after|next|per|final|another|in bar|in measure|at|from|for the first|change)\s+$", re.I
-)
+_ONE_OR_TWO = rf"(?<![\w.,:/])(?P<low>{_NUMBER})(?:\s?(?:-|–|—|to|or|and)\s?(?P<high>{_NUMBER}))?"
+_UNIT = r"(?P<unit>minutes?|mins?|m|hours?|hrs?|seconds?|secs?|s)(?![^\W\d])"
+# "90 seconds", "2-3 minutes", "three minutes thirty", "2m30s"; not "96 notes per minute"
 _AMOUNT = re.compile(
-    rf"(?<![\w.,:/])(?P<low>{_NUMBER})(?:\s?(?:-|–|—|to|or"
-    rf"|and)\s?(?P<high>{_NUMBER}))?[ -]?(?P<unit>{_UNIT})(?![^\W\d])"
-    rf"(?!\.?,? (?:per|a) |['’])(?P<half> and a half)?"
+    rf"{_ONE_OR_TWO}[ -]?{_UNIT}(?!\.?,? (?:per|a) |['’])(?P<half> and a half)?"
     rf"(?:(?:,| and)? ?(?P<more>{_NUMBER})(?:[ -]?(?:seconds?|secs?|s)\b|(?=$|[.,;])))?",
     re.IGNORECASE,
 )
+# "two and a half minutes"; "a minute and a half"; "half a minute"; "1/2 minute"
 _HALVES = re.compile(
-    rf"(?<![\w.,:/])(?P<low>{_NUMBER}|an?) and (?:a |one )?(?P<part>half|quarter"
-    rf"|three quarters)[ -](?P<unit>minutes?|mins?|hours?)\b"
+    rf"(?<![\w.,:/])(?P<low>{_NUMBER}|an?) and (?:a |one )?(?P<part>half|quarter|three quarters)"
+    r"[ -](?P<unit>minutes?|mins?|hours?)\b"
     r"|\b(?P<one>an?|one)[ -](?P<one_unit>minute|hour) and (?:a |one )?(?P<one_part>half)"
     r"|\b(?P<only>half|(?:a |three )?quarters?)(?: of)?(?: an?)?[ -](?P<only_unit>minute|hour)\b"
     r"|(?<![\w/])1/2 (?:of )?(?:an? )?(?P<slash_unit>minute|hour)\b",
     re.IGNORECASE,
 )
+# "1:30", but not "1:30 pm"
 _CLOCK = re.compile(r"(?<![\w:.])([0-9]{1,2}):([0-5][0-9])(?![\w:]|\s?[ap]\.?m\b)")
+# "a minute long", but not "a minute waltz"
 _A_UNIT = re.compile(
-    r"\b(?:a|one)[ -](minute|hour)\b(?! (?:and|waltz))(?:[ -](?:long|of|piece|song|track|loop)|(?=\s*(?:$|[.,;!)])))",
-    re.I,
+    r"\b(?:a|one)[ -](minute|hour)\b(?! and)(?:[ -](?:long|of|piece|song|track|loop)|(?=\s*(?:$|[.,;!)])))",
+    re.IGNORECASE,
 )
+# "16 bars", "8-bar", but not "a four bar intro"
 _BARS = re.compile(
-    rf"(?<![\w.,:/])(?P<low>{_NUMBER})(?:\s?(?:-|–|—|to|or)\s?(?P<high>{_NUMBER}))?[ -](?:bars?|measures?)\b"
+    rf"{_ONE_OR_TWO}[ -](?:bars?|measures?)\b"
     r"(?![ -](?:intro|outro|solo|break|fill|phrase|riff|pattern|ostinato)|s?['’])",
     re.IGNORECASE,
 )
+# Before an amount: not a length ("the last 10 seconds", "every two bars"), or the most or the least.
+_NOT_AFTER = re.compile(
+    r"\b(?:last|first|every|each|after|next|per|final|another|in bar|in measure|at|from|change)\s+$", re.IGNORECASE
+)
 _AT_MOST = re.compile(
-    r"\b(?:under|up to|at most|less than|no longer than|no more than|maximum(?: of)?|max|below|within"
-    r"|not longer than)\s+$",
-    re.I,
+    r"\b(?:under|up to|at most|less than|(?:no|not) (?:longer|more) than|max(?:imum)?(?: of)?|below|within)\s+$",
+    re.IGNORECASE,
 )
 _AT_LEAST = re.compile(
-    r"\b(?:over|at least|more than|no shorter than|minimum(?: of)?|no less than|not less than)\s+$", re.I
+    r"\b(?:over|at least|more than|no shorter than|minimum(?: of)?|(?:no|not) less than)\s+$", re.IGNORECASE
 )
-_SIZE = re.compile(r"\b(very short|short|brief|tiny|long|extended|lengthy)\b", re.I)
+_SIZE = re.compile(r"\b(very short|short|brief|tiny|long|extended|lengthy)\b", re.IGNORECASE)
 _SHORT = ("very short", "short", "brief", "tiny")
+# What is "short" or "long" as a whole, and what is only a part.
 _PIECES = re.compile(
-    r"(?:[ ,]+[\w-]+){0,3}?[ ,]+(?:pieces?|songs?|tracks?|tunes?|composition|works?|versions?|jams?|loops?|fanfare"
-    r"|interlude|waltz|"
-    r"intro|jingle|melody|theme|prelude|etude|march|improvisation|ballad|medley|music)\b",
+    r"(?:[ ,]+[\w-]+){0,3}?[ ,]+(?:pieces?|songs?|tracks?|tunes?|composition|fragment|snippet|sketch|excerpt|clip|cue|"
+    r"works?|versions?|jams?|loops?|fanfare|interlude|waltz|intro|jingle|melody|theme|prelude|etude|march|improvisation|"
+    r"ballad|medley|music)\b",
     re.IGNORECASE,
 )
 _NO_PIECES = re.compile(
-    r"[ -]+(?:notes?|reverb|attack|decay|release|tail|sustain|sustained|phrases?|fade|delay|chords?|riffs?|stabs?"
-    r"|bursts?|fills?|"
-    r"hair|time|way|lost|story|term|ago|before|after|solo|rests?)\b",
+    r"[ -]+(?:notes?|reverb|attack|decay|release|tail|sustain|sustained|phrases?|fade|delay|chords?|riffs?|stabs?|"
+    r"bursts?|fills?|hair|time|way|lost|story|term|ago|before|after|solo|rests?)\b",
     re.IGNORECASE,
 )
 

@@ -11,7 +11,7 @@ from amt.request.scan import Scan
 _FRACTION = re.compile(r"(?<![\w./,-])([1-9][0-9]?)/(16|1|2|4|8)(?![\w/]|[.,-][0-9])(?!\s+of\b)")
 _SPOKEN = re.compile(
     r"\b(two|three|five|six|seven|nine|twelve|[2-9]|12)[ -](?:(four|eight|quarter|4|8)) (?:time|metre|meter|feel)\b",
-    re.I,
+    re.IGNORECASE,
 )
 _NUMBERS = {"two": 2, "three": 3, "five": 5, "six": 6, "seven": 7, "nine": 9, "twelve": 12}
 

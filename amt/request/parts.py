@@ -11,23 +11,11 @@ from amt.request.lexicon.instruments import ROLES
 from amt.request.phrases import Hit, programs_of
 from amt.request.said import Part, Said
 from amt.request.scan import Scan
+from amt.request.tokens import split_words
 
 MOST_PLAYERS = 16
 OPEN_STYLES = ("orchestral", "symphony", "concerto", "opera")
-_ADJECTIVES = (
-    "solo",
-    "female",
-    "male",
-    "more",
-    "different",
-    "big",
-    "live",
-    "lead",
-    "backing",
-    "loud",
-    "muted",
-    "overdubbed",
-)
+_ADJECTIVES = frozenset(split_words("solo female male more different big live lead backing loud muted overdubbed"))
 _STRINGS = ("nylon strings", "nylon string", "steel strings")
 _ROLE_WORDS = ("line", "part", "riff", "groove", "walking", "octave", "chord", "player")
 _DRIVEN = re.compile(r"-(?:driven|heavy|led|based|oriented|centric|forward|focused|tinged|infused)\b", re.IGNORECASE)
@@ -178,8 +166,6 @@ def _is_open(scan: Scan, has_players: bool, ensembles: list[str]) -> bool:
             return True
         if hit.values("instrument") and _DRIVEN.match(scan.english, hit.end):
             return True
-        if (hit.values("solo") or scan.english[hit.start : hit.end].lower().endswith("solo")) and _is_feature(
-            scan, hit
-        ):
+        if hit.values("solo") and _is_feature(scan, hit):
             return True
     return any(ENSEMBLES[name].is_open for name in ensembles)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from amt.midi.metres import METRE_NAMES
 from amt.midi.programs import PROGRAMS, SHORT_NAMES
 from amt.midi.tempo_words import ENGLISH_TEMPOS, ITALIAN_TEMPOS
-from amt.request.lexicon import ensembles, grammar, instruments, moods, styles, tags
+from amt.request.company import Company, is_meant
+from amt.request.lexicon import ensembles, grammar, guards, instruments, moods, styles, tags
 from amt.request.tokens import Token, split_words
 
 
@@ -22,15 +23,14 @@ class Meaning(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A phrase in a text: tokens `first` up to `after`, and where they stand."""
+    """A phrase in a text: tokens `first` up to `after`, where they stand, and whether one is a number."""
 
     meanings: tuple[Meaning, ...]
     first: int
     after: int
     start: int
     end: int
-
-    has_number: bool = False
+    has_number: bool
 
     def values(self, kind: str) -> list[str]:
         """The values of one kind."""
@@ -111,13 +111,14 @@ def _table() -> Table:
         add("tempo", name, name)
     for kind, phrases in grammar.MARKS.items():
         add(kind, "", phrases)
-    for phrases in (instruments.NO_INSTRUMENTS, styles.NO_STYLES, tags.NO_SECTIONS, grammar.NOTHING):
+    for phrases in (instruments.NO_INSTRUMENTS, styles.NO_STYLES, tags.NO_SECTIONS, guards.NOTHING):
         for phrase in phrases.split(" | "):
             found[split_words(phrase)] = {Meaning("nothing", ""): None}
     for (kind, value), phrases in grammar.ADDITIONS.items():
         add(kind, value, phrases)
-    for phrase, strength in grammar.NEGATORS.items():
-        found[split_words(phrase)] = {Meaning("not", strength): None}
+    for strength, phrases in grammar.NEGATORS.items():
+        for phrase in phrases.split(" | "):
+            found[split_words(phrase)] = {Meaning("not", strength): None}
     for suffixed in ("drum", "bass", "piano", "guitar", "vocal", "beat"):
         refused = {"beat": "drums", "drum": "drums", "vocal": "voice"}.get(suffixed, suffixed)
         found[(suffixed + "less",)] = {Meaning("refused", refused): None}
@@ -129,6 +130,10 @@ def _table() -> Table:
     for same in by_word.values():
         same.sort(key=lambda phrase: -len(phrase[0]))
     return by_word
+
+
+_LIKE = re.compile(r"-(?:like|shaped|ish|esque)\b", re.IGNORECASE)
+_JOINED = ("heavy", "driven", "led", "based")
 
 
 def find_phrases(tokens: Sequence[Token], english: str) -> list[Hit]:
@@ -146,63 +151,24 @@ def _find(tokens: Sequence[Token], english: str) -> Iterator[Hit]:
             if texts[place:after] != words:
                 continue
             start, end = tokens[place].start, tokens[after - 1].end
-            if english[end : end + 5].lower() == "-like" and meanings[0].kind != "style":
+            if _LIKE.match(english, end) and meanings[0].kind != "style":
                 continue  # "kora-like" is no kora
             if english[start - 1 : start] == "-" and words[0] in _JOINED:
                 continue  # "synth-heavy"
-            meanings = tuple(
-                meaning for meaning in meanings if _is_meant(meaning, texts, place, after, last == place > 0)
+            company = Company(
+                before=texts[place - 1] if place else ",",
+                behind=texts[after] if after < len(texts) else ".",
+                follows_phrase=last == place > 0,
+                precedes_phrase=_begins_phrase(texts, after),
             )
+            if len(words) == 1:
+                meanings = tuple(meaning for meaning in meanings if is_meant(meaning.kind, words[0], company))
             if meanings:
                 has_number = any(word.isdigit() or word in grammar.NUMBERS for word in words)
                 yield Hit(meanings, place, after, start, end, has_number)
                 place, last = after - 1, after
                 break
         place += 1
-
-
-# What may stand before and behind an instrument whose name is an everyday word ("keys, bass and a lead").
-_BEFORE = frozenset(
-    split_words(", ; : . ( & + / | and with for on plus a the or of featuring solo play no without not any")
-)
-_AFTER = frozenset(
-    split_words(", ; : . ) & + / | and with or in at on from for line part melody solo playing plus ! ? chords")
-)
-_EVERYDAY_INSTRUMENTS = frozenset(
-    split_words(
-        "keys lead leads vibes reed reeds winds bell bells pipes horn square "
-        "tom toms clap claps kick triangle chime chimes squares recorder pad pads"
-    )
-)
-_JOINED = ("heavy", "driven", "led", "based")
-_DETERMINERS = frozenset(split_words("the a an my our your his her their this that in of"))
-_JOINTS = frozenset(
-    split_words(", ; : . ) ! ? & + / | ( – — - and or with for in at on from but not no without by to as")
-)
-
-
-def _is_meant(meaning: Meaning, texts: tuple[str, ...], place: int, after: int, follows: bool) -> bool:
-    """Whether a phrase that is an everyday word stands among words of music; `follows` another phrase."""
-    word = texts[place]
-    if after > place + 1:
-        return True
-    before = texts[place - 1] if place else ","
-    behind = texts[after] if after < len(texts) else "."
-    if word in ("lead", "leads") and follows:
-        return False  # "sax lead" is the sax
-    if meaning.kind == "instrument" and word in _EVERYDAY_INSTRUMENTS:
-        near = follows or before in _BEFORE or before.isdigit() or before in grammar.NUMBERS
-        return near and (behind in _AFTER or _begins_phrase(texts, after))
-    if meaning.kind == "style" and word in styles.EVERYDAY_STYLES:
-        if behind in tags.MUSIC_WORDS or (behind not in grammar.SMALL_WORDS and _begins_phrase(texts, after)):
-            return True
-        return before not in _DETERMINERS and (behind in _JOINTS or behind.isdigit())
-    guard = grammar.GUARDS.get((meaning.kind, word))
-    return guard is None or (
-        behind not in guard.not_before
-        and before not in guard.not_after
-        and (not guard.only_before or behind in guard.only_before)
-    )
 
 
 def _begins_phrase(texts: tuple[str, ...], place: int) -> bool:

@@ -78,8 +78,7 @@ ENSEMBLES: dict[str, Ensemble] = {
         _SYMPHONIC,
         is_open=True,
         aliases="symphony orchestra | full orchestra | philharmonic | philharmonic orchestra | "
-        "full symphony orchestra | "
-        "symphonic orchestra | orchestras",
+        "full symphony orchestra | symphonic orchestra | orchestras",
     ),
     "chamber orchestra": Ensemble((("strings", 0), ("woodwinds", 0), ("french horn", 2)), is_open=True),
     "chamber ensemble": Ensemble((("strings", 0), ("woodwinds", 0), ("piano", 1)), is_open=True),
@@ -99,7 +98,6 @@ OPENERS = (
     "and more | and so on | etc | et cetera | among others | and others | other instruments | and other instruments | "
     "several instruments | more instruments | full band | whole band | with band | a band | the band | backing band | "
     "accompanied by a band | or similar | and the like | lots of instruments | many instruments | "
-    "all kinds of instruments | "
-    "full arrangement | full production | fully orchestrated | orchestrated | orchestration | full ensemble | "
-    "all instruments | everything"
+    "all kinds of instruments | full arrangement | full production | fully orchestrated | orchestrated | "
+    "orchestration | full ensemble | all instruments | everything"
 )

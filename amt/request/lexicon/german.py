@@ -34,7 +34,8 @@ WORDS: dict[str, str] = {
     "brass": "blechbläser | blechbläsern | bläser", "saxophone": "saxophon | saxofon", "oboe": "oboe",
     "clarinet": "klarinette", "flute": "flöte | querflöte", "recorder": "blockflöte", "bassoon": "fagott",
     "woodwinds": "holzbläser | holzbläsern", "accordion": "akkordeon | ziehharmonika", "harmonica": "mundharmonika",
-    "bagpipes": "dudelsack", "xylophone": "xylophon", "drums": "schlagzeug | trommel | trommeln", "zither": "zither",
+    "bells": "glocken | glocke", "bagpipes": "dudelsack", "xylophone": "xylophon",
+    "drums": "schlagzeug | trommel | trommeln", "zither": "zither",
     "percussion": "perkussion | percussion", "synth": "synthesizer | synthie", "synth pad": "flächen | klangflächen",
     # Ensembles
     "string quartet": "streichquartett", "orchestra": "orchester", "brass band": "blaskapelle | blasorchester",
@@ -65,7 +66,7 @@ WORDS: dict[str, str] = {
     "cheerful": "vergnügt", "magical": "zauberhaft | magisch", "lonely": "einsam", "uplifting": "erhebend",
     # Uses
     "for studying": "zum lernen", "for sleep": "zum einschlafen | zum schlafen", "party": "party | feier",
-    "wedding": "hochzeit", "christmas": "weihnachten", "children": "kinder", "birthday": "geburtstag",
+    "wedding": "hochzeit", "christmas": "weihnachten | weihnachtlich", "children": "kinder", "birthday": "geburtstag",
     "battle": "schlacht | kampf",
     "simple": "einfach", "solo": "solo", "virtuosic": "virtuos", "chords": "akkorde | akkorden",
 }  # fmt: skip

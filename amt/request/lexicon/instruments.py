@@ -53,8 +53,7 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "acoustic guitar": (
         (25, 24),
         "steel string guitar | steel string acoustic guitar | folk guitar | western guitar | steel strings | "
-        "12 string guitar | "
-        "twelve string guitar | 12 string | acoustic guitar (steel) | dreadnought",
+        "12 string guitar | twelve string guitar | 12 string | acoustic guitar (steel) | dreadnought",
     ),
     "electric guitar": ((27, 26, 28, 29, 30, 31), "lead guitar | e guitar | wah guitar | wah wah guitar"),
     "jazz guitar": ((26,), "electric guitar (jazz) | archtop guitar | hollow body guitar"),
@@ -64,12 +63,10 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "distorted guitar": (
         (30, 29),
         "distortion guitar | heavy guitar | metal guitar | fuzz guitar | distorted electric guitar | "
-        "guitar distortion | "
-        "high gain guitar | shredding guitar | heavily distorted guitar",
+        "guitar distortion | high gain guitar | shredding guitar | heavily distorted guitar",
     ),
     "steel guitar": ((25, 26, 27, 24), "pedal steel | pedal steel guitar | lap steel | lap steel guitar | "
-    "slide guitar | "
-                     "dobro | hawaiian guitar"),
+    "slide guitar | dobro | hawaiian guitar"),
     "ukulele": ((24, 25), "uke"),
     "mandolin": ((25, 24), "mandola"),
     "bouzouki": ((25, 15), ""),
@@ -96,8 +93,7 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
         (38, 39),
         "808 | 808s | 808 bass | 808 sub | sub bass | subbass | bass synth | moog bass | acid bass | acid line | "
         "reese bass | reese | wobble bass | saw bass | 303 | tb 303 | synthesizer bass | synth bassline | "
-        "synth bass line | "
-        "analog bass | electronic bass",
+        "synth bass line | analog bass | electronic bass",
     ),
     # Strings
     "violin": ((40,), "solo violin | violinist"),
@@ -118,8 +114,7 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "choir": (
         (52, 53, 54, 91),
         "voices | satb | for chorus | vocal ensemble | choral voices | mixed chorus | male chorus | female chorus | "
-        "choirs | chorus of | "
-        "boys choir | children choir | gospel choir | aahs | oohs",
+        "choirs | chorus of | boys choir | children choir | gospel choir | aahs | oohs",
     ),
     "voice": (
         (53, 52, 54, 85, 91),
@@ -181,19 +176,17 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "drums": (
         (DRUMS,),
         "drum | drum kit | drumkit | drum set | drumset | drum beat | drum machine | drum loop | drum groove | "
-        "drum pattern | "
-        "808 drums | 909 | 909 drums | 808 kick | kick | kick drum | bass drum | snare | snare drum | hi hat | hihat | "
-        "high hat | cymbal | tom | toms | tom tom | rimshot | brush drum | brushes | brushed drums | hand clap | "
-        "handclap | "
-        "clap | claps | drum fill | drumming | breakbeats | double kick | double bass drum | double bass drums | "
-        "blast beat | ride cymbal | crash cymbal | drummer | palmas | beatbox",
+        "drum pattern | 808 drums | 909 | 909 drums | 808 kick | kick | kick drum | bass drum | snare | snare drum | "
+        "hi hat | hihat | high hat | cymbal | tom | toms | tom tom | rimshot | brush drum | brushes | brushed drums | "
+        "hand clap | handclap | clap | claps | drum fill | drumming | breakbeats | double kick | double bass drum | "
+        "double bass drums | blast beat | ride cymbal | crash cymbal | drummer | palmas | beatbox | beatboxing",
     ),
     "percussion": (
         (DRUMS, 47, 116, 115, 113, 112, 114, 117, 118, 119),
         "hand percussion | conga | bongo | shaker | tambourine | maraca | clave | cowbell | timbale | cajon | cajón | "
         "djembe | tabla | bodhran | bodhrán | frame drum | hand drum | triangle | castanets | castanet | guiro | "
-        "darbuka | "
-        "dhol | surdo | cabasa | percussion section | percussion instrument | percussive instrument | latin percussion",
+        "darbuka | dhol | surdo | cabasa | percussion section | percussion instrument | percussive instrument | "
+        "latin percussion",
     ),
     "timpani": ((47,), "timpano | kettledrum | kettle drum | timpani roll"),
     "steel drums": ((114,), "steel drum | steelpan | steel pan | steel drum | pan drum | hang drum | handpan"),
@@ -212,8 +205,10 @@ ROLES = frozenset({"bass", "guitar", "piano", "strings", "saxophone", "drums", "
 NO_INSTRUMENTS = (
     "voice leading | voice lead | piano roll | no strings attached | strings attached | organ donor | tape recorder | "
     "record player | voice recorder | bell curve | drum roll please | horn of plenty | french press | bass fishing | "
-    "drummer boy | singing bowl | singing bowls | drums his | drums her | "
-    "bass clef | treble clef | keys to | car keys | house keys | lost keys | triangle wave form | jingle bells | "
-    "good vibes | summer vibes | vibes only | positive vibes | voice message | lead to | lead the way | "
-    "take the lead | lead sheet | leads to | drum up | pad thai | launch pad | guitar hero | no strings attached"
+    "drummer boy | strings of light | strings of lights | piano teacher | guitar teacher | piano lesson | "
+    "piano lessons | guitar lesson | guitar lessons | piano bar | piano tuner | guitar store | bass fishing | "
+    "singing bowl | singing bowls | drums his | drums her | bass clef | treble clef | keys to | car keys | "
+    "house keys | lost keys | triangle wave form | jingle bells | good vibes | summer vibes | vibes only | "
+    "positive vibes | voice message | lead to | lead the way | take the lead | lead sheet | leads to | drum up | "
+    "pad thai | launch pad | guitar hero | no strings attached"
 )

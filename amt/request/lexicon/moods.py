@@ -18,8 +18,7 @@ MOODS: dict[str, Mood] = {
     "happy": Mood(
         0.9, 0.5, "major",
         "cheerful | joyful | joyous | merry | jolly | cheery | glad | sunny | carefree | happiness | joy | "
-        "delightful | "
-        "feel good | feelgood | gleeful | blissful",
+        "delightful | feel good | feelgood | gleeful | blissful",
     ),
     "upbeat": Mood(0.7, 0.7, "major", "peppy | perky | bouncy | bubbly | up beat"),
     "sad": Mood(
@@ -33,27 +32,26 @@ MOODS: dict[str, Mood] = {
     "bittersweet": Mood(-0.1, -0.2, "", "bitter sweet | happy sad"),
     "calm": Mood(
         0.4, -0.8, "",
-        "peaceful | relaxing | relaxed | tranquil | serene | soothing | chill | chilled | mellow | restful | "
-        "quiet mood | "
-        "peace | calming | meditative | zen | calmer | chill vibes | laid back mood | placid | chilled out | easygoing",
+        "peaceful | relaxing | relaxed | relaxation | serenity | tranquility | calmness | tranquil | serene | "
+        "soothing | chill | chilled | mellow | restful | quiet mood | peace | calming | meditative | zen | calmer | "
+        "chill vibes | laid back mood | placid | chilled out | easygoing",
     ),
     "pleasant": Mood(0.5, -0.1, "", "easy going | agreeable | amiable | good natured"),
     "tender": Mood(0.4, -0.5, "", "gentle | gently | delicate | intimate | loving | caressing | sweet | tenderly | "
     "lovely"),
-    "romantic": Mood(0.5, -0.2, "", "romantic mood | amorous | passionate love | romantically"),
+    "romantic": Mood(0.5, -0.2, "", "romance mood | romantic mood | amorous | passionate love | romantically"),
     "dreamy": Mood(
         0.3, -0.5, "",
-        "dreamlike | ethereal | floating | airy | celestial | otherworldly | hazy | spacey | surreal | heavenly | "
-        "angelic",
+        "dreamlike | dreaminess | ethereal | floating | airy | celestial | otherworldly | hazy | spacey | surreal | "
+        "heavenly | angelic",
     ),
     "warm": Mood(0.5, -0.3, "", "cozy | cosy | heartwarming | heart warming | warmth"),
     "hopeful": Mood(0.6, 0.2, "major", "optimistic | hope | positive"),
     "uplifting": Mood(0.7, 0.5, "major", "inspiring | inspirational | motivational | euphoric | soaring | inspiration"),
     "energetic": Mood(
         0.5, 0.9, "",
-        "high energy | driving | vigorous | vibrant | exciting | excited | powerful | lively mood | spirited | "
-        "pumping | "
-        "energy | animated | hyper | punchy | frenetic | exhilarating | pumped up",
+        "high energy | excitement | driving | vigorous | vibrant | exciting | excited | powerful | lively mood | "
+        "spirited | pumping | energy | animated | hyper | punchy | frenetic | exhilarating | pumped up",
     ),
     "playful": Mood(
         0.6, 0.4, "major",
@@ -72,10 +70,9 @@ MOODS: dict[str, Mood] = {
         "haunted | macabre | ominous | unsettling | eerie mood | horror music | menacing",
     ),
     "tense": Mood(-0.5, 0.6, "minor", "suspenseful | restless | agitated | suspense | anxious | nervous | tension | "
-    "nail biting | urgent | "
-    "uneasy"),
-    "angry": Mood(-0.6, 0.9, "minor", "aggressive | furious | rage | violent | brutal | ferocious | hostile | "
-    "anger | savage"),
+    "nail biting | urgent | uneasy"),
+    "angry": Mood(-0.6, 0.9, "minor", "aggressive | furious | rage | violent | brutal | ferocious | hostile | anger | "
+    "savage"),
     "dramatic": Mood(-0.1, 0.6, "minor", "theatrical | drama | stormy | turbulent"),
     "intense": Mood(-0.1, 0.8, "", "fierce | relentless | intensity | fiery | passionate | wild | explosive"),
     "heavy": Mood(-0.3, 0.8, "minor", "crushing"),

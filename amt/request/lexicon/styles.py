@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from amt.midi.metres import Metre
 from amt.midi.tempo_words import TempoRange
-from amt.request.tokens import split_words
 
 
 class Style(NamedTuple):
@@ -86,8 +85,7 @@ STYLES: dict[str, Style] = {
     "hip hop": _style("hip hop", (80, 104), "hiphop | rap | rap beat | boom bap | gangsta rap | old school hip hop",
                       feel="backbeat"),
     "lo-fi hip hop": _style("hip hop", (69, 92), "lo fi hip hop | lofi hip hop | lo fi | lofi | chillhop | "
-    "lo fi beats | "
-                            "lofi beats | lo fi beat | lofi beat | lofi hiphop | lo fi hiphop | "
+    "lo fi beats | lofi beats | lo fi beat | lofi beat | lofi hiphop | lo fi hiphop | "
                             "chill hop", feel="backbeat"),
     "trap": _style("hip hop", (130, 160), "trap music | trap beat | drill | phonk | uk drill", feel="half-time"),
     "trip hop": _style("hip hop", (70, 100), "triphop"),
@@ -98,8 +96,7 @@ STYLES: dict[str, Style] = {
     "dance": _style("electronic", (110, 132), "dance music | dance track | club music | club | eurodance | eurobeat | "
                     "dance floor"),
     "house": _style("electronic", (118, 128), "house music | electro house | tech house | progressive house | "
-    "acid house | "
-    "tropical house | "
+    "acid house | tropical house | "
                     "future house | chicago house", feel="four on the floor"),
     "deep house": _style("electronic", (116, 126), feel="four on the floor"),
     "techno": _style("electronic", (124, 142), "minimal techno | acid techno | hard techno | techno music",
@@ -118,8 +115,7 @@ STYLES: dict[str, Style] = {
     "new age": _style("electronic", (50, 90), "new age music"),
     "synthwave": _style("electronic", (80, 118), "retrowave | outrun | vaporwave | darksynth | retro wave"),
     "chiptune": _style("electronic", (120, 170), "chip tune | 8 bit | 8bit | chip music | 16 bit | nes style | "
-    "retro game | "
-                       "nintendo style"),
+    "retro game | nintendo style"),
     "industrial": _style("electronic", (90, 140), "industrial music | ebm"),
     # Caribbean, Latin, African
     "reggae": _style("reggae", (66, 96), "roots reggae | one drop reggae", feel="offbeat"),
@@ -152,11 +148,9 @@ STYLES: dict[str, Style] = {
     "afrobeat": _style("african", (96, 126), "afrobeats | highlife | afro beat | amapiano | soukous"),
     # Folk and country
     "folk": _style("folk", (80, 140), "folk music | folk song | folk tune | indie folk | acoustic folk | folky | "
-    "traditional song | traditional tune | traditional piece | "
-                   "traditional folk | americana"),
+    "traditional song | traditional tune | traditional piece | traditional folk | americana"),
     "country": _style("country", (84, 140), "country music | country song | nashville | honky tonk country | "
-    "alt country | "
-                      "outlaw country | western swing"),
+    "alt country | outlaw country | western swing"),
     "bluegrass": _style("country", (110, 170), "bluegrass music | hoedown | old time | old timey | "
     "breakdown bluegrass"),
     "celtic": _style("folk", (90, 140), "irish | irish folk | scottish | celtic music | irish music | gaelic"),
@@ -187,24 +181,19 @@ STYLES: dict[str, Style] = {
     "world": _style("world", None, "world music | ethnic | tribal"),
     # Classical
     "classical": _style("classical", None, "classical music | chamber music | neoclassical | neo classical | "
-    "art music | "
-                        "modern classical | contemporary classical"),
+    "art music | modern classical | contemporary classical"),
     "renaissance": _style("early", (60, 120), "renaissance music | madrigal | palestrina | early music"),
     "gregorian chant": _style("early", (50, 80), "gregorian | plainchant | chant | plainsong | monastic chant"),
     "baroque": _style("classical", (60, 140), "baroque music | baroque style | bach | vivaldi | handel | händel | "
-    "telemann | "
-                      "scarlatti | purcell | corelli | pachelbel | rameau | couperin"),
+    "telemann | scarlatti | purcell | corelli | pachelbel | rameau | couperin"),
     "classical era": _style("classical", (60, 160), "mozart | haydn | beethoven | clementi | viennese classical | "
                             "classical period | boccherini"),
     "romantic era": _style("classical", (50, 160), "romantic period | late romantic | chopin | schubert | schumann | "
-    "liszt | "
-                           "brahms | mendelssohn | tchaikovsky | rachmaninoff | rachmaninov | grieg | dvořák | "
-                           "dvorak | "
-                           "wagner | verdi | mahler | romantic style | romanticism"),
+    "liszt | brahms | mendelssohn | tchaikovsky | rachmaninoff | rachmaninov | grieg | dvořák | dvorak | wagner | "
+    "verdi | mahler | romantic style | romanticism"),
     "impressionist": _style("classical", (50, 120), "impressionism | impressionistic | debussy | ravel | satie"),
     "minimalism": _style("classical", (60, 140), "minimalist music | philip glass | steve reich | minimal music | "
-    "einaudi | "
-                         "arvo pärt"),
+    "einaudi | arvo pärt"),
     "orchestral": _style("classical", None, "orchestral music | orchestral piece | symphonic | symphonic music"),
     "symphony": _style("classical", None, "symphonic poem | tone poem | overture"),
     "concerto": _style("classical", None, "concertino"),
@@ -247,8 +236,7 @@ STYLES: dict[str, Style] = {
     "elegy": _style("classical", (44, 72), "dirge"),
     "art song": _style("classical", (50, 130), "lied | lieder"),
     "sacred": _style("sacred", (50, 120), "sacred music | sacred piece | mass movement | motet | vespers | "
-    "magnificat | oratorio | "
-                     "cantata | requiem | te deum | kyrie | stabat mater | gloria | church music"),
+    "magnificat | oratorio | cantata | requiem | te deum | kyrie | stabat mater | gloria | church music"),
     "chorale": _style("classical", (56, 90), "bach chorale"),
     "hymn": _style("sacred", (56, 96), "psalm | church hymn | hymnal"),
     "carol": _style("sacred", (80, 130), "christmas carol | xmas carol"),
@@ -263,18 +251,9 @@ STYLES: dict[str, Style] = {
     "western": _style("film", (80, 140), "spaghetti western | wild west | cowboy"),
 }  # fmt: skip
 
-# Styles whose name is also an everyday word, which only musical company makes a style.
-EVERYDAY_STYLES = frozenset(
-    split_words(
-        "pop rock metal house trap soul country swing world dub club surf industrial "
-        "western folk drill glitch fusion indian irish rap bop spiritual indie lounge tropical electro oriental "
-        "stride lied "
-        "prog thrash banda air slide sacred"
-    )
-)
-# Phrases with such words that mean no style at all.
+# Phrases that hold the name of a style and mean none.
 NO_STYLES = (
     "swing set | swing by | house party | pop up | rock bottom | rock garden | trap door | metal box | "
-    "soul searching | "
-    "country road | country side | march madness | full house | white house | haunted house | carol singer"
+    "soul searching | country road | country side | march madness | full house | white house | haunted house | "
+    "carol singer"
 )

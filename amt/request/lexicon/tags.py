@@ -6,12 +6,10 @@ Each table is canonical name: other names.
 from __future__ import annotations
 
 from amt.midi.tempo_words import TempoRange
-from amt.request.tokens import split_words
 
 USES: dict[str, str] = {
     "studying": "studying | study music | study beats | study session | study playlist | to study to | for study | "
-    "homework | concentration | focus music | focusing | "
-    "for focus",
+    "homework | concentration | focus music | focusing | for focus",
     "sleep": "sleep | sleepy | sleeping | bedtime | falling asleep | insomnia",
     "meditation": "meditation | meditating | yoga | mindfulness | spa | spa music",
     "workout": "workout | work out music | gym | exercise music | running music | fitness | jogging",
@@ -26,8 +24,7 @@ USES: dict[str, str] = {
     "video game": "video game | videogame | game music | game soundtrack | rpg | jrpg | platformer | game menu | "
     "arcade game | level music | game theme | title screen | gaming",
     "battle": "battle | boss battle | boss fight | boss music | boss theme | fight scene | battle theme | combat | "
-    "war scene | "
-    "boss",
+    "war scene | boss",
     "chase": "chase | chase scene | car chase | pursuit",
     "fantasy": "fantasy | fantasy world | tavern | medieval fantasy",
     "trailer": "trailer | movie trailer | film trailer",
@@ -56,8 +53,7 @@ FORMS: dict[str, str] = {
     "rondo": "rondo | rondo form | rondeau",
     "sonata form": "sonata form | sonata allegro | sonata allegro form",
     "theme and variations": "theme and variations | variations | variation form | theme with variations | "
-    "variations on a theme | "
-    "set of variations",
+    "variations on a theme | set of variations",
     "fugue": "fugue | fuga | fughetta | fugal",
     "canon": "canon | round | round form | in canon",
     "ternary": "ternary | ternary form | da capo form | da capo",
@@ -86,18 +82,15 @@ SECTIONS: dict[str, str] = {
 }
 NO_SECTIONS = (
     "under the bridge | drop d | drop c | drop tuning | water under the bridge | bridge over | london bridge | "
-    "verse of | "
-    "drop in | drop out | drop by | introduction to | verse about"
+    "verse of | drop in | drop out | drop by | introduction to | verse about"
 )
 
 FEELS: dict[str, str] = {
     "swing": "swing feel | swung | swinging | swing rhythm | swing eighths | swing groove | swung eighths | "
-    "swung 16ths | "
-    "swung sixteenths | swing beat | jazz swing",
+    "swung 16ths | swung sixteenths | swing beat | jazz swing",
     "shuffle": "shuffle | shuffled | shuffling | shuffle feel | shuffle groove | shuffle beat | shuffle rhythm",
     "straight": "straight eighths | straight feel | straight rhythm | straight 8ths | straight sixteenths | "
-    "not swung | no swing | "
-    "straight beat | straight time",
+    "not swung | no swing | straight beat | straight time",
     "four on the floor": "four on the floor | 4 on the floor | four to the floor | 4 to the floor | 4x4 kick | "
     "four floor",
     "half-time": "half time | half time feel | halftime | half time drums feel | half time groove",
@@ -117,20 +110,17 @@ FEELS: dict[str, str] = {
 
 DENSITIES: dict[str, str] = {
     "sparse": "sparse | minimal | minimalist | minimalistic | bare | spacious | stripped down | stripped back | "
-    "thin texture | "
-    "few notes | understated | uncluttered | stripped",
+    "thin texture | few notes | understated | uncluttered | stripped",
     "simple": "simple | easy | basic | uncomplicated | for beginners | beginner | easy to play | simplistic",
     "busy": "busy | very busy | dense | dense texture | thick texture | many notes | lots of notes | full texture | "
     "rich texture | layered | lush | wall of sound | note dense",
     "complex": "complex | intricate | virtuosic | virtuoso | elaborate | complicated | technical | "
-    "sophisticated harmony | "
-    "difficult | shredding",
+    "sophisticated harmony | difficult | shredding",
 }
 
 REGISTERS: dict[str, str] = {
     "low": "low register | low notes | deep low notes | low pitched | low pitch | low range | lower register | "
-    "bass register | "
-    "lower octaves | in the low | low octaves | deep register | low tones | low octave",
+    "bass register | lower octaves | in the low | low octaves | deep register | low tones | low octave",
     "middle": "middle register | mid register | mid range | middle range",
     "high": "high register | high notes | high pitched | high pitch | upper register | upper octaves | high octaves | "
     "treble register | high range | higher register | high octave | high tones",
@@ -143,9 +133,8 @@ DYNAMICS: dict[str, str] = {
     "mezzo forte": "mf | medium volume | moderate volume",
     "loud": "loud | loudly | fortissimo | ff | fff | forte | noisy | very loud | booming | thunderous",
     "crescendo": "crescendo | gradually building | building slowly | slow build | builds up | building up | "
-    "gets louder | "
-    "growing louder | getting louder | slowly building | builds slowly | gradual build | building intensity | grows | "
-    "building to a climax | builds to a climax | slowly builds",
+    "gets louder | growing louder | getting louder | slowly building | builds slowly | gradual build | "
+    "building intensity | grows | building to a climax | builds to a climax | slowly builds",
     "diminuendo": "diminuendo | decrescendo | gets quieter | growing quieter | getting quieter | calando | "
     "dying away | morendo",
     "fade-out": "fading out | fade out at the end | fades out | fade out ending | ends with a fade | slow fade out",
@@ -159,8 +148,7 @@ PLAYING: dict[str, str] = {
     "pizzicato": "",
     "arpeggios": "arpeggio | arpeggiated | arpeggiating | broken chord | arps | arp | alberti bass | rolling chords",
     "fingerpicked": "fingerpicked | fingerpicking | finger picked | finger picking | fingerstyle | finger style | "
-    "travis picking | "
-    "picked pattern",
+    "travis picking | picked pattern",
     "strummed": "strummed | strumming | strummy | strum",
     "palm-muted": "palm muted | palm muting | palm mute",
     "tremolo": "tremolo | tremolo picking | tremolando",
@@ -183,17 +171,3 @@ TEXTURES: dict[str, str] = {
     "unison": "unison | in unison | unison line",
     "melody and accompaniment": "melody and accompaniment | melody with accompaniment",
 }
-
-# Words of which at least one stands beside an everyday word that means a style ("a house track").
-MUSIC_WORDS = frozenset(
-    split_words(
-        "music track song tune beat piece groove loop jam riff vibe feel style mix "
-        "ballad melody band sound rhythm theme instrumental solo number anthem arrangement version progression "
-        "chords chord "
-        "bassline composition backing medley opera album standard drums guitar bass piano drop party banger intro "
-        "hit lick "
-        "licks etude suite improvisation like influenced inspired rhythms beats tracks songs tunes cover covers "
-        "pattern "
-        "patterns vibes genre fusion"
-    )
-)
