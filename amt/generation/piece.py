@@ -16,7 +16,7 @@ from amt.midi.data import MidiData, NoteTable
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.programs import DRUMS, program_name
-from amt.request.reading import Asked, read_text
+from amt.request.reading import read
 from amt.request.report import ReportRow, compare
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class Piece:
         from amt.midi.tokenizer import EventTokenizer
 
         music = EventTokenizer(tokenizer_config).decode(tokens)
-        asked = Asked() if text is None else read_text(text)
-        rows = compare(asked, None, None, music, tokenizer_config)
+        rows = compare(None if text is None else read(text), None, None, music, tokenizer_config)
         return cls(tuple(tokens), music, text, report=rows, **facts)
 
     @classmethod
@@ -77,7 +76,7 @@ class Piece:
         constraints = prompt.grammar.constraints if isinstance(prompt.grammar, Grammar) else Constraints()
         if constraints.max_steps is not None and tokenizer_config.preset == "score":
             music = _ended_at(music, constraints.max_steps * (music.ticks_per_beat // tokenizer_config.steps_per_beat))
-        rows = compare(prompt.asked, prompt.limits, constraints, music, tokenizer_config)
+        rows = compare(prompt.reading, prompt.limits, constraints, music, tokenizer_config)
         return cls(tuple(tokens), music, prompt.text, prompt.seed, report=rows)
 
     @property
