@@ -148,11 +148,4 @@ def _ended_at(music: MidiData, last_tick: int) -> MidiData:
     if music.end_ticks <= last_tick or bool((notes.start_ticks >= last_tick).any()):
         return music
     start_ticks, end_ticks, *others = notes.columns
-    return MidiData(
-        NoteTable(start_ticks, np.minimum(end_ticks, last_tick), *others),
-        music.pedals,
-        music.tempos,
-        music.time_signatures,
-        music.key_signatures,
-        ticks_per_beat=music.ticks_per_beat,
-    )
+    return music.replace(notes=NoteTable(start_ticks, np.minimum(end_ticks, last_tick), *others), end_ticks=0)

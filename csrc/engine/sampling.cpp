@@ -1,3 +1,4 @@
+// Its twin is amt/decoding/plain/sampling.py.
 #include "sampling.h"
 
 #include <algorithm>
