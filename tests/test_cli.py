@@ -16,9 +16,10 @@ import amt
 from amt.cli import main
 from amt.errors import TextEncoderError
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import KeySignature, MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import KeySignature, Note, PedalSpan, Tempo, TimeSignature
 from amt.models import build_model
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.request.options import GenerationConfig
 from amt.text.encoder import TextEncoderSpec, find_encoder_files
 
@@ -191,7 +192,7 @@ def test_lengths_reach_the_music_and_what_was_asked_is_told(run, model, encoder)
 
 
 def test_what_runs_can_be_chosen(run, model, encoder):
-    for option, name in ((["--backend", "reference"], "reference (PyTorch)"), (["--weights", "int8"], "engine int8 ")):
+    for option, name in ((["--backend", "plain"], "plain PyTorch"), (["--dtype", "int8"], "engine int8 ")):
         code, out, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--json", *option)
         assert code == 0 and json.loads(out)["backend"].startswith(name)
 
@@ -220,7 +221,7 @@ def test_an_engine_that_is_not_there_is_told(run, model, folder, encoder, monkey
     monkeypatch.setattr("amt.ops.native._load", lambda: "the op library is not built; reinstall")
     code, out, err = run(*generate, "--backend", "engine")
     assert (code, out) == (1, "")
-    assert err == "amt: the op library is not built; reinstall; or decode with --backend reference\n"
+    assert err == "amt: the op library is not built; reinstall; or decode with --backend plain\n"
     assert not Path("w.mid").exists()
 
 
@@ -557,10 +558,10 @@ MISTAKES = {
     "no bars": ([*GENERATE, "--time-signature", "3/4", "--bars", "0"], 2, "bars must be a whole number between 1"),
     "no tokens": ([*GENERATE, "--max-tokens", "0"], 2, "--max-tokens must be between 1 and"),
     "no time": ([*GENERATE, "--max-time", "-1"], 2, "--max-time must be between 0 and"),
-    "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, reference; got 'cu"),
-    "unknown weights": ([*GENERATE, "--weights", "int4"], 2, "weights must be one of float32, bfloat16, int8"),
+    "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, plain; got 'cu"),
+    "unknown weights": ([*GENERATE, "--dtype", "int4"], 2, "dtype must be one of float32, bfloat16, int8"),
     "weights of the reference": (
-        [*GENERATE, "--backend", "reference", "--weights", "int8"], 2, "needs --backend engine; the reference has"
+        [*GENERATE, "--backend", "plain", "--dtype", "int8"], 2, "needs --backend engine; plain PyTorch has"
     ),
     "top-p above 1": ([*GENERATE, "--top-p", "2"], 2, "--top-p must be between"),
     "more pieces than beams": ([*GENERATE, "--beams", "2", "-n", "3"], 2, "--num (3) must be at most --beams (2)"),
@@ -677,7 +678,7 @@ def test_an_error_of_our_own_is_one_line_and_with_amt_debug_a_traceback(run, mon
 @pytest.mark.parametrize(
     ("arguments", "place"),
     [
-        (["generate", WALTZ, "-o", "w.mid"], "amt.api.load"),
+        (["generate", WALTZ, "-o", "w.mid"], "amt.models.opened.load"),
         (["generate", WALTZ, "-o", "w.mid"], "os.replace"),
         (["prepare", "corpus", "-o", "data", "--no-embed"], "amt.data.prepare.segments"),
         (["tokenize", "song.mid", "-o", "song.txt"], "amt.midi.reader.read_midi"),
@@ -770,7 +771,7 @@ def test_eval_of_a_model(run, corpus, encoder, listener):
     assert (
         run("eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--json")[1]
         == run(
-            "eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--weights", "float32", "--json"
+            "eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--dtype", "float32", "--json"
         )[1]
     )
 

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from amt import __version__
 from amt.cli.bench import bench
 from amt.cli.describe import describe
 from amt.cli.errors import FAILED, INTERRUPTED, exit_code, explain, tell
@@ -24,6 +23,7 @@ from amt.cli.read import read
 from amt.cli.search import search
 from amt.cli.tokenize import tokenize
 from amt.cli.train import train
+from amt.version import __version__
 
 app = typer.Typer(
     help="Text to MIDI with transformers: real MIDI files from a sentence, on a plain computer.",

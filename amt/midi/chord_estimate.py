@@ -9,7 +9,8 @@ from fractions import Fraction
 import numpy as np
 
 from amt.midi.chords import NO_CHORD, QUALITIES, Chord
-from amt.midi.data import MidiData, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import TimeSignature
 from amt.midi.metres import bar_length, beat_length, beats_in_bar
 
 # The common chord of two that fit equally well comes first.

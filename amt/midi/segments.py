@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from amt.midi.data import MidiData, NoteTable, TimeSignature
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import TimeSignature
 from amt.midi.tokenizer import EventTokenizer
 
 

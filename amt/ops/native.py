@@ -26,7 +26,7 @@ def _load() -> str | None:
         torch.ops.load_library(str(LIBRARY))  # type: ignore[no-untyped-call]
     except OSError as error:
         return f"the op library does not load ({error}); reinstall with AMT_BUILD=require"
-    for name in ("pack_decoder_", "generation_start_", "generation_run_", "generation_append_", "generation_read_"):
+    for name in ("pack_decoder_", "generation_run_", "generation_append_", "generation_read_"):
         torch.library.register_fake(f"amt::{name}", _nothing)  # they write into tensors that they are given
     return None
 
@@ -56,7 +56,7 @@ def ops() -> Any:
     """
     reason = _load()
     if reason is not None:
-        raise BackendUnavailableError(f"{reason}; or decode with backend='reference'")
+        raise BackendUnavailableError(f"{reason}; or decode with backend='plain'")
     return torch.ops.amt
 
 
@@ -87,8 +87,14 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        for name, kind in (("ValueError: ", ValueError), ("DecodingError: ", DecodingError)):
-            _, found, message = str(error).partition(name)
-            if found:
-                raise kind(message.splitlines()[0]) from None
-        raise
+        raise translated(error) from None
+
+
+def translated(error: RuntimeError) -> Exception:
+    """The error that an op means, by the first word of its message; the same one if it means none."""
+    kinds: tuple[type[Exception], ...] = (ValueError, DecodingError, MemoryError)
+    for kind in kinds:
+        _, found, message = str(error).partition(f"{kind.__name__}: ")
+        if found:
+            return kind(message.splitlines()[0])
+    return error

@@ -54,9 +54,9 @@ class Reading:
         warnings: what the reader could not do, in words for a user.
     """
 
-    text: str
-    english: str
-    language: str
+    text: str = ""
+    english: str = ""
+    language: str = "English"
     instruments: tuple[Said[Part], ...] = ()
     ensembles: tuple[Said[str], ...] = ()
     refused: tuple[Said[Part], ...] = ()
@@ -220,6 +220,16 @@ class Reading:
         if self.mode is not None:
             return "minor" if Key(0, self.mode.value).is_minor else "major"
         return next((mode for mood in self.moods if (mode := MOODS[mood.value].mode)), None)
+
+
+def check_text(text: object) -> None:
+    """Raise ValueError unless this is a text that can be read."""
+    if not isinstance(text, str):
+        raise ValueError(f"a text must be a str, got {type(text).__name__}")
+    if not text.strip():
+        raise ValueError('the text is empty; describe the music, like "a slow sad waltz for piano"')
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the text is damaged: it is not UTF-8; type it again")
 
 
 def read(text: str) -> Reading:

@@ -9,12 +9,14 @@ from fractions import Fraction
 import numpy as np
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import MidiData, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import TimeSignature
 from amt.midi.facts import estimate_key, key_name
+from amt.midi.limits import Constraints
 from amt.midi.programs import DRUMS, program_name
 from amt.midi.vocabulary import Vocabulary, time_signature
 from amt.request.limits import Limits, bar_beats
-from amt.request.reading import Reading, read
+from amt.request.reading import Reading
 
 TEMPO_TOLERANCE = 0.05  # of what a text asks for
 DURATION_TOLERANCE = 0.1
@@ -44,7 +46,9 @@ class ReportRow:
         return f"{self.name.replace('_', ' ')}: asked for {self.asked}, got {self.got}: {verdict}"
 
 
-def compare(text: str | None, limits: Limits | None, music: MidiData, config: TokenizerConfig) -> list[ReportRow]:
+def compare(
+    reading: Reading, limits: Limits | None, constraints: Constraints | None, music: MidiData, config: TokenizerConfig
+) -> list[ReportRow]:
     """A row for each hard limit, then one for each other thing that the text asks for.
 
     Hard: every pitched note lies in the scale of the key; every tempo and time signature is the one that was asked
@@ -52,16 +56,14 @@ def compare(text: str | None, limits: Limits | None, music: MidiData, config: To
     signature and the instruments are those of the text, nobody plays whom it refuses, the first tempo is within 5 % and
     the duration within 10 %.
     """
-    hard = [] if limits is None else list(_hard(limits, music, config))
+    hard = [] if limits is None or constraints is None else list(_hard(limits, constraints, music, config))
     names = {row.name for row in hard}
     if config.preset != "score":
         names |= {"tempo", "time_signature"}  # its music has none: there is nothing to measure
-    soft = [] if text is None else list(_soft(read(text), music))
-    return hard + [row for row in soft if row.name not in names]
+    return hard + [row for row in _soft(reading, music) if row.name not in names]
 
 
-def _hard(limits: Limits, music: MidiData, config: TokenizerConfig) -> Iterator[ReportRow]:
-    constraints = limits.constraints(config)
+def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: TokenizerConfig) -> Iterator[ReportRow]:
     pitched = music.notes[~music.notes.is_drum]
     num_beats = music.end_ticks / music.ticks_per_beat
     if constraints.pitch_classes is not None:

@@ -7,7 +7,8 @@ import pytest
 
 from amt.midi.chord_estimate import CHORDS, MAX_WINDOWS, estimate_chords
 from amt.midi.chords import NO_CHORD, Chord, parse_progression
-from amt.midi.data import MidiData, Note, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, TimeSignature
 
 BEAT = 480
 

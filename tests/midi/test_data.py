@@ -3,7 +3,8 @@ import pickle
 import numpy as np
 import pytest
 
-from amt.midi.data import KeySignature, MidiData, Note, NoteTable, PedalSpan, Repair, Tempo, TimeSignature
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import KeySignature, Note, PedalSpan, Repair, Tempo, TimeSignature
 from amt.midi.native import native
 
 NOTES = [Note(9, 12, 60, 64), Note(0, 5, 38, 90, 3, True), Note(0, 5, 72, 1, 127), Note(0, 4, 72, 2, 127)]

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.reference.time_grid import COMMON_TIME_INDEX, DEFAULT_US_PER_BEAT, StepNote, StepPedal, changes
 from amt.midi.vocabulary import DRUMS, time_signature, vocabulary_of
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import MidiData, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import PedalSpan, Tempo, TimeSignature
 from amt.midi.reference.time_grid import COMMON_TIME_INDEX, DEFAULT_US_PER_BEAT, StepNote, StepPedal, TimeGrid, changes
 from amt.midi.vocabulary import DRUMS, Vocabulary, time_signature_index, vocabulary_of
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import Tempo
+from amt.midi.elements import Tempo
 
 T = TypeVar("T")
 
