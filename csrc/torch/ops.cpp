@@ -1,15 +1,14 @@
 // The ops of namespace `amt` over csrc/engine: check the tensors, call, translate the error. Built on LibTorch's stable
 // ABI, so one build serves every torch from 2.10 on. amt/ops/native.py is their face.
-#include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "generation.h"
 #include "huge_pages.h"
+#include "library.h"
+#include "tensor.h"
 
 namespace amt {
 namespace {
@@ -18,8 +17,8 @@ using engine::DecoderShape;
 using engine::Generation;
 using engine::GenerationPlan;
 using engine::PackedDecoder;
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
+using stable::ScalarType;
+using stable::Tensor;
 
 // Only std::runtime_error crosses into torch; the first word says which Python error it becomes.
 template <typename Call>
@@ -277,9 +276,7 @@ void generation_read(Tensor state, Tensor packed, Tensor lengths, Tensor token_i
   });
 }
 
-}  // namespace
-
-STABLE_TORCH_LIBRARY(amt, library) {
+void define(stable::Library& library) {
   library.def("kernel_sets() -> str");
   library.def("packed_decoder_bytes(int[] shape) -> int");
   library.def("packed_decoder_shape(Tensor packed) -> int[]");
@@ -301,19 +298,24 @@ STABLE_TORCH_LIBRARY(amt, library) {
       "Tensor(d!) scores) -> ()");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(amt, CompositeExplicitAutograd, library) {
-  library.impl("kernel_sets", TORCH_BOX(&kernel_sets));
-  library.impl("packed_decoder_bytes", TORCH_BOX(&packed_decoder_bytes));
+void implement_anywhere(stable::Library& library) {
+  library.impl<kernel_sets>("kernel_sets");
+  library.impl<packed_decoder_bytes>("packed_decoder_bytes");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(amt, CPU, library) {
-  library.impl("packed_decoder_shape", TORCH_BOX(&packed_decoder_shape));
-  library.impl("pack_decoder_", TORCH_BOX(&pack_decoder));
-  library.impl("generation_bytes", TORCH_BOX(&generation_bytes));
-  library.impl("generation_start_", TORCH_BOX(&generation_start));
-  library.impl("generation_run_", TORCH_BOX(&generation_run));
-  library.impl("generation_append_", TORCH_BOX(&generation_append));
-  library.impl("generation_read_", TORCH_BOX(&generation_read));
+void implement_on_cpu(stable::Library& library) {
+  library.impl<packed_decoder_shape>("packed_decoder_shape");
+  library.impl<pack_decoder>("pack_decoder_");
+  library.impl<generation_bytes>("generation_bytes");
+  library.impl<generation_start>("generation_start_");
+  library.impl<generation_run>("generation_run_");
+  library.impl<generation_append>("generation_append_");
+  library.impl<generation_read>("generation_read_");
 }
 
+const stable::Registration schemas("amt", nullptr, define);
+const stable::Registration anywhere("amt", "CompositeExplicitAutograd", implement_anywhere);
+const stable::Registration on_cpu("amt", "CPU", implement_on_cpu);
+
+}  // namespace
 }  // namespace amt
