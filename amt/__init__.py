@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from amt.version import __version__ as __version__
 
 _HOMES = {
     "generate": "amt.api",
     "info": "amt.api",
-    "load": "amt.api",
+    "load": "amt.models.opened",
+    "OpenedModel": "amt.models.opened",
     "stream": "amt.api",
     "describe": "amt.retrieval.description",
     "Description": "amt.retrieval.description",
@@ -21,11 +22,11 @@ _HOMES = {
     "Match": "amt.retrieval.search",
     "Matches": "amt.retrieval.search",
     "Facts": "amt.midi.facts",
-    "profile": "amt.generation.profile",
+    "profile": "amt.api",
     "Profile": "amt.generation.profile",
     "read_midi": "amt.midi.reader",
     "MidiData": "amt.midi.data",
-    "Note": "amt.midi.data",
+    "Note": "amt.midi.elements",
     "NoteTable": "amt.midi.data",
     "EventTokenizer": "amt.midi.tokenizer",
     "Vocabulary": "amt.midi.vocabulary",
@@ -34,9 +35,10 @@ _HOMES = {
     "Piece": "amt.generation.piece",
     "Stream": "amt.generation.stream",
     "TimedEvent": "amt.midi.events",
-    "ModelConfig": "amt.models.config",
+    "ModelConfig": "amt.nn.config",
     "TokenizerConfig": "amt.midi.config",
     "GenerationConfig": "amt.request.options",
+    "Limits": "amt.request.limits",
     "TrainConfig": "amt.training.config",
     "MusicTransformer": "amt.models",
     "MusicTextTransformer": "amt.models",
@@ -69,7 +71,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from amt.api import generate as generate
     from amt.api import info as info
-    from amt.api import load as load
+    from amt.api import profile as profile
     from amt.api import stream as stream
     from amt.data.prepare import prepare as prepare
     from amt.errors import AmtError as AmtError
@@ -80,12 +82,11 @@ if TYPE_CHECKING:
     from amt.errors import TextEncoderError as TextEncoderError
     from amt.generation.piece import Piece as Piece
     from amt.generation.profile import Profile as Profile
-    from amt.generation.profile import profile as profile
     from amt.generation.stream import Stream as Stream
     from amt.midi.config import TokenizerConfig as TokenizerConfig
     from amt.midi.data import MidiData as MidiData
-    from amt.midi.data import Note as Note
     from amt.midi.data import NoteTable as NoteTable
+    from amt.midi.elements import Note as Note
     from amt.midi.events import TimedEvent as TimedEvent
     from amt.midi.facts import Facts as Facts
     from amt.midi.grammar import Grammar as Grammar
@@ -97,7 +98,10 @@ if TYPE_CHECKING:
     from amt.models import MusicTransformer as MusicTransformer
     from amt.models.checkpoint import load_checkpoint as load_checkpoint
     from amt.models.checkpoint import save_checkpoint as save_checkpoint
-    from amt.models.config import ModelConfig as ModelConfig
+    from amt.models.opened import OpenedModel as OpenedModel
+    from amt.models.opened import load as load
+    from amt.nn.config import ModelConfig as ModelConfig
+    from amt.request.limits import Limits as Limits
     from amt.request.options import GenerationConfig as GenerationConfig
     from amt.retrieval.description import Description as Description
     from amt.retrieval.description import describe as describe

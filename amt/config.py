@@ -31,6 +31,16 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
 
 
+def _check_setting(field: dataclasses.Field[Any], value: object) -> None:
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    if low is None or high is None or value is None:
+        return
+    for member in value if isinstance(value, tuple) else (value,):
+        name = f"each of {field.name}" if isinstance(value, tuple) else field.name
+        if isinstance(member, (int, float)) and not isinstance(member, bool):
+            check_range(name, member, low, high)
+
+
 def _fits(value: Any, kind: Any) -> bool:
     if typing.get_origin(kind) is typing.Literal:
         return value in typing.get_args(kind)
@@ -45,6 +55,17 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
+def setting(default: Any, help: str, low: float | None = None, high: float | None = None, **more: object) -> Any:
+    """A field of a config: its default, what it says in one line, and its range, both ends included.
+
+    Of a tuple each member must be in the range; None always may be.
+
+    Args:
+        more: what else belongs into the row of the table, under names that its readers know.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, **more})
+
+
 class Config:
     """A frozen dataclass that loads from and saves to JSON, refusing what it does not know."""
 
@@ -52,6 +73,8 @@ class Config:
         for name, kind in typing.get_type_hints(type(self)).items():
             if not _fits(getattr(self, name), kind):
                 raise ValueError(f"{name} must be {kind}, got {getattr(self, name)!r}")
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check_setting(field, getattr(self, field.name))
         self.check()
 
     def check(self) -> None:

@@ -73,9 +73,9 @@ LOOKUP_TEXTS = (
 LOOKUP_ROUNDS = 5
 
 
-@pytest.mark.parametrize("weights", ["float32", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("do_sample", [True, False], ids=["sample", "greedy"])
-def test_lookup(benchmark, do_sample, weights):
+def test_lookup(benchmark, do_sample, dtype):
     """The model in the package, one piece at a time, with and without `prompt_lookup_num_tokens`, in turns.
 
     The time is that of the default; `ratio_to_no_lookup` is the other's median by it. The tokens must be the same.
@@ -88,7 +88,7 @@ def test_lookup(benchmark, do_sample, weights):
         start = time.perf_counter()
         pieces = [
             amt.generate(
-                text, model=generator, seed=seed, weights=weights, do_sample=do_sample, max_new_tokens=500, **options
+                text, model=generator, seed=seed, dtype=dtype, do_sample=do_sample, max_new_tokens=500, **options
             )
             for seed, text in enumerate(LOOKUP_TEXTS)
         ]
@@ -98,15 +98,15 @@ def test_lookup(benchmark, do_sample, weights):
     def both():
         assert write("lookup") == write("none")
 
-    benchmark.group = f"lookup, {weights}, {torch.get_num_threads()} threads"
+    benchmark.group = f"lookup, {dtype}, {torch.get_num_threads()} threads"
     benchmark.pedantic(both, rounds=LOOKUP_ROUNDS, warmup_rounds=1)
     own, other = (statistics.median(seconds[name][1:]) for name in ("lookup", "none"))
     benchmark.extra_info.update(lookup_s=own, no_lookup_s=other, ratio_to_no_lookup=other / own)
 
 
-@pytest.mark.parametrize("weights", ["float32", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("num_texts", [1, 8])
-def test_guidance(benchmark, num_texts, weights):
+def test_guidance(benchmark, num_texts, dtype):
     """The model in the package with and without guidance_scale, in turns; 400 tokens of each piece.
 
     The time is that of guidance; `ratio_to_none` is its median by the other's.
@@ -119,12 +119,12 @@ def test_guidance(benchmark, num_texts, weights):
         for scale, times in seconds.items():
             start = time.perf_counter()
             amt.generate(
-                texts, model=generator, seed=1, weights=weights, min_new_tokens=400, max_new_tokens=400,
+                texts, model=generator, seed=1, dtype=dtype, min_new_tokens=400, max_new_tokens=400,
                 prompt_lookup_num_tokens=0, guidance_scale=scale,
             )  # fmt: skip
             times.append(time.perf_counter() - start)
 
-    benchmark.group = f"guidance, {weights}, {num_texts} texts, {torch.get_num_threads()} threads"
+    benchmark.group = f"guidance, {dtype}, {num_texts} texts, {torch.get_num_threads()} threads"
     benchmark.pedantic(both, rounds=LOOKUP_ROUNDS, warmup_rounds=1)
     guided, free = (statistics.median(times[1:]) for times in seconds.values())
     benchmark.extra_info.update(guided_s=guided, free_s=free, ratio_to_none=guided / free)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from amt.models import build_model
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.nn.positions import sinusoidal_table
 from amt.training.losses import token_loss
 

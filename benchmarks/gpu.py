@@ -31,7 +31,7 @@ import amt
 from amt.bench.attention import Attend, AttentionCase, Inputs, by_backend, call_once, make_inputs
 from amt.bench.machine import machine
 from amt.models import build_model
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.ops import attention_backend
 
 ROOT = Path(__file__).parents[1]

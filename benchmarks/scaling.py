@@ -21,7 +21,7 @@ import torch
 from amt.data.dataset import PreparedSplit
 from amt.midi.vocabulary import Vocabulary
 from amt.models import build_model
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.text.encoder import TextEncoderSpec
 from amt.training.config import TrainConfig
 from amt.training.objective import Objective, Rows

@@ -50,7 +50,7 @@ def make_generator(tmp_path_factory):
     from amt.errors import TextEncoderError
     from amt.midi.config import TokenizerConfig
     from amt.models import build_model
-    from amt.models.config import ModelConfig
+    from amt.nn.config import ModelConfig
     from amt.request.options import GenerationConfig
     from amt.text.encoder import TextEncoderSpec, find_encoder_files
 

@@ -16,9 +16,10 @@ import amt
 from amt.cli import main
 from amt.errors import TextEncoderError
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import KeySignature, MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import KeySignature, Note, PedalSpan, Tempo, TimeSignature
 from amt.models import build_model
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.request.options import GenerationConfig
 from amt.text.encoder import TextEncoderSpec, find_encoder_files
 
@@ -191,7 +192,7 @@ def test_lengths_reach_the_music_and_what_was_asked_is_told(run, model, encoder)
 
 
 def test_what_runs_can_be_chosen(run, model, encoder):
-    for option, name in ((["--backend", "reference"], "reference (PyTorch)"), (["--weights", "int8"], "engine int8 ")):
+    for option, name in ((["--backend", "plain"], "plain PyTorch"), (["--dtype", "int8"], "engine int8 ")):
         code, out, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--json", *option)
         assert code == 0 and json.loads(out)["backend"].startswith(name)
 
@@ -220,7 +221,7 @@ def test_an_engine_that_is_not_there_is_told(run, model, folder, encoder, monkey
     monkeypatch.setattr("amt.ops.native._load", lambda: "the op library is not built; reinstall")
     code, out, err = run(*generate, "--backend", "engine")
     assert (code, out) == (1, "")
-    assert err == "amt: the op library is not built; reinstall; or decode with --backend reference\n"
+    assert err == "amt: the op library is not built; reinstall; or decode with --backend plain\n"
     assert not Path("w.mid").exists()
 
 
@@ -442,6 +443,25 @@ def test_sources_are_chosen(run, corpus):
     assert code == 0 and out.startswith("data: train: 2 pieces")
 
 
+def test_read(run):
+    code, out, err = run("read", "ein langsamer Walzer für zwei Geigen, ohne Klavier")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "read as German: a slow waltz for two violins, without piano",
+        "instrument  violin*2                 'zwei Geigen'",
+        "without     piano                    'Klavier'",
+        "tempo       slow (48-80 BPM)         'langsamer'",
+        "style       waltz                    'Walzer'",
+        "metre       3/4                      (implied)",
+        "only        Violin",
+    ]
+    code, out, err = run("read", "xyz")
+    assert (code, out) == (0, "") and "nothing in the text was understood" in err
+    row = json.loads(run("read", "--json", "key: F#m")[1])
+    assert row["facts"] == [{"kind": "key", "value": "F# minor", "start": 5, "end": 8, "words": "F#m"}]
+    assert row["is_open"] and row["allowed_programs"] is None and row["warnings"] == []
+
+
 def test_info(run):
     code, out, _ = run("info")
     assert code == 0 and f"amt           {amt.__version__}\n" in out and torch.__version__ in out
@@ -528,7 +548,7 @@ MISTAKES = {
     "not a number": ([*GENERATE, "--seed", "lucky"], 2, "--seed"),
     "empty text": (["generate", " "], 2, "the text is empty; describe the music, as in: amt generate"),
     "tempo out of range": ([*GENERATE, "--tempo", "900"], 2, "tempo must be between 20 and 304 beats a minute"),
-    "no key": ([*GENERATE, "--key", "H moll"], 2, 'key must be like "D minor"'),
+    "no key": ([*GENERATE, "--key", "H minor"], 2, 'key must be like "D minor"'),
     "no metre": ([*GENERATE, "--time-signature", "3/5"], 2, "--time-signature must be like 3/4"),
     "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
     "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),
@@ -538,10 +558,10 @@ MISTAKES = {
     "no bars": ([*GENERATE, "--time-signature", "3/4", "--bars", "0"], 2, "bars must be a whole number between 1"),
     "no tokens": ([*GENERATE, "--max-tokens", "0"], 2, "--max-tokens must be between 1 and"),
     "no time": ([*GENERATE, "--max-time", "-1"], 2, "--max-time must be between 0 and"),
-    "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, reference; got 'cu"),
-    "unknown weights": ([*GENERATE, "--weights", "int4"], 2, "weights must be one of float32, bfloat16, int8"),
+    "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, plain; got 'cu"),
+    "unknown weights": ([*GENERATE, "--dtype", "int4"], 2, "dtype must be one of float32, bfloat16, int8"),
     "weights of the reference": (
-        [*GENERATE, "--backend", "reference", "--weights", "int8"], 2, "needs --backend engine; the reference has"
+        [*GENERATE, "--backend", "plain", "--dtype", "int8"], 2, "needs --backend engine; plain PyTorch has"
     ),
     "top-p above 1": ([*GENERATE, "--top-p", "2"], 2, "--top-p must be between"),
     "more pieces than beams": ([*GENERATE, "--beams", "2", "-n", "3"], 2, "--num (3) must be at most --beams (2)"),
@@ -658,7 +678,7 @@ def test_an_error_of_our_own_is_one_line_and_with_amt_debug_a_traceback(run, mon
 @pytest.mark.parametrize(
     ("arguments", "place"),
     [
-        (["generate", WALTZ, "-o", "w.mid"], "amt.api.load"),
+        (["generate", WALTZ, "-o", "w.mid"], "amt.models.opened.load"),
         (["generate", WALTZ, "-o", "w.mid"], "os.replace"),
         (["prepare", "corpus", "-o", "data", "--no-embed"], "amt.data.prepare.segments"),
         (["tokenize", "song.mid", "-o", "song.txt"], "amt.midi.reader.read_midi"),
@@ -711,7 +731,7 @@ def test_help_is_quick_because_it_loads_nothing():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     *_, modules = result.stdout.splitlines()
     assert not {"torch", "transformers", "numpy", "tqdm", "mido", "huggingface_hub"} & set(modules.split())
-    for command in ("generate", "describe", "search", "tokenize", "inspect", "prepare", "train", "info"):
+    for command in ("generate", "read", "describe", "search", "tokenize", "inspect", "prepare", "train", "info"):
         assert f"│ {command} " in result.stdout
     assert "--time-signature" in result.stdout
 
@@ -751,7 +771,7 @@ def test_eval_of_a_model(run, corpus, encoder, listener):
     assert (
         run("eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--json")[1]
         == run(
-            "eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--weights", "float32", "--json"
+            "eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--dtype", "float32", "--json"
         )[1]
     )
 

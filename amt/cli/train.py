@@ -16,7 +16,7 @@ from amt.cli.errors import UsageError, checking_options
 from amt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from amt.models.config import ModelConfig
+    from amt.nn.config import ModelConfig
     from amt.training.config import TrainConfig
 
 
@@ -85,7 +85,7 @@ def train(
 
     import torch
 
-    from amt.api import packaged_models
+    from amt.models.opened import packaged_models
     from amt.training.train import train as train_model
 
     if threads is not None:
@@ -133,7 +133,7 @@ def _training(run: Path, config: str | None, given: dict[str, Any]) -> TrainConf
 def _architecture(data: Path, model_config: str) -> ModelConfig:
     """The file's settings; the sizes that the data and the text encoder decide need not be in it."""
     from amt.midi.tokenizer import EventTokenizer
-    from amt.models.config import ModelConfig
+    from amt.nn.config import ModelConfig
     from amt.text.encoder import TextEncoderSpec
 
     values = _json(model_config)

@@ -6,21 +6,24 @@ import dataclasses
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from amt.files import write_atomically
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, NoteTable
+from amt.midi.grammar import Grammar
+from amt.midi.limits import Constraints
 from amt.midi.programs import DRUMS, program_name
+from amt.request.reading import read
+from amt.request.report import ReportRow, compare
 
 if TYPE_CHECKING:
     import mido
     from matplotlib.axes import Axes
 
-    from amt.request.limits import Limits
-    from amt.request.report import ReportRow
+    from amt.request.request import Prompt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Piece:
         seed: repeats this result with the same text, options and model; None where nothing was drawn.
         warnings: what the user should know, one line each.
         token_log_probs: for each generated token the model's log-probability.
-        backend: what ran.
+        backend, backend_reason: what ran, and why that.
         report: what was asked for, by options and in the text, and what the notes are; see `amt.request.report`.
         text_cosine: with `rerank`, how near the model's MIDI -> text direction finds it to the text, -1..1.
 
@@ -49,37 +52,32 @@ class Piece:
     warnings: list[str] = dataclasses.field(default_factory=list)
     token_log_probs: tuple[float, ...] = ()
     backend: str = ""
+    backend_reason: str = ""
     report: list[ReportRow] = dataclasses.field(default_factory=list)
     text_cosine: float | None = None
 
     @classmethod
     def from_tokens(
-        cls,
-        tokens: tuple[int, ...],
-        tokenizer_config: TokenizerConfig,
-        *,
-        text: str | None = None,
-        seed: int | None = None,
-        warnings: list[str] | None = None,
-        token_log_probs: tuple[float, ...] = (),
-        backend: str = "",
-        limits: Limits | None = None,
+        cls, tokens: tuple[int, ...], tokenizer_config: TokenizerConfig, *, text: str | None = None, **facts: Any
     ) -> Piece:
-        """The music of token ids.
-
-        Args:
-            limits: what the tokens were held to; no drum sounds on behind the length that they allow.
-        """
+        """The music of token ids; `facts` are other attributes."""
         from amt.midi.tokenizer import EventTokenizer
-        from amt.request.report import compare
 
         music = EventTokenizer(tokenizer_config).decode(tokens)
-        if limits is not None and tokenizer_config.preset == "score":
-            max_steps = limits.constraints(tokenizer_config).max_steps
-            if max_steps is not None:
-                music = _ended_at(music, max_steps * (music.ticks_per_beat // tokenizer_config.steps_per_beat))
-        report = compare(text, limits, music, tokenizer_config)
-        return cls(tuple(tokens), music, text, seed, list(warnings or ()), tuple(token_log_probs), backend, report)
+        rows = compare(None if text is None else read(text), None, None, music, tokenizer_config)
+        return cls(tuple(tokens), music, text, report=rows, **facts)
+
+    @classmethod
+    def of_prompt(cls, tokens: tuple[int, ...], tokenizer_config: TokenizerConfig, prompt: Prompt) -> Piece:
+        """The music of token ids that were written for a prompt; no drum sounds on behind the length that it has."""
+        from amt.midi.tokenizer import EventTokenizer
+
+        music = EventTokenizer(tokenizer_config).decode(tokens)
+        constraints = prompt.grammar.constraints if isinstance(prompt.grammar, Grammar) else Constraints()
+        if constraints.max_steps is not None and tokenizer_config.preset == "score":
+            music = _ended_at(music, constraints.max_steps * (music.ticks_per_beat // tokenizer_config.steps_per_beat))
+        rows = compare(prompt.reading, prompt.limits, constraints, music, tokenizer_config)
+        return cls(tuple(tokens), music, prompt.text, prompt.seed, report=rows)
 
     @property
     def notes(self) -> NoteTable:
@@ -150,11 +148,4 @@ def _ended_at(music: MidiData, last_tick: int) -> MidiData:
     if music.end_ticks <= last_tick or bool((notes.start_ticks >= last_tick).any()):
         return music
     start_ticks, end_ticks, *others = notes.columns
-    return MidiData(
-        NoteTable(start_ticks, np.minimum(end_ticks, last_tick), *others),
-        music.pedals,
-        music.tempos,
-        music.time_signatures,
-        music.key_signatures,
-        ticks_per_beat=music.ticks_per_beat,
-    )
+    return music.replace(notes=NoteTable(start_ticks, np.minimum(end_ticks, last_tick), *others), end_ticks=0)

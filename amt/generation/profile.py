@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from pathlib import Path
-from time import perf_counter
 from typing import Any
 
-from amt import api
-from amt.generation.generator import Generator
 from amt.generation.piece import Piece
-from amt.stages import recorded, stage
 
 STAGES = ("text encoder", "encoder", "decode", "file")
 NOT_STREAMED = ("progress", "streamer", "num_return_sequences", "num_beams", "length_penalty", "early_stopping")
@@ -115,70 +110,8 @@ class Profile:
         return "\n".join(f"{name:17} {value}" for name, value in rows)
 
 
-def profile(
-    text: str, *, model: str | Path | Generator | None = None, allow_download: bool = False, **options: Any
-) -> Profile:
-    """Write music that fits a text and measure it.
-
-    The piece is written once as `amt.generate` does, which gives the times of the stages, and begun once more as
-    `amt.stream` does, up to its first note.
-
-    Args:
-        text: what the music should be like.
-        model, allow_download: as for `amt.load`, or what it returned.
-        options: those of `amt.generate`.
-
-    Raises:
-        as `amt.generate`.
-
-    Example:
-        >>> print(amt.profile("a slow sad waltz in D minor for piano", seed=7))
-    """
-    began = perf_counter()
-    generator = model if isinstance(model, Generator) else api.load(model, allow_download=allow_download)
-    _ = generator.text_encoder  # opens it
-    generator.decoder(options.get("backend", "auto"), options.get("weights", "float32"))
-    loaded = perf_counter()
-    with recorded() as seconds:
-        result = api.generate(text, model=generator, **options)
-        pieces = result if isinstance(result, list) else [result]
-        with stage("file"):
-            for piece in pieces:
-                piece.to_bytes()
-    total_s = perf_counter() - loaded
-    first_token_s, first_note_s = _first_times(text, generator, pieces[0], options)
-    return Profile(
-        pieces=pieces,
-        load_s=loaded - began,
-        stages_s={name: seconds.pop(name) for name in STAGES} | seconds,
-        total_s=total_s,
-        first_token_s=first_token_s,
-        first_note_s=first_note_s,
-        peak_memory_bytes=_peak_memory_bytes(),
-    )
-
-
-def _first_times(
-    text: str, generator: Generator, piece: Piece, options: dict[str, Any]
-) -> tuple[float | None, float | None]:
-    """Seconds up to the first new token and note of the piece when it is streamed."""
-    if options.get("num_beams", generator.checkpoint.generation_config.num_beams) > 1:
-        return None, None
-    streamed = {name: value for name, value in options.items() if name not in NOT_STREAMED}
-    num_given = len(piece.tokens) - len(piece.token_log_probs)
-    first_token_s = None
-    began = perf_counter()
-    stream = api.stream(text, model=generator, **streamed | {"seed": piece.seed})
-    for index, event in enumerate(stream):
-        if index < num_given:
-            continue
-        first_token_s = first_token_s or perf_counter() - began
-        if event.kind == "note_on":
-            return first_token_s, perf_counter() - began
-    return first_token_s, None
-
-
-def _peak_memory_bytes() -> int | None:
+def peak_memory_bytes() -> int | None:
+    """The most that the process has had in memory so far; None where the system does not say."""
     if sys.platform == "win32":
         return None
     import resource

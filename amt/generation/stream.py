@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from amt.generation.piece import Piece
@@ -23,21 +23,21 @@ class Stream:
         prefix: the tokens that the music begins with.
         new_tokens: those that follow, as they come.
         tokenizer_config: what they mean.
-        make_midi: makes the piece of all tokens and the log-probabilities of the new ones.
+        make_piece: makes the piece of all tokens and the log-probabilities of the new ones.
         seed: what sampling was seeded with, or None.
     """
 
     def __init__(
         self,
-        prefix: list[int],
+        prefix: Sequence[int],
         new_tokens: Iterator[NewToken],
         tokenizer_config: TokenizerConfig,
-        make_midi: Callable[[tuple[int, ...], tuple[float, ...]], Piece],
+        make_piece: Callable[[tuple[int, ...], tuple[float, ...]], Piece],
         *,
         seed: int | None,
     ):
         self.seed = seed
-        self._prefix, self._new_tokens, self._make_midi = prefix, new_tokens, make_midi
+        self._prefix, self._new_tokens, self._make_piece = prefix, new_tokens, make_piece
         self._timeline = Timeline(tokenizer_config)
         self._written: list[NewToken] = []
         self._num_given = 0
@@ -69,6 +69,6 @@ class Stream:
         What sounds at its end is closed there. With `prompt_midi` it begins with that.
         """
         written = list(self._written)
-        return self._make_midi(
+        return self._make_piece(
             (*self._prefix, *(token.token_id for token in written)), tuple(token.log_prob for token in written)
         )

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from amt.config import Config, check_choice, check_range
+from amt.named_values import named_values
 
 
 def _metronome_marks() -> tuple[int, ...]:
@@ -45,3 +46,8 @@ class TokenizerConfig(Config):
             object.__setattr__(self, "max_gap_steps", 64 * self.steps_per_beat if is_score else 60_000 // self.step_ms)
         check_range("max_time_shift", self.max_time_shift, 1, 4096)
         check_range("max_gap_steps", self.max_gap_steps, 1, 1 << 20)
+
+    def to_text(self) -> str:
+        """What `VocabularyConfig` of csrc/midi/vocabulary.h reads; see `amt.named_values`."""
+        names = ("step_ms", "steps_per_beat", "max_time_shift", "num_velocities", "max_gap_steps", "tempos_bpm")
+        return named_values({"is_score": self.preset == "score", **{name: getattr(self, name) for name in names}})

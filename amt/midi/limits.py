@@ -1,12 +1,17 @@
-"""What the music may not do beyond being canonical, in the terms of tokens."""
+"""What the music may not do beyond being canonical, in the terms of tokens.
+
+Its twin is `Constraints` in csrc/midi/grammar.h.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from amt.config import check_range
 from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import DENOMINATORS, DRUMS, MAX_NUMERATOR
+from amt.named_values import named_values
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,7 @@ class Constraints:
                     raise ValueError(f"the preset 'performance' has no {name} to constrain; use the preset 'score'")
         if self.tempo_index is not None:
             check_range("tempo_index", self.tempo_index, 0, len(config.tempos_bpm) - 1)
+
+    def to_text(self) -> str:
+        """What `Constraints` of csrc/midi/grammar.h reads; see `amt.named_values`."""
+        return named_values(dataclasses.asdict(self))

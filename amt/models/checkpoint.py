@@ -28,7 +28,7 @@ from amt.errors import CheckpointError
 from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import Vocabulary
 from amt.models import MusicTransformer, build_model
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.request.options import GenerationConfig
 from amt.text.encoder import TextEncoderSpec
 

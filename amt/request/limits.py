@@ -1,4 +1,8 @@
-"""What a musician asks for in words or numbers, as constraints on the tokens."""
+"""Hard limits: one table, of which the checks, the command line and the docs are made; and what they are for tokens.
+
+A new limit is a field of `Limits` and of `LimitOptions` here, one of `amt.midi.limits.Constraints`, its meaning in
+`amt.midi.reference.grammar`, the same in csrc/midi/grammar.h and .cpp, and a row in `amt.request.report`.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +11,16 @@ import math
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TypedDict
 
+from amt.config import setting
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import Constraints
+from amt.midi.metres import bar_length
 from amt.midi.programs import program_number
+from amt.midi.theory import parse_key
 from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index
 
-if TYPE_CHECKING:
-    from amt.request.reading import Asked
-
-PITCH_CLASSES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-# Minor has both its sevenths and both its sixths: harmonic and melodic minor are minor, too.
-_SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 9, 10, 11)}
-_KEY = re.compile(
-    r"\s*([a-g])[\s-]*(#|♯|sharp|b|♭|flat)?[\s-]*(major|maj|minor|min|m)?\s*", re.IGNORECASE
-)  # "b" and "B" alone are B major; "Bb" and "bb" are B flat
 MAX_BEATS = 1 << 20
 MAX_BARS = 1 << 16
 MAX_DURATION_S = 86_400
@@ -32,36 +30,25 @@ NEEDS = {"duration": "tempo", "bars": "time_signature"}
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Hard limits of a generation; None leaves the choice to the model.
+    """Hard limits of a generation, as a musician names them; None leaves the choice to the model.
 
-    Args:
-        instruments: General MIDI names ("violin", "drums") or program numbers 0..127 (128 = drums); no others play.
-        tempo: beats (quarter notes) a minute, kept throughout; the nearest metronome mark is taken.
-        time_signature: like "3/4", kept throughout.
-        key: like "D minor" or "F# major"; pitches outside its scale do not sound.
-        max_beats: length in quarter notes, at most.
-        max_polyphony: notes that sound at once, at most (drums do not count).
-        duration: seconds, at most; needs a tempo, which a text may name (see `with_text`).
-        bars: length in bars, at most; needs a time signature, which a text may name.
+    `instruments` are General MIDI names ("violin", "drums") or program numbers 0..127 (128 = drums). `tempo` is kept
+    throughout, as its nearest metronome mark, and so is `time_signature`. `duration` needs a tempo and `bars` a time
+    signature, which a text may name (see `amt.request.request.completed`).
     """
 
-    instruments: Sequence[str | int] | None = None
-    tempo: float | None = None
-    time_signature: str | None = None
-    key: str | None = None
-    max_beats: float | None = None
-    max_polyphony: int | None = None
-    duration: float | None = None
-    bars: int | None = None
-
-    def with_text(self, asked: Asked, config: TokenizerConfig) -> Limits:
-        """These limits, with the tempo that `duration` needs and the time signature that `bars` needs from the text."""
-        tempo, signature = self.tempo, self.time_signature
-        if self.duration is not None and tempo is None and config.preset == "score":
-            tempo = asked.tempo_bpm
-        if self.bars is not None and signature is None and asked.time_signature is not None:
-            signature = "{}/{}".format(*asked.time_signature)
-        return dataclasses.replace(self, tempo=tempo, time_signature=signature)
+    instruments: Sequence[str | int] | None = setting(
+        None, 'Only these play, like "violin,cello" or "piano,drums".', only_score=True
+    )
+    tempo: float | None = setting(None, "Quarter notes a minute.", only_score=True)
+    time_signature: str | None = setting(None, "Like 3/4.", only_score=True)
+    key: str | None = setting(None, 'Like "D minor" or "Bb major": no pitch outside its scale.')
+    max_beats: float | None = setting(None, "Length in quarter notes, at most.", only_score=True)
+    max_polyphony: int | None = setting(None, "Notes that sound at once, at most; drums do not count.")
+    duration: float | None = setting(None, "Length, at most; at --tempo, or at the BPM of TEXT.", metavar="SECONDS")
+    bars: int | None = setting(
+        None, "Length in bars, at most; of --time-signature, or of that of TEXT.", only_score=True
+    )
 
     def constraints(self, config: TokenizerConfig) -> Constraints:
         """The constraints for a tokenizer.
@@ -70,9 +57,9 @@ class Limits:
             ValueError: a limit that cannot be understood or kept.
         """
         if config.preset != "score":
-            for name in ("instruments", "tempo", "time_signature", "max_beats", "bars"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"{name} needs a model of the preset score; this one is of {config.preset}")
+            for field in dataclasses.fields(self):
+                if field.metadata.get("only_score") and getattr(self, field.name) is not None:
+                    raise ValueError(f"{field.name} needs a model of the preset score; this one is of {config.preset}")
         tempo_index = None if self.tempo is None else _tempo_index(self.tempo, config)
         signature_index = None if self.time_signature is None else _signature_index(self.time_signature)
         lengths = [
@@ -88,6 +75,19 @@ class Limits:
             max_steps=min((steps for steps in lengths if steps is not None), default=None),
             max_polyphony=None if self.max_polyphony is None else _polyphony(self.max_polyphony),
         )
+
+
+class LimitOptions(TypedDict, total=False):
+    """The fields of `Limits` as keyword arguments, for editors and type checkers."""
+
+    instruments: Sequence[str | int] | None
+    tempo: float | None
+    time_signature: str | None
+    key: str | None
+    max_beats: float | None
+    max_polyphony: int | None
+    duration: float | None
+    bars: int | None
 
 
 def _programs(instruments: Sequence[str | int]) -> tuple[int, ...]:
@@ -113,30 +113,16 @@ def _signature_index(text: str) -> int:
     return index
 
 
-def parse_key(key: str) -> tuple[int, bool] | None:
-    """The tonic as a pitch class 0..11 (0 = C) and whether it is minor, of a key like "D minor" or "F#m"; else None."""
-    match = _KEY.fullmatch(key) if isinstance(key, str) else None
-    if not match:
-        return None
-    letter, accidental, mode = (part or "" for part in match.groups())
-    tonic = PITCH_CLASSES[letter.lower()]
-    if accidental:
-        tonic += 1 if accidental.lower() in ("#", "♯", "sharp") else -1
-    is_minor = mode == "m" or mode.lower() in ("minor", "min")  # "Dm" is D minor, "DM" D major
-    return tonic % 12, is_minor
-
-
 def pitch_classes(key: str) -> tuple[int, ...]:
-    """The pitch classes 0..11 of a key.
+    """The pitch classes 0..11 of a key, major or minor.
 
     Raises:
         ValueError: not a key.
     """
     parsed = parse_key(key)
-    if parsed is None:
+    if parsed is None or parsed.mode not in ("major", "minor"):
         raise ValueError(f'key must be like "D minor" or "F# major", got {key!r}')
-    tonic, is_minor = parsed
-    return tuple(sorted((tonic + step) % 12 for step in _SCALES["minor" if is_minor else "major"]))
+    return parsed.pitch_classes
 
 
 def _num_steps(beats: float, config: TokenizerConfig) -> int:
@@ -171,8 +157,7 @@ def _steps_in_bars(bars: int, signature_index: int | None, config: TokenizerConf
 
 def bar_beats(signature_index: int) -> Fraction:
     """Quarter notes in a bar of a time signature."""
-    numerator, denominator = time_signature(signature_index)
-    return Fraction(4 * numerator, denominator)
+    return bar_length(time_signature(signature_index))
 
 
 def _polyphony(notes: int) -> int:

@@ -6,20 +6,16 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from amt.config import check_range
-from amt.generation.piece import Piece
-from amt.midi.data import MidiData
 from amt.midi.facts import Facts, measure
 from amt.midi.reader import MidiSource, read_midi
 from amt.midi.sentence import sentence
-from amt.retrieval.embedding import embed_pieces, part_len, parts_of, reads_midi
-
-if TYPE_CHECKING:
-    from amt.generation.generator import Generator
+from amt.models.opened import ModelSource, OpenedModel, load
+from amt.retrieval.embedding import embed
 
 MAX_BANK_BYTES = 1 << 28
 
@@ -52,9 +48,9 @@ class Description:
 
 
 def describe(
-    midi: MidiSource | MidiData | Piece,
+    midi: MidiSource,
     *,
-    model: str | Path | Generator | None = None,
+    model: ModelSource = None,
     bank: Sequence[str] | str | os.PathLike[str] | None = None,
     num_captions: int = 5,
 ) -> Description:
@@ -62,7 +58,7 @@ def describe(
 
     Args:
         midi: a MIDI file (path, bytes, mido.MidiFile), what `amt.read_midi` or `amt.generate` returned.
-        model: a name or folder as for `amt.load`, or what it returned.
+        model: as for `amt.load`.
         bank: the captions to choose from: a list, or the path of a text file with one a line. None: captions.txt of
             the model's folder, if it has one.
         num_captions: how many, at most.
@@ -78,35 +74,17 @@ def describe(
         >>> amt.describe("waltz.mid").sentence
         'A piece for piano in D minor, 3/4 time, 96 BPM, moderately busy, about 35 seconds long.'
     """
-    from amt.api import load
-    from amt.generation.generator import Generator
 
     check_range("num_captions", num_captions, 0, 1 << 20)
-    data = music(midi)
-    generator = model if isinstance(model, Generator) else load(model)
+    data = read_midi(midi)
+    opened = load(model)
     texts = None if bank is None else read_bank(bank)
     facts = measure(data)
-    embedding = embed(data, generator)
+    embedding = embed(data, opened)
     captions: list[tuple[str, float]] = []
     if embedding is not None and num_captions:
-        captions = _nearest(embedding, own_bank(generator) if texts is None else texts, generator, num_captions)
+        captions = _nearest(embedding, own_bank(opened) if texts is None else texts, opened, num_captions)
     return Description(facts, sentence(facts), embedding, captions)
-
-
-def music(midi: MidiSource | MidiData | Piece) -> MidiData:
-    """The notes of whatever holds some."""
-    if isinstance(midi, Piece):
-        return midi.music
-    return midi if isinstance(midi, MidiData) else read_midi(midi)
-
-
-def embed(data: MidiData, generator: Generator, max_parts: int | None = None) -> np.ndarray | None:
-    """The embedding of a piece, (text_embedding_dim,); None if the model does not read MIDI or there are no notes."""
-    model = generator.checkpoint.model
-    if not reads_midi(model):
-        return None
-    parts = parts_of(data, generator.tokenizer, part_len(model), max_parts)
-    return embed_pieces(model, [parts])[0] if parts else None
 
 
 def read_bank(bank: Sequence[str] | str | os.PathLike[str]) -> list[str]:
@@ -124,9 +102,9 @@ def read_bank(bank: Sequence[str] | str | os.PathLike[str]) -> list[str]:
     return texts
 
 
-def own_bank(generator: Generator) -> list[str]:
+def own_bank(opened: OpenedModel) -> list[str]:
     """The captions that belong to a model; [] if it has none."""
-    path = generator.checkpoint.captions
+    path = opened.checkpoint.captions
     return [] if path is None else read_bank(path)
 
 
@@ -139,9 +117,9 @@ def _lines(path: Path) -> list[str]:
         raise ValueError(f"{path} is not text in UTF-8; give a text file with one caption a line") from error
 
 
-def _nearest(embedding: np.ndarray, texts: list[str], generator: Generator, number: int) -> list[tuple[str, float]]:
+def _nearest(embedding: np.ndarray, texts: list[str], opened: OpenedModel, number: int) -> list[tuple[str, float]]:
     if not texts:
         return []
-    cosines = generator.caption_embeddings(texts) @ embedding
+    cosines = opened.caption_embeddings(texts) @ embedding
     best = np.argsort(-cosines, kind="stable")[:number]
     return [(texts[index], float(cosines[index])) for index in best.tolist()]

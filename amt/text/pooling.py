@@ -11,10 +11,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-    from amt.text.encoder import TextEncoder
-
-BATCH_TEXTS = 1024  # whose token states are in memory at once
-
 
 def pad_embeddings(rows: Sequence[torch.Tensor | npt.NDArray[Any]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Put embeddings of different lengths into one batch.
@@ -47,14 +43,3 @@ def sentence_embedding(text_embeddings: torch.Tensor, text_mask: torch.Tensor) -
 
     total = text_embeddings.masked_fill(~text_mask[:, :, None], 0.0).sum(1)
     return torch.nn.functional.normalize(total, dim=-1)
-
-
-def embed_texts(encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """The embeddings of texts, (len(texts), dim) float32, of unit length: what MIDI -> text learns to say."""
-    import torch
-
-    blocks = [torch.zeros(0, encoder.spec.dim)]
-    for first in range(0, len(texts), BATCH_TEXTS):
-        rows = encoder.encode_batch(texts[first : first + BATCH_TEXTS])
-        blocks.append(sentence_embedding(*pad_embeddings(rows)))
-    return torch.cat(blocks).numpy()

@@ -19,7 +19,7 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import Vocabulary
 from amt.models import MusicTextTransformer, build_model
 from amt.models.checkpoint import load_checkpoint, save_checkpoint
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.request.options import GenerationConfig
 from amt.text.cache import EmbeddingCache
 from amt.text.encoder import TextEncoder, TextEncoderSpec

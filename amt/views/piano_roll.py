@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amt.midi.data import MidiData, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import TimeSignature
 from amt.midi.programs import DRUM_NAMES, DRUMS, program_name
 from amt.midi.units import ticks_to_seconds
 

@@ -1,5 +1,7 @@
-// A tensor that an op was given: its sizes, its dtype, its memory.
+// A tensor that an op was given: its sizes, its dtype, its memory. Copies are the same tensor.
 #pragma once
+
+#include <memory>
 
 #include "handles.h"
 
@@ -11,7 +13,7 @@ enum class ScalarType { Byte, Int, Long, Float, Double, Other };
 class Tensor {
  public:
   // The handle belongs to the tensor from here on.
-  explicit Tensor(AtenTensorHandle handle) noexcept : handle_(handle) {}
+  explicit Tensor(AtenTensorHandle handle) : handle_(OwnedTensor(handle)) {}
 
   void* data_ptr() const { return read(aoti_torch_get_data_ptr); }
   int64_t dim() const { return read(aoti_torch_get_dim); }
@@ -43,7 +45,7 @@ class Tensor {
     return value;
   }
 
-  OwnedTensor handle_;
+  std::shared_ptr<AtenTensorOpaque> handle_;
 };
 
 }  // namespace amt::stable

@@ -16,7 +16,7 @@ from unittest import mock
 import torch
 
 from amt.decoding import generate
-from amt.decoding.engine import Engine
+from amt.decoding.backends.engine import Engine
 from amt.errors import DecodingError
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
@@ -67,7 +67,7 @@ class Case:
             negative_embeddings=self.negative,
             prefixes=self.prefixes[which],
             seeds=self.seeds[which],
-            make_grammar=self.grammar and self.grammar.start,
+            grammar=self.grammar,
             **more,
         )
 
@@ -125,6 +125,7 @@ def random_config(rng: random.Random, vocab_size: int) -> GenerationConfig:
             "top_k": rng.choice([0, 0, 3, 20]),
             "top_p": rng.choice([1.0, 1.0, 0.9, 0.5]),
             "min_p": rng.choice([0.0, 0.0, 0.05]),
+            "typical_p": rng.choice([1.0, 1.0, 0.9, 0.3]),
         }
     if kind == "beams":
         num_beams = rng.choice([2, 3, 4, 8, 16])

@@ -8,7 +8,8 @@ from listening_models import LISTENING, open_model, save_model, tune
 import amt
 from amt.generation.candidates import check_rerank, ranked
 from amt.generation.piece import Piece
-from amt.midi.data import MidiData, Tempo
+from amt.midi.data import MidiData
+from amt.midi.elements import Tempo
 from amt.midi.tokenizer import EventTokenizer
 
 TEXT = "a waltz at 120 BPM in 3/4"
@@ -39,7 +40,7 @@ def test_by_model_the_nearest_is_first(generator):
     pieces = [piece(number) for number in range(6)]
     (wanted,) = generator.caption_embeddings([TEXT])
     cosines = [float(amt.describe(each, model=generator, num_captions=0).embedding @ wanted) for each in pieces]
-    found = ranked(pieces, TEXT, generator, "model")
+    found = ranked(pieces, generator, "model")
     order = sorted(range(6), key=lambda index: -cosines[index])
     assert [each.seed for each in found] == order
     assert [each.text_cosine for each in found] == pytest.approx([cosines[index] for index in order], abs=1e-5)
@@ -50,14 +51,14 @@ def test_by_facts_what_does_most_is_first(generator, writer):
     pieces = [piece(0, bpm=60), piece(1, bpm=120), piece(2, bpm=90)]
     assert [row.is_met for row in pieces[1].report] == [True, True]
     for each in (generator, writer):
-        assert ranked(pieces, TEXT, each, "facts")[0].seed == 1
-    assert [each.seed for each in ranked(pieces, TEXT, writer, "facts")] == [1, 0, 2]  # equal ones as written
-    assert ranked(pieces, TEXT, writer, "facts")[0].text_cosine is None
+        assert ranked(pieces, each, "facts")[0].seed == 1
+    assert [each.seed for each in ranked(pieces, writer, "facts")] == [1, 0, 2]  # equal ones as written
+    assert ranked(pieces, writer, "facts")[0].text_cosine is None
 
 
 def test_a_piece_without_notes_is_last(generator):
     silent = Piece.from_tokens((1, 583, 540, 2), EventTokenizer().config, text=TEXT)
-    found = ranked([silent, piece(1)], TEXT, generator, "model")
+    found = ranked([silent, piece(1)], generator, "model")
     assert found[1].text_cosine == -1.0
 
 

@@ -9,7 +9,8 @@ import pytest
 from amt.files import write_atomically
 from amt.generation.piece import Piece
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import MidiData, Note
+from amt.midi.data import MidiData
+from amt.midi.elements import Note
 from amt.midi.reader import read_midi
 from amt.midi.vocabulary import BOS_ID, EOS_ID, Vocabulary
 
@@ -36,7 +37,7 @@ def piece():
 
 
 def test_tokens_become_music():
-    midi = Piece.from_tokens(TOKENS, CONFIG, text="one note", seed=3, token_log_probs=(-1.0, -2.0), backend="reference")
+    midi = Piece.from_tokens(TOKENS, CONFIG, text="one note", seed=3, token_log_probs=(-1.0, -2.0), backend="plain")
     assert midi.tokens == TOKENS and midi.warnings == [] and midi.seed == 3
     assert [(note.pitch, note.end_ticks - note.start_ticks) for note in midi.notes] == [(60, 500)]
     assert midi.duration_s == 0.5 and midi.log_prob == -3.0

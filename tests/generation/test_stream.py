@@ -6,12 +6,13 @@ import pytest
 import torch
 
 import amt
-from amt.generation.generator import Generator
-from amt.midi.data import MidiData, Note
+from amt.midi.data import MidiData
+from amt.midi.elements import Note
+from amt.models.opened import OpenedModel
 from amt.request.options import GenerationConfig
 
 WALTZ = "a slow sad waltz"
-BACKENDS = pytest.mark.parametrize("backend", ["engine", "reference"])
+BACKENDS = pytest.mark.parametrize("backend", ["engine", "plain"])
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_between_two_events_torch_is_the_callers(generator, stream):
     num_threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        for _ in itertools.islice(stream(seed=7, backend="reference"), 5):
+        for _ in itertools.islice(stream(seed=7, backend="plain"), 5):
             assert torch.is_grad_enabled() and torch.get_num_threads() == 2 and generator.checkpoint.model.training
     finally:
         torch.set_num_threads(num_threads)
@@ -158,7 +159,7 @@ def test_criteria_and_time_stop_a_stream(stream):
 
 def test_a_model_whose_own_settings_have_beams_streams_its_likeliest_tokens(generator, stream):
     settings = GenerationConfig(do_sample=False, num_beams=4, num_return_sequences=2)
-    own = Generator(dataclasses.replace(generator.checkpoint, generation_config=settings))
+    own = OpenedModel(dataclasses.replace(generator.checkpoint, generation_config=settings))
     own.text_encoder = generator.text_encoder
     streamed = stream(model=own)
     list(streamed)
@@ -174,7 +175,7 @@ def test_a_model_whose_own_settings_have_beams_streams_its_likeliest_tokens(gene
         ({"temprature": 1}, "stream does not know the option temprature; it knows"),
         ({"text": " "}, "the text is empty"),
         ({"text": [WALTZ]}, "a text must be a str, got list"),
-        ({"backend": "cuda"}, "backend must be one of auto, engine, reference; got 'cuda'"),
+        ({"backend": "cuda"}, "backend must be one of auto, engine, plain; got 'cuda'"),
     ],
     ids=str,
 )

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amt.errors import MidiError
-from amt.midi.data import KeySignature, MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import KeySignature, Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.reference.random_pieces import random_piece
-from amt.midi.reference.smf import read_midi, write_midi
+from amt.midi.reference.smf_reader import read_midi
+from amt.midi.reference.smf_writer import write_midi
 
 few = settings(max_examples=80, deadline=None, derandomize=True, database=None)
 
@@ -164,3 +166,10 @@ def test_symusic_reads_the_same_notes(rng):
         for note in piece.notes
     ]
     assert sorted(found) == sorted(expected)
+
+
+def test_two_empty_pedals_at_one_tick_stay_two():
+    data = MidiData(
+        [], [PedalSpan(0, 0, 0, True), PedalSpan(0, 0, 0, True), PedalSpan(0, 4, 0, True)], ticks_per_beat=1
+    )
+    assert read_midi(write_midi(data), strict=True).pedals == data.pedals

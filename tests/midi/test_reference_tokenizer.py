@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.reference.random_pieces import random_piece
 from amt.midi.reference.tokenizer import DECODE_REPORT, ENCODE_REPORT, decode, encode
 from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index

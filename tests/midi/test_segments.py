@@ -3,7 +3,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from amt.midi.data import MidiData, Note, NoteTable, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.segments import bars_at, cut, last_bars, segments
 from amt.midi.tokenizer import EventTokenizer
 

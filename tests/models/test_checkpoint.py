@@ -18,7 +18,7 @@ from amt.errors import CheckpointError
 from amt.midi.config import TokenizerConfig
 from amt.models import build_model, checkpoint
 from amt.models.checkpoint import load_checkpoint, save_checkpoint
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.request.options import GenerationConfig
 from amt.text.encoder import TextEncoderSpec
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amt.models import MusicTransformer
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.testing import assert_within_bound
 from amt.training.losses import token_loss
 

@@ -58,12 +58,10 @@ needs_ops = pytest.mark.skipif(not native.is_available(), reason="the op library
 @needs_ops
 def test_an_op_that_raises_lets_go_of_its_tensors():
     calls = [
-        lambda tensor: native.ops().packed_decoder_shape(tensor),
-        lambda tensor: native.ops().pack_decoder_(tensor, [2] * 10, [tensor, tensor[:3]]),
-        lambda tensor: native.ops().generation_bytes(
-            tensor, [1, 2], [0.5], [], [tensor], [tensor, tensor], tensor, tensor
-        ),
-        lambda tensor: native.ops().generation_run_(tensor, tensor, tensor, 1, 1, 1, True, "none"),
+        lambda tensor: native.ops().packed_vocab_size(tensor),
+        lambda tensor: native.ops().pack_decoder_(tensor, "no shape", [tensor, tensor[:3]]),
+        lambda tensor: native.ops().generation_start(tensor, "", "", "", "", [tensor], [tensor, tensor], tensor),
+        lambda tensor: native.ops().generation_run_(-1, tensor, 1, 1, 1, True, "none"),
     ]
     for call in calls:
         memory = np.zeros(128, dtype=np.uint8)

@@ -191,7 +191,7 @@ def test_lse_and_its_gradient():
 def test_fifty_steps_of_training():
     """A small model learns with the kernels what it learns with the reference: the same losses, in float32."""
     from amt.models import build_model
-    from amt.models.config import ModelConfig
+    from amt.nn.config import ModelConfig
     from amt.ops import attention_backend
 
     config = ModelConfig(

@@ -8,7 +8,8 @@ from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.vocabulary import Vocabulary, time_signature_index
 from amt.request.limits import Limits, pitch_classes
-from amt.request.reading import read_text
+from amt.request.reading import read
+from amt.request.request import completed
 
 SCORE = TokenizerConfig()
 PERFORMANCE = TokenizerConfig(preset="performance")
@@ -65,6 +66,8 @@ def test_time_signature(text, signature):
         ("b minor", (1, 2, 4, 6, 7, 8, 9, 10, 11)),
         ("B", (1, 3, 4, 6, 8, 10, 11)),
         ("Cb", (1, 3, 4, 6, 8, 10, 11)),
+        ("B-Dur", B_FLAT_MAJOR),
+        ("re menor", D_MINOR),
         ("F♯m", (1, 2, 3, 4, 5, 6, 8, 9, 11)),
     ],
 )
@@ -101,7 +104,7 @@ def test_a_duration_is_in_whole_steps_of_the_tempo_and_never_longer(duration, te
 
 def test_a_duration_needs_no_tempo_where_steps_are_milliseconds():
     assert Limits(duration=1.239).constraints(PERFORMANCE) == Constraints(max_steps=123)
-    assert Limits(duration=0.29).with_text(read_text("90 BPM"), PERFORMANCE).constraints(PERFORMANCE).max_steps == 29
+    assert completed(Limits(duration=0.29), read("90 BPM"), PERFORMANCE).constraints(PERFORMANCE).max_steps == 29
 
 
 @pytest.mark.parametrize(
@@ -119,13 +122,13 @@ def test_the_shortest_length_counts():
 
 
 def test_a_text_gives_what_a_length_needs_and_an_option_is_stronger():
-    asked = read_text("a jig in 6/8 at 80 BPM")
-    assert Limits(duration=9).with_text(asked, SCORE) == Limits(duration=9, tempo=120)
-    assert Limits(bars=9).with_text(asked, SCORE) == Limits(bars=9, time_signature="6/8")
+    asked = read("a jig in 6/8 at 80 BPM")
+    assert completed(Limits(duration=9), asked, SCORE) == Limits(duration=9, tempo=120)
+    assert completed(Limits(bars=9), asked, SCORE) == Limits(bars=9, time_signature="6/8")
     own = Limits(duration=9, bars=9, tempo=50, time_signature="3/4")
-    assert own.with_text(asked, SCORE) == own
+    assert completed(own, asked, SCORE) == own
     for limits in (Limits(), Limits(key="D minor"), Limits(max_beats=3)):  # nothing else becomes hard
-        assert limits.with_text(asked, SCORE) == limits
+        assert completed(limits, asked, SCORE) == limits
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import torch
 from listening_models import DIM, LISTENING, open_model, save_model, tune
 
 import amt
-from amt.midi.data import MidiData, Note
+from amt.midi.data import MidiData
+from amt.midi.elements import Note
 from amt.midi.segments import segments
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.retrieval.embedding import embed_pieces, part_len
-from amt.text.pooling import embed_texts
 
 CAPTIONS = ["a slow waltz", "fast bebop for sax", "a march", "drums alone"]
 
@@ -61,7 +61,7 @@ def test_a_batch_gives_what_each_piece_gives_alone(generator):
 
 def test_captions_are_the_nearest_of_the_bank(generator):
     description = amt.describe(tune(2), model=generator, bank=CAPTIONS, num_captions=3)
-    cosines = embed_texts(generator.text_encoder, CAPTIONS) @ description.embedding
+    cosines = generator.text_encoder.sentence_embeddings(CAPTIONS) @ description.embedding
     best = np.argsort(-cosines)[:3]
     assert [caption for caption, _ in description.captions] == [CAPTIONS[index] for index in best]
     np.testing.assert_allclose([cosine for _, cosine in description.captions], cosines[best], atol=1e-6)

@@ -16,10 +16,10 @@ import pytest
 from listening_models import DIM, LISTENING, open_model, save_model, tune
 
 import amt
-from amt.midi.data import MidiData, Note
-from amt.models.config import ModelConfig
+from amt.midi.data import MidiData
+from amt.midi.elements import Note
+from amt.nn.config import ModelConfig
 from amt.retrieval.index import pieces, storage, update
-from amt.text.pooling import embed_texts
 
 ROOT = Path(amt.__file__).parents[1]
 NUM_TUNES = 20
@@ -59,7 +59,7 @@ def index_files(folder):
 
 def test_a_text_finds_the_nearest_pieces(search, generator, folder):
     found = search(num_results=100)
-    query = embed_texts(generator.text_encoder, ["a slow waltz"])[0]
+    query = generator.text_encoder.sentence_embeddings(["a slow waltz"])[0]
     paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.mid"))
     scores = {path: float(amt.describe(folder / path, model=generator).embedding @ query) for path in paths}
     assert sorted(match.path for match in found) == paths and found.num_files == NUM_TUNES
@@ -423,7 +423,7 @@ def index_differences(first, second):
 def test_a_killed_run_leaves_an_index_that_works(generator, model, tmp_path, monkeypatch):
     (tmp_path / "music").mkdir()
     distinct_files(tmp_path / "music", 600)
-    paths = [str(ROOT), str(Path(__file__).parent / "listening")]
+    paths = [str(ROOT), str(ROOT / "tests" / "listening")]
     script = tmp_path / "run.py"
     script.write_text(MANY.format(paths=paths, folder=str(tmp_path / "music"), model=str(model)))
     process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, start_new_session=True)

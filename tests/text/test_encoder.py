@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from amt.text import encoder as text
 from amt.errors import TextEncoderError
 from amt.testing import assert_within_bound
+from amt.text import encoder as text
 from amt.text.cache import EmbeddingCache
 from amt.text.encoder import TextEncoder, TextEncoderSpec, find_encoder_files
 from amt.text.pooling import pad_embeddings
@@ -341,7 +341,7 @@ def test_half_a_shard_is_not_read(small_models, tmp_path):
 def test_the_cache_survives_being_killed(small_models, tmp_path):
     code = f"""
 import os, signal, amt.text.encoder
-from amt.text.encoder import *
+from amt.text.cache import *
 spec = TextEncoderSpec(id="amt/small", revision="main", files=(), dim=12, max_text_tokens=9)
 cache = EmbeddingCache({str(tmp_path)!r}, encoder=TextEncoder(spec, folder={str(small_models["bert"])!r}))
 cache.get_many(["slow"])

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from amt.midi.config import TokenizerConfig
 from amt.models import build_model
-from amt.models.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.text.encoder import TextEncoderSpec
 from amt.training import state as state_module
 from amt.training import train as train_module

@@ -3,7 +3,8 @@ import sys
 import numpy as np
 import pytest
 
-from amt.midi.data import MidiData, Note, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, Tempo, TimeSignature
 from amt.views.piano_roll import MAX_GRID_LINES, PALETTE, PianoRoll, draw
 
 

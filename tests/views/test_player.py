@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from amt.midi.data import MidiData, Note
+from amt.midi.data import MidiData
+from amt.midi.elements import Note
 from amt.midi.reader import read_midi
 from amt.views.player import MAX_NOTES, player_html
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from amt.decoding.prompts import Text
 from amt.decoding.protocols import DecoderModel, GrammarState
+from amt.request.request import Prompt, Request
 from amt.stages import stage
 
 
@@ -43,31 +43,22 @@ class Start:
         return [cache.select(index.to(self.logits[0].device)) for cache in caches]
 
 
-def start(
-    model: DecoderModel,
-    texts: Sequence[Text],
-    prefix: list[int],
-    make_grammar: Callable[[], GrammarState] | None,
-    index: int,
-) -> Start:
-    """Let the model and the grammar read the prefix of prompt `index`.
-
-    Args:
-        texts: its text and, with guidance, the negative one.
-    """
-    grammar = make_grammar() if make_grammar else None
+def start_prompt(model: DecoderModel, request: Request, prompt: Prompt, index: int) -> Start:
+    """Let the model and the grammar read the prefix of a prompt; `index` is its number, for errors."""
+    grammar = prompt.grammar.start() if prompt.grammar else None
     if grammar is not None:
-        for position, token in enumerate(prefix):
+        for position, token in enumerate(prompt.prefix):
             try:
                 grammar.advance(token)
             except ValueError as error:
                 raise ValueError(f"prefix {index} breaks the grammar at position {position}: {error}") from error
+    texts = request.texts(prompt)
     with stage("encoder"):
         caches = [model.start_cache(encode(model, *text), text[1]) for text in texts]
     with stage("decode"):
-        token_ids = torch.tensor([prefix], device=texts[0][0].device)
+        token_ids = torch.tensor([prompt.prefix], device=texts[0][0].device)
         logits = [model.decode_step(token_ids, cache)[:, -1] for cache in caches]
-    return Start(model, prefix, caches, logits, grammar)
+    return Start(model, list(prompt.prefix), caches, logits, grammar)
 
 
 def encode(model: DecoderModel, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None) -> torch.Tensor:

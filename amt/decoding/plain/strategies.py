@@ -1,12 +1,15 @@
-"""Greedy search, sampling and beam search for one prompt."""
+"""Greedy search, sampling and beam search for one prompt.
+
+Its twin is csrc/engine/search.cpp.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Generator
 
 import torch
 
-from amt.decoding.hypothesis import FinishReason, Hypothesis, NewToken, NewTokens
+from amt.decoding.hypothesis import FinishReason, Hypothesis, NewToken
 from amt.decoding.plain.beam_search import BeamHypothesis, BeamSearch, BeamSearchConfig
 from amt.decoding.plain.logits_rules import guide, token_log_probs
 from amt.decoding.plain.rules import Rules
@@ -17,8 +20,10 @@ from amt.errors import DecodingError
 from amt.ops.reference.philox import uniform
 
 
-def decode_one(start: Start, rules: Rules, *, seed: int | None = None, sequence: int = 0) -> NewTokens:
-    """Greedy search without a seed, sampling with one.
+def decode_one(
+    start: Start, rules: Rules, *, seed: int | None = None, sequence: int = 0
+) -> Generator[NewToken, None, list[Hypothesis]]:
+    """Greedy search without a seed, sampling with one: its tokens one by one, and at last the sequence.
 
     Ties go to the lower id. A sampled token depends on the scores and on (seed, its position, sequence) only, so that
     sampling may stop anywhere and go on with what it has as the prefix.
@@ -57,11 +62,11 @@ def decode_one(start: Start, rules: Rules, *, seed: int | None = None, sequence:
         yield NewToken(token, log_probs[-1])
         if reason is None and rules.deadline.is_over():
             reason = "stopped"
-    return Hypothesis(tuple(token_ids[0].tolist()), sum(log_probs), tuple(log_probs), reason, seed)
+    return [Hypothesis(tuple(token_ids[0].tolist()), sum(log_probs), tuple(log_probs), reason, seed)]
 
 
-def decode_beams(start: Start, rules: Rules, on_token: Callable[[int], object] | None = None) -> list[Hypothesis]:
-    """Beam search; see `amt.decoding.plain.beam_search`. The finished hypotheses, the best first."""
+def decode_beams(start: Start, rules: Rules) -> Generator[None, None, list[Hypothesis]]:
+    """Beam search, see `amt.decoding.plain.beam_search`: step by step, and at last the hypotheses, the best first."""
     config = rules.config
     num_beams = config.num_beams
     search = BeamSearch(
@@ -84,8 +89,7 @@ def decode_beams(start: Start, rules: Rules, on_token: Callable[[int], object] |
             given = guide(log_probs, token_log_probs(logits[1].cpu(), step), config.guidance_scale)
         search.step(rules(search.token_ids, given, grammars), log_probs, is_stopped)
         step += 1
-        if on_token:
-            on_token(step)
+        yield
         if search.is_done:
             break
         if grammars is not None:

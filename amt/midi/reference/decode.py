@@ -1,4 +1,7 @@
-"""Token ids to notes, in plain Python. docs/tokens.md, "From ids to notes", is the definition."""
+"""Token ids to notes, in plain Python. docs/tokens.md, "From ids to notes", is the definition.
+
+Its twin is csrc/midi/decode.cpp.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.reference.time_grid import COMMON_TIME_INDEX, DEFAULT_US_PER_BEAT, StepNote, StepPedal, changes
 from amt.midi.vocabulary import DRUMS, time_signature, vocabulary_of
 

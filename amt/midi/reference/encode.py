@@ -1,4 +1,7 @@
-"""Notes to token ids, in plain Python. docs/tokens.md is the definition; the numbers here are its steps."""
+"""Notes to token ids, in plain Python. docs/tokens.md is the definition; the numbers here are its steps.
+
+Its twin is csrc/midi/encode.cpp.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import MidiData, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import PedalSpan, Tempo, TimeSignature
 from amt.midi.reference.time_grid import COMMON_TIME_INDEX, DEFAULT_US_PER_BEAT, StepNote, StepPedal, TimeGrid, changes
 from amt.midi.vocabulary import DRUMS, Vocabulary, time_signature_index, vocabulary_of
 

@@ -6,7 +6,8 @@ import random
 
 import numpy as np
 
-from amt.midi.data import MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.reference.grammar import GrammarState
 
 

@@ -1,4 +1,7 @@
-"""Ticks to steps, and what is said in steps, in plain Python. docs/tokens.md, "Time"."""
+"""Ticks to steps, and what is said in steps, in plain Python. docs/tokens.md, "Time".
+
+Its twin is csrc/midi/time_grid.h.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import Tempo
+from amt.midi.elements import Tempo
 
 T = TypeVar("T")
 

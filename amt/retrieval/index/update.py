@@ -18,8 +18,8 @@ from amt.retrieval.index.pieces import Contents, Reading, read_pieces
 from amt.retrieval.index.storage import TABLE, Entry, load_index, save_index
 
 if TYPE_CHECKING:
-    from amt.generation.generator import Generator
     from amt.models import MusicTextTransformer
+    from amt.models.opened import OpenedModel
 
 SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 MAX_FILE_BYTES = 1 << 26
@@ -61,7 +61,7 @@ class Update:
     Args:
         folder: with MIDI files, also in folders below it.
         place: the folder of the index.
-        generator, model: what embeds; the model reads MIDI.
+        opened, model: what embeds; the model reads MIDI.
         jobs: processes that read files.
         progress: called with (files done, files to read).
     """
@@ -70,14 +70,14 @@ class Update:
         self,
         folder: Path,
         place: Path,
-        generator: Generator,
+        opened: OpenedModel,
         model: MusicTextTransformer,
         jobs: int,
         progress: Progress | None,
     ):
         self._folder, self._place, self._jobs, self._progress = folder, place, jobs, progress
-        self._generator, self._model = generator, model
-        old = load_index(place, generator.digest, model.config.text_embedding_dim)
+        self._generator, self._model = opened, model
+        old = load_index(place, opened.digest, model.config.text_embedding_dim)
         found, self._skipped = _midi_files(folder)
         self._entries = {path: old[path] for path, state in found.items() if path in old and _state(old[path]) == state}
         self._new = [path for path in found if path not in self._entries]

@@ -1,63 +1,70 @@
-"""What is decoded from: texts' embeddings, what the result begins with, and how long it may become; all checked."""
+"""From what a caller gives to the prompts of a request: everything is checked here, with the prompt's number."""
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from amt.decoding.protocols import DecoderModel
+from amt.midi.vocabulary import BOS_ID, EOS_ID, PAD_ID
 from amt.request.options import GenerationConfig
+from amt.request.request import MakesGrammarStates, Prompt
 
-Text = tuple[torch.Tensor, "torch.Tensor | None"]  # embeddings and mask, a batch of one
-
-
-@dataclasses.dataclass(frozen=True)
-class Prompt:
-    """A checked prefix (bos first), how many tokens may follow, and the seed for sampling."""
-
-    prefix: list[int]
-    max_new_tokens: int
-    seed: int | None
+if TYPE_CHECKING:
+    from amt.request.request import Text
 
 
-def check_prompts(
-    model: DecoderModel,
-    text_embeddings: torch.Tensor,
-    text_mask: torch.Tensor | None,
-    config: GenerationConfig,
+def make_prompt(
+    model_config: Any,
+    options: GenerationConfig,
+    index: int,
+    states: Text,
     *,
-    bos_token_id: int,
-    eos_token_id: int,
-    pad_token_id: int,
-    prefixes: Sequence[Sequence[int]] | None,
-    seeds: Sequence[int] | None,
-) -> list[Prompt]:
-    """The prompts of a call of `amt.decoding.generate`; ValueError with the number of the one that does not fit."""
-    batch_size = _check_batch(model, text_embeddings, text_mask, prefixes, seeds)
-    _check_tokens(config, model.config.vocab_size)
-    prompts = []
-    for index in range(batch_size):
-        prefix = [] if prefixes is None else [int(token) for token in prefixes[index]]
-        if prefix[:1] != [bos_token_id]:
-            prefix = [bos_token_id, *prefix]
-        _check_prefix(index, prefix, model, eos_token_id, pad_token_id)
-        limit = min(config.max_new_tokens, model.config.max_sequence_length - len(prefix))
-        _check_length_penalty(config, limit)
-        prompts.append(Prompt(prefix, limit, _seed(config, seeds, index)))
-    return prompts
+    prefix: Iterable[int] = (),
+    seed: int | None = None,
+    grammar: MakesGrammarStates | None = None,
+    bos_token_id: int = BOS_ID,
+    eos_token_id: int = EOS_ID,
+    pad_token_id: int = PAD_ID,
+    **words: Any,
+) -> Prompt:
+    """A checked prompt.
+
+    Args:
+        model_config: has `vocab_size` and `max_sequence_length`, which `max_new_tokens` is cut to.
+        options: of the request.
+        index: the prompt's number, for errors.
+        states: its text, without padding.
+        prefix: what it begins with; bos is put in front where it is missing.
+        seed: for sampling; without it that of the options, and without that a fresh one.
+        grammar: what may follow.
+        words: `text`, `reading` and `limits` of the prompt.
+
+    Raises:
+        ValueError: lengths, tokens or a seed that do not fit.
+    """
+    _check_tokens(options, model_config.vocab_size)
+    longest = model_config.max_sequence_length
+    check_text_len(states, longest, f"prompt {index}")
+    tokens = [int(token) for token in prefix]
+    if tokens[:1] != [bos_token_id]:
+        tokens = [bos_token_id, *tokens]
+    _check_prefix(index, tokens, model_config, eos_token_id, pad_token_id)
+    limit = min(options.max_new_tokens, longest - len(tokens))
+    _check_length_penalty(options, limit)
+    return Prompt(states, tuple(tokens), limit, _seed(options, seed), grammar, **words)
 
 
 def check_negative(
-    model: DecoderModel,
+    model_config: Any,
     negative_embeddings: torch.Tensor | None,
     negative_mask: torch.Tensor | None,
     text_embeddings: torch.Tensor,
     config: GenerationConfig,
 ) -> Text | None:
-    """The negative text of a call of `amt.decoding.generate`; None without guidance."""
+    """The text that guidance leads away from; None without guidance."""
     if config.guidance_scale == 1.0:
         return None
     if negative_embeddings is None:
@@ -75,14 +82,23 @@ def check_negative(
             f" {text_embeddings.shape[2]}"
         )
     try:
-        _check_batch(model, negative_embeddings, negative_mask, None, None)
+        check_batch(negative_embeddings, negative_mask)
     except ValueError as error:
         raise ValueError(f"the negative text: {error}") from error
-    return one_prompt(negative_embeddings, negative_mask, 0)
+    negative = one_text(negative_embeddings, negative_mask, 0)
+    check_text_len(negative, model_config.max_sequence_length, "the negative text: prompt 0")
+    return negative
 
 
-def one_prompt(text_embeddings: torch.Tensor, text_mask: torch.Tensor | None, index: int) -> Text:
-    """Prompt `index` as a batch of one, without the padding behind it; no mask where nothing is masked."""
+def check_text_len(states: Text, longest: int, name: str) -> None:
+    """Raise ValueError if a text is longer than the model reads."""
+    text_len = states[0].shape[1]
+    if text_len > longest:
+        raise ValueError(f"{name} has {text_len} text positions, the model takes {longest}; shorten it")
+
+
+def one_text(text_embeddings: torch.Tensor, text_mask: torch.Tensor | None, index: int) -> Text:
+    """Text `index` as a batch of one, without the padding behind it; no mask where nothing is masked."""
     embeddings = text_embeddings[index : index + 1]
     if text_mask is None:
         return embeddings, None
@@ -106,13 +122,8 @@ def _check_tokens(config: GenerationConfig, vocab_size: int) -> None:
                 raise ValueError(f"{name} has token {token}; the model's ids are 0 to {vocab_size - 1}")
 
 
-def _check_batch(
-    model: DecoderModel,
-    text_embeddings: torch.Tensor,
-    text_mask: torch.Tensor | None,
-    prefixes: Sequence[Sequence[int]] | None,
-    seeds: Sequence[int] | None,
-) -> int:
+def check_batch(text_embeddings: torch.Tensor, text_mask: torch.Tensor | None) -> None:
+    """Raise ValueError unless these are embeddings of texts and their mask."""
     if text_embeddings.dim() != 3 or 0 in text_embeddings.shape[1:]:
         raise ValueError(f"text_embeddings must be (batch, text_len, embedding), got {tuple(text_embeddings.shape)}")
     batch_size, text_len, _ = text_embeddings.shape
@@ -120,22 +131,10 @@ def _check_batch(
         raise ValueError(
             f"text_mask must be bool {(batch_size, text_len)}, got {text_mask.dtype} {tuple(text_mask.shape)}"
         )
-    for name, values in (("prefixes", prefixes), ("seeds", seeds)):
-        if values is not None and len(values) != batch_size:
-            raise ValueError(f"{name} must have one entry per prompt, {batch_size}, got {len(values)}")
-    for seed in seeds or ():
-        if not 0 <= seed < 1 << 64:
-            raise ValueError(f"seeds must be between 0 and 2**64 - 1, got {seed}")
-    longest = model.config.max_sequence_length
-    for index in range(batch_size):
-        length = one_prompt(text_embeddings, text_mask, index)[0].shape[1]
-        if length > longest:
-            raise ValueError(f"prompt {index} has {length} text positions, the model takes {longest}; shorten it")
-    return batch_size
 
 
-def _check_prefix(index: int, prefix: list[int], model: DecoderModel, eos_token_id: int, pad_token_id: int) -> None:
-    longest, vocab_size = model.config.max_sequence_length, model.config.vocab_size
+def _check_prefix(index: int, prefix: list[int], model_config: Any, eos_token_id: int, pad_token_id: int) -> None:
+    longest, vocab_size = model_config.max_sequence_length, model_config.vocab_size
     if len(prefix) >= longest:
         raise ValueError(
             f"prefix {index} has {len(prefix)} tokens, bos included, and the model takes {longest}: shorten it"
@@ -161,9 +160,11 @@ def _check_length_penalty(config: GenerationConfig, limit: int) -> None:
         )
 
 
-def _seed(config: GenerationConfig, seeds: Sequence[int] | None, index: int) -> int | None:
+def _seed(options: GenerationConfig, seed: int | None) -> int | None:
     """What sampling of a prompt is seeded with; None where nothing is drawn."""
-    if not config.do_sample:
+    if seed is not None and not 0 <= seed < 1 << 64:
+        raise ValueError(f"seeds must be between 0 and 2**64 - 1, got {seed}")
+    if not options.do_sample:
         return None
-    seed = seeds[index] if seeds is not None else config.seed
+    seed = options.seed if seed is None else seed
     return secrets.randbits(32) if seed is None else seed
