@@ -1,9 +1,5 @@
 // The ops of namespace `amt` over csrc/engine: check the tensors, call, translate the error. Built on LibTorch's stable
 // ABI, so one build serves every torch from 2.10 on. amt/ops/native.py is their face.
-#include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -16,6 +12,8 @@
 
 #include "generation.h"
 #include "huge_pages.h"
+#include "library.h"
+#include "tensor.h"
 
 namespace amt {
 namespace {
@@ -24,8 +22,8 @@ using engine::DecoderShape;
 using engine::Generation;
 using engine::GenerationPlan;
 using engine::PackedDecoder;
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
+using stable::ScalarType;
+using stable::Tensor;
 
 // Only std::runtime_error crosses into torch; the first word says which Python error it becomes.
 template <typename Call>
@@ -324,9 +322,7 @@ int64_t generation_new_tokens(int64_t generation, int64_t first, Tensor token_id
   });
 }
 
-}  // namespace
-
-STABLE_TORCH_LIBRARY(amt, library) {
+void define(stable::Library& library) {
   library.def("kernel_sets() -> str");
   library.def("finish_reasons() -> str");
   library.def("packed_decoder_bytes(str shape) -> int");
@@ -350,21 +346,26 @@ STABLE_TORCH_LIBRARY(amt, library) {
       "int");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(amt, CompositeExplicitAutograd, library) {
-  library.impl("kernel_sets", TORCH_BOX(&kernel_sets));
-  library.impl("finish_reasons", TORCH_BOX(&finish_reasons));
-  library.impl("packed_decoder_bytes", TORCH_BOX(&packed_decoder_bytes));
-  library.impl("generation_end", TORCH_BOX(&generation_end));
+void implement_anywhere(stable::Library& library) {
+  library.impl<kernel_sets>("kernel_sets");
+  library.impl<finish_reasons>("finish_reasons");
+  library.impl<packed_decoder_bytes>("packed_decoder_bytes");
+  library.impl<generation_end>("generation_end");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(amt, CPU, library) {
-  library.impl("packed_vocab_size", TORCH_BOX(&packed_vocab_size));
-  library.impl("pack_decoder_", TORCH_BOX(&pack_decoder));
-  library.impl("generation_start", TORCH_BOX(&generation_start));
-  library.impl("generation_run_", TORCH_BOX(&generation_run));
-  library.impl("generation_append_", TORCH_BOX(&generation_append));
-  library.impl("generation_read_", TORCH_BOX(&generation_read));
-  library.impl("generation_new_tokens_", TORCH_BOX(&generation_new_tokens));
+void implement_on_cpu(stable::Library& library) {
+  library.impl<packed_vocab_size>("packed_vocab_size");
+  library.impl<pack_decoder>("pack_decoder_");
+  library.impl<generation_start>("generation_start");
+  library.impl<generation_run>("generation_run_");
+  library.impl<generation_append>("generation_append_");
+  library.impl<generation_read>("generation_read_");
+  library.impl<generation_new_tokens>("generation_new_tokens_");
 }
 
+const stable::Registration schemas("amt", nullptr, define);
+const stable::Registration anywhere("amt", "CompositeExplicitAutograd", implement_anywhere);
+const stable::Registration on_cpu("amt", "CPU", implement_on_cpu);
+
+}  // namespace
 }  // namespace amt
