@@ -7,10 +7,11 @@ import mido
 import pytest
 
 from amt.config import TokenizerConfig
+from amt.files import write_atomically
 from amt.midi.data import MidiData, Note
 from amt.midi.reader import read_midi
 from amt.reference.vocabulary import BOS_ID, EOS_ID, Vocabulary
-from amt.result import Midi, write_atomically
+from amt.result import Midi
 
 CONFIG = TokenizerConfig(preset="performance")
 WORDS = Vocabulary(CONFIG)

@@ -29,9 +29,9 @@ from amt.config import TokenizerConfig, check_range
 from amt.data.corpus import Piece, read_corpus
 from amt.data.segments import segments
 from amt.errors import MidiError
+from amt.files import write_atomically
 from amt.midi.reader import read_midi
 from amt.midi.tokenizer import EventTokenizer
-from amt.result import write_atomically
 from amt.text import EmbeddingCache, TextEncoderSpec
 
 SEGMENT_DTYPE = np.dtype([("start", "<i8"), ("length", "<i4"), ("piece", "<i4"), ("is_start", "?")])

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from amt.files import write_atomically
 from amt.midi.facts import Facts
 from amt.midi.programs import DRUMS
-from amt.result import write_atomically
 
 TABLE, EMBEDDINGS = "files.jsonl", "embeddings.npy"
 VERSION = 1
