@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from amt.config import MAX_WIDTH, Config, check_range
 from amt.errors import TextEncoderError
+from amt.files import new_file, remove_leftovers
 from amt.side_by_side import side_by_side
 
 if TYPE_CHECKING:
@@ -367,6 +369,13 @@ class EmbeddingCache:
         for index in sorted(self._folder.glob("*.index.npz")):
             self._open_shard(index)
 
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left: half files, and states without an index. Nobody else may use it now."""
+        remove_leftovers(self._folder)
+        for states in self._folder.glob("*.states.npy"):
+            if not states.with_name(states.name.replace(".states.npy", ".index.npz")).exists():
+                states.unlink()
+
     def __len__(self) -> int:
         return len(self._places)
 
@@ -397,15 +406,13 @@ class EmbeddingCache:
         ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
         arrays = {"captions": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), "ends": ends}
         for suffix in ("states.npy", "index.npz"):
-            temporary = self._folder / f"{name}.{suffix}.tmp"
-            with open(temporary, "wb") as stream:
-                if suffix == "states.npy":
-                    np.save(stream, np.concatenate(rows).astype(np.float16))
-                else:
-                    np.savez(stream, **arrays)  # type: ignore[arg-type]
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, self._folder / f"{name}.{suffix}")
+            contents = io.BytesIO()  # written straight to a file, NumPy would not say that the disk is full
+            if suffix == "states.npy":
+                np.save(contents, np.concatenate(rows).astype(np.float16))
+            else:
+                np.savez(contents, **arrays)  # type: ignore[arg-type]
+            with new_file(self._folder / f"{name}.{suffix}", contents.tell()) as stream:
+                stream.write(contents.getbuffer())
         self._open_shard(self._folder / f"{name}.index.npz")
 
     def _open_shard(self, path: Path) -> None:
