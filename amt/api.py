@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from amt.config import GenerationConfig
 from amt.errors import CheckpointError, TextEncoderError
+from amt.files import standing
 from amt.generator import REFERENCE, Generator
 from amt.midi import native
 from amt.midi.reader import MidiSource
@@ -46,7 +47,7 @@ def load(model: str | Path | None = None, *, allow_download: bool = False) -> Ge
     """
     name = str(model or DEFAULT_MODEL)
     packaged = packaged_models()
-    folder = packaged.get(name, Path(name))
+    folder = standing(packaged.get(name, Path(name)))
     if not folder.exists() and name.count("/") != 1:
         raise CheckpointError(
             f"there is no model {name!r}: it is not a folder, and those in the package are"

@@ -1,6 +1,5 @@
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import random
@@ -9,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from listening_models import DIM, LISTENING, open_model, save_model, tune
 import amt
 from amt.config import ModelConfig
 from amt.embedding import embed_texts
+from amt.errors import DiskFullError
+from amt.files import remove_leftovers
 from amt.indexing import pieces, storage, update
 from amt.midi.data import MidiData, Note
 
@@ -167,7 +169,7 @@ def test_the_index_may_lie_elsewhere(search, folder, tmp_path):
     place = tmp_path / "somewhere" / "index"
     first = search(index=place)
     assert not (folder / ".amt-index").exists() and search(index=place).num_read == 0
-    assert sorted(path.name for path in place.iterdir()) == ["embeddings.npy", "files.jsonl"]
+    assert sorted(path.name for path in place.iterdir()) == ["index.bin"]
     assert all_of(search()) == all_of(first)
 
 
@@ -232,36 +234,26 @@ def test_a_name_that_is_not_utf8(search, folder):
 # An index that is damaged, or worse
 
 
-def rewrite(place, change):
-    """Change the lines of a table and give it a head that fits."""
-    head, *lines = (place / "files.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
+def parts_of_index(place):
+    """The head, the rows of the table and the bytes of the embeddings."""
+    first, _, contents = (place / "index.bin").read_bytes().partition(b"\n")
+    head = json.loads(first)
+    table = contents[: head["table_bytes"]].splitlines()
+    return head, [json.loads(line) for line in table], contents[head["table_bytes"] :]
+
+
+def rewrite(place, change=lambda rows: None, embeddings=None, **in_head):
+    """Change an index and give it a head that fits."""
+    head, rows, old_embeddings = parts_of_index(place)
     change(rows)
-    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    head = json.loads(head) | {
-        "files": hashlib.sha256(text).hexdigest(),
-        "embeddings": hashlib.sha256((place / "embeddings.npy").read_bytes()).hexdigest(),
-    }
-    (place / "files.jsonl").write_bytes(json.dumps(head).encode() + b"\n" + text)
+    table = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    contents = table + (old_embeddings if embeddings is None else embeddings)
+    head |= {"table_bytes": len(table), "sha256": hashlib.sha256(contents).hexdigest()} | in_head
+    (place / "index.bin").write_bytes(json.dumps(head).encode() + b"\n" + contents)
 
 
-def save_array(place, array, **options):
-    stream = io.BytesIO()
-    np.save(stream, array, **options)
-    (place / "embeddings.npy").write_bytes(stream.getvalue())
-    rewrite(place, lambda rows: None)
-
-
-class Bomb:
-    def __reduce__(self):
-        return (os.system, ("touch pwned",))
-
-
-def head_without_numbers(place):
-    """A file that says it holds 2**60 numbers."""
-    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**50}, 1024), }}".ljust(117) + "\n"
-    (place / "embeddings.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
-    rewrite(place, lambda rows: None)
+def write_index(place, text):
+    (place / "index.bin").write_text(text)
 
 
 def in_facts(**values):
@@ -269,20 +261,21 @@ def in_facts(**values):
 
 
 DAMAGES = {
-    "no table": lambda place: (place / "files.jsonl").unlink(),
-    "no embeddings": lambda place: (place / "embeddings.npy").unlink(),
-    "cut table": lambda place: os.truncate(place / "files.jsonl", 900),
-    "cut embeddings": lambda place: os.truncate(place / "embeddings.npy", 900),
-    "empty": lambda place: [os.truncate(path, 0) for path in place.iterdir()],
-    "noise": lambda place: [path.write_bytes(random.Random(1).randbytes(4000)) for path in place.iterdir()],
-    "deep": lambda place: (place / "files.jsonl").write_text("[" * 100_000),
-    "a list": lambda place: (place / "files.jsonl").write_text("[1]\n[2]\n"),
-    "head without version": lambda place: (place / "files.jsonl").write_text("{}\n"),
-    "pickle": lambda place: save_array(place, np.array([Bomb()] * NUM_TUNES, object), allow_pickle=True),
-    "another shape": lambda place: save_array(place, np.zeros((NUM_TUNES, DIM + 1), np.float32)),
-    "another dtype": lambda place: save_array(place, np.zeros((NUM_TUNES, DIM), np.float16)),
-    "not finite": lambda place: save_array(place, np.full((NUM_TUNES, DIM), np.nan, np.float32)),
-    "promises": head_without_numbers,
+    "none": lambda place: (place / "index.bin").unlink(),
+    "cut table": lambda place: os.truncate(place / "index.bin", 900),
+    "cut embeddings": lambda place: os.truncate(place / "index.bin", (place / "index.bin").stat().st_size - 900),
+    "empty": lambda place: os.truncate(place / "index.bin", 0),
+    "noise": lambda place: (place / "index.bin").write_bytes(random.Random(1).randbytes(4000)),
+    "deep": lambda place: write_index(place, "[" * 100_000),
+    "a list": lambda place: write_index(place, "[1]\n[2]\n"),
+    "head without version": lambda place: write_index(place, "{}\n"),
+    "more embeddings": lambda place: rewrite(place, embeddings=bytes(4 * NUM_TUNES * (DIM + 1))),
+    "fewer embeddings": lambda place: rewrite(place, embeddings=bytes(4 * NUM_TUNES * DIM - 1)),
+    "not finite": lambda place: rewrite(place, embeddings=np.full((NUM_TUNES, DIM), np.nan, "<f4").tobytes()),
+    "table of 2**60 bytes": lambda place: rewrite(place, table_bytes=2**60),
+    "table of -1 bytes": lambda place: rewrite(place, table_bytes=-1),
+    "table of no number": lambda place: rewrite(place, table_bytes="all"),
+    "version 1": lambda place: rewrite(place, version=1),
     "no facts": lambda place: rewrite(place, lambda rows: rows[3].update(facts=[1])),
     "unknown fact": in_facts(colour="red"),
     "text for a number": in_facts(num_notes="many"),
@@ -299,13 +292,11 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_index_is_made_anew(search, folder, damage, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def test_a_damaged_index_is_made_anew(search, folder, damage):
     first = search()
     DAMAGES[damage](folder / ".amt-index")
     again = search()
     assert again.num_read == NUM_TUNES and all_of(again) == all_of(first)
-    assert not (tmp_path / "pwned").exists()
     assert search().num_read == 0
 
 
@@ -323,24 +314,53 @@ def test_an_index_that_cannot_be_written_is_told(search, folder):
         search()
 
 
-def test_a_write_that_fails_leaves_an_index_that_works(search, folder, monkeypatch):
-    first = search()
+def test_a_kill_while_an_index_is_written_leaves_the_old_or_the_new_one(search, generator, folder, killed):
+    """At every operation on its files; nothing that was read before is read again."""
+    place, number, was_killed = folder / ".amt-index", 0, True
+    dim = generator.checkpoint.model.config.text_embedding_dim
+    search()
+    while was_killed:
+        number += 1
+        tune(100 + number).save(folder / "new.mid")
+        index = storage.load_index(place, generator.digest, dim)
+        entries = index | {"new.mid": dataclasses.replace(index["01.mid"], sha256=f"{number}")}
+        was_killed = killed(partial(storage.save_index, place, generator.digest, entries), folder, number)
+        found = storage.load_index(place, generator.digest, dim)
+        assert found.keys() in (index.keys(), entries.keys())
+        assert search().num_read == 1
+        remove_leftovers(place)
+        assert os.listdir(place) == ["index.bin"]
+    assert number > 2
+
+
+def test_leftovers_of_an_index_go_when_they_are_old(search, folder):
+    search()
+    for name, age_s in (("index.bin.00000000", 0), ("index.bin.11111111", 2 * update.LEFTOVER_S)):
+        path = folder / ".amt-index" / f".{name}.tmp"
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age_s,) * 2)
+    search()
+    assert sorted(index_files(folder)) == [".index.bin.00000000.tmp", "index.bin"]
+
+
+def test_a_full_disk_leaves_an_index_that_works(search, folder, small_disk, leave_room):
+    disk = small_disk(1 << 20)
+    first = search(index=disk / "index")
     tune(41).save(folder / "new.mid")
-    replace, calls = os.replace, []
-
-    def fail(source, target):
-        calls.append(target)
-        if len(calls) == 2:
-            raise OSError(28, "No space left on device")
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="No space left"):
-        search()
-    monkeypatch.undo()
+    num_full = 0
+    for room in range(0, 1 << 20, 4096):
+        leave_room(disk, room)
+        try:
+            found = search(index=disk / "index", num_results=100)
+            break
+        except DiskFullError as error:
+            num_full += 1
+            assert str(error).startswith(f"the disk is full: {disk}/index/index.bin needs ")
+            assert os.listdir(disk / "index") == ["index.bin"]
+    assert num_full > 2 and found.num_read == 1 and found.num_files == NUM_TUNES + 1
     (folder / "new.mid").unlink()
-    assert all_of(search()) == all_of(first)
-    assert sorted(index_files(folder)) == ["embeddings.npy", "files.jsonl"]
+    again = search(index=disk / "index")
+    assert again.num_read == 0 and all_of(again) == all_of(first)
 
 
 # Mistakes
@@ -454,9 +474,8 @@ def test_a_run_saves_what_it_has(generator, tmp_path, monkeypatch):
 
 def test_an_index_says_what_it_is(search, folder):
     search()
-    head, *lines = (folder / ".amt-index" / "files.jsonl").read_text().splitlines()
-    assert json.loads(head)["version"] == storage.VERSION and len(lines) == NUM_TUNES
-    assert set(json.loads(lines[0])) == {"path", "size", "mtime_ns", "sha256", "facts", "reason"}
-    embeddings = np.load(folder / ".amt-index" / "embeddings.npy", allow_pickle=False)
-    assert embeddings.shape == (NUM_TUNES, DIM) and embeddings.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    head, rows, embeddings = parts_of_index(folder / ".amt-index")
+    assert head["version"] == storage.VERSION and len(rows) == NUM_TUNES
+    assert set(rows[0]) == {"path", "size", "mtime_ns", "sha256", "facts", "reason"}
+    vectors = np.frombuffer(embeddings, "<f4").reshape(NUM_TUNES, DIM)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
