@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from amt.config import TokenizerConfig
 from amt.reference.grammar import Constraints, GrammarState
-from amt.reference.random_pieces import random_piece, random_walk
+from amt.reference.random_pieces import random_config, random_piece, random_walk
 from amt.reference.tokenizer import decode, encode
 from amt.reference.vocabulary import DRUMS, Vocabulary
 
@@ -23,7 +23,8 @@ CONFIGS = {
     "small_performance": SMALL_PERFORMANCE,
 }
 
-by_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+# "any": each example draws one of its own.
+by_config = pytest.mark.parametrize("config", [*CONFIGS.values(), None], ids=[*CONFIGS, "any"])
 by_seed = given(rng=st.randoms(use_true_random=False))
 
 
@@ -34,7 +35,7 @@ def few(num_examples: int) -> settings:
 def constraints_strategy(config: TokenizerConfig) -> st.SearchStrategy[Constraints]:
     score_only = {
         "programs": st.sampled_from([None, (DRUMS,), (3,), (0, 3, DRUMS), (0, 127)]),
-        "tempo_index": st.sampled_from([None, 1]),
+        "tempo_index": st.sampled_from([None, len(config.tempos_bpm) - 1]),
         "time_signature_index": st.sampled_from([None, 17]),
     }
     return st.builds(
@@ -75,6 +76,7 @@ NOTE = [("program", 5), ("velocity", 9), ("note_on", 60)]
 @few(25)
 @given(data=st.data())
 def test_walks_end_within_the_budget_and_are_canonical(config, data):
+    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
     constraints = data.draw(constraints_strategy(config))
     num_tokens = data.draw(st.sampled_from([4, 8, 11, 17, 30, 60]))
     rng = data.draw(st.randoms(use_true_random=False))
@@ -92,6 +94,7 @@ def test_walks_end_within_the_budget_and_are_canonical(config, data):
 @few(15)
 @given(data=st.data())
 def test_walks_keep_their_constraints(config, data):
+    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
     constraints = data.draw(constraints_strategy(config))
     rng = data.draw(st.randoms(use_true_random=False))
     ids = random_walk(GrammarState(config, constraints), rng, 60)
@@ -120,6 +123,7 @@ def test_walks_keep_their_constraints(config, data):
 @given(data=st.data())
 def test_tokens_to_close_can_always_be_kept(config, data):
     """From each state of a walk the end is reached in `tokens_to_close` tokens, which fall by one or more a token."""
+    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
     constraints = data.draw(constraints_strategy(config))
     rng = data.draw(st.randoms(use_true_random=False))
     ids = random_walk(GrammarState(config, constraints), rng, 40)
@@ -142,6 +146,7 @@ def test_tokens_to_close_can_always_be_kept(config, data):
 @few(50)
 @by_seed
 def test_what_encode_says_is_accepted(config, rng):
+    config = config or random_config(rng)
     ids, _ = encode(random_piece(rng), config)
     state = GrammarState(config)
     for token_id in ids:
@@ -180,6 +185,7 @@ def is_accepted(ids: list[int], config: TokenizerConfig) -> bool:
 @few(15)
 @by_seed
 def test_the_grammar_refuses_exactly_what_is_not_canonical(config, rng):
+    config = config or random_config(rng)
     walk = random_walk(GrammarState(config), rng, 30)
     for _ in range(20):
         ids = changed(walk, rng, len(Vocabulary(config)))
