@@ -236,7 +236,7 @@ def _add_span(
     """At equal ticks the longer spans' ends come first, then spans of no length, then the longer spans' beginnings."""
     while len(layers) <= layer:
         layers.append([])
-    begin_order, end_order = (1, 2) if span.start_ticks == span.end_ticks else (3, 0)
+    begin_order, end_order = (1, 1) if span.start_ticks == span.end_ticks else (2, 0)  # equal ones as they are added
     layers[layer].append((span.start_ticks, begin_order, begin))
     layers[layer].append((span.end_ticks, end_order, end))
 
