@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from amt.config import check_range
-from amt.embedding import embed_pieces, part_len, parts_of, reads_midi
+from amt.embedding import cosines, embed_pieces, part_len, parts_of, reads_midi
 from amt.midi.data import MidiData
 from amt.midi.facts import Facts, measure
 from amt.midi.reader import MidiSource, read_midi
@@ -33,7 +33,8 @@ class Description:
         sentence: the facts in one English sentence.
         embedding: (text_embedding_dim,) float32 of unit length; None if the model does not read MIDI or the piece has
             no notes.
-        captions: the texts of the bank that are nearest, each with its cosine, the best first.
+        captions: the texts of the bank that are nearest, each with its cosine, the best first, of equal ones the
+            first of the bank.
     """
 
     facts: Facts
@@ -142,6 +143,6 @@ def _lines(path: Path) -> list[str]:
 def _nearest(embedding: np.ndarray, texts: list[str], generator: Generator, number: int) -> list[tuple[str, float]]:
     if not texts:
         return []
-    cosines = generator.caption_embeddings(texts) @ embedding
-    best = np.argsort(-cosines, kind="stable")[:number]
-    return [(texts[index], float(cosines[index])) for index in best.tolist()]
+    found = cosines(generator.caption_embeddings(texts), embedding)
+    best = np.argsort(-found, kind="stable")[:number]  # of equal ones the first of the bank
+    return [(texts[index], float(found[index])) for index in best.tolist()]

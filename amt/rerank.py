@@ -36,16 +36,14 @@ def ranked(pieces: Sequence[Midi], text: str, generator: Generator, by: RerankBy
     (-1 without notes). "facts": by the share of `asked_got` that is met, and then by that cosine, if the model has one.
     """
     from amt.description import embed
-    from amt.embedding import reads_midi
+    from amt.embedding import cosines, reads_midi
 
     found = list(pieces)
     if reads_midi(generator.checkpoint.model):
         (wanted,) = generator.caption_embeddings([text])
         embeddings = [embed(piece.score, generator) for piece in pieces]
-        found = [
-            dataclasses.replace(piece, text_cosine=-1.0 if embedding is None else float(embedding @ wanted))
-            for piece, embedding in zip(pieces, embeddings, strict=True)
-        ]
+        fits = [-1.0 if embedding is None else float(cosines(embedding[None], wanted)[0]) for embedding in embeddings]
+        found = [dataclasses.replace(piece, text_cosine=cosine) for piece, cosine in zip(pieces, fits, strict=True)]
 
     def fit(piece: Midi) -> tuple[float, float]:
         met = [row.is_met for row in piece.asked_got]

@@ -11,7 +11,7 @@ import numpy as np
 
 from amt.config import check_range
 from amt.description import embed, music
-from amt.embedding import embed_texts, reads_midi
+from amt.embedding import cosines, embed_texts, reads_midi
 from amt.indexing.pieces import MAX_PARTS
 from amt.indexing.update import Progress, Update
 from amt.midi.data import MidiData
@@ -134,7 +134,7 @@ def search(
     paths, embeddings = found.embeddings()
     matches = []
     if paths:
-        scores = embeddings @ wanted
+        scores = cosines(embeddings, wanted)
         for best in np.argsort(-scores, kind="stable")[:num_results].tolist():
             facts = found.entries[paths[best]].facts
             assert facts is not None

@@ -83,8 +83,8 @@ def test_rare_kinds_come_up_more_often_than_their_share(prepared):
     weights = np.array([counts[piece["source"]] ** -0.5 for piece in split.pieces])
     split._cumulative = np.cumsum(weights / weights.sum())
     drawn = [caption for step in range(200) for caption in split.batch(0, step, 4, MAX_LEN).captions]
-    share = drawn.count("7") / len(drawn)
-    assert abs(share - 1 / (1 + 7**0.5)) < 0.05 and share > 1.5 / 8
+    share, expected = drawn.count("7") / len(drawn), 1 / (1 + 7**0.5)
+    assert abs(share - expected) <= 4 * (expected * (1 - expected) / len(drawn)) ** 0.5 and share > 1.5 / 8
 
 
 def contents(folder):

@@ -1,5 +1,6 @@
 """Training goes down, goes on where it stopped to the bit, and never loads half a state."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 from amt.config import ModelConfig, TokenizerConfig, TrainConfig
 from amt.errors import DiskFullError
 from amt.models import build_model
+from amt.testing import assert_within_bound
 from amt.text import TextEncoderSpec
 from amt.training import train as train_module
 from amt.training.objective import Objective, Rows
@@ -116,33 +118,56 @@ def test_both_directions_are_learned(data, tmp_path):
     assert all("text_mse" in row for row in rows)
 
 
+@pytest.fixture
+def unrounded(monkeypatch):
+    """Rows of metrics with all digits."""
+    monkeypatch.setattr(train_module, "round", lambda value, digits=None: value, raising=False)
+
+
+@contextlib.contextmanager
+def in_float64():
+    """New models and numbers are float64."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("unrounded")
 @pytest.mark.parametrize("model", ["music", "music_text"])
 def test_parts_of_a_batch_add_up_to_the_batch(data, tmp_path, model):
-    """Dropout off: its draws depend on the shape of the part."""
+    """In float64, since AdamW turns the rounding of gradients near 0 into whole steps; all digits of float32 are equal.
+
+    Dropout is off: its draws depend on the shape of the part.
+    """
     model_config = ModelConfig.from_dict((MODEL if model == "music" else BOTH).to_dict() | {"dropout": 0.0})
     rows = {}
     for parts in (1, 2, 3):
         rows[parts] = []
         config = changed(accumulation_steps=parts, header_weight=2.0)
-        run = tmp_path / str(parts)
-        train(data, run, model_config=model_config, config=config, progress=rows[parts].append)
+        with in_float64():
+            train(data, tmp_path / str(parts), model_config=model_config, config=config, progress=rows[parts].append)
         for first, other in zip(rows[1], rows[parts], strict=True):
-            assert other["loss"] == pytest.approx(first["loss"], rel=1e-3)
             assert other["tokens"] == first["tokens"]
-    assert rows[1][0]["loss"] == pytest.approx(rows[3][0]["loss"], rel=1e-5)
-    assert rows[1][0]["grad_norm"] == pytest.approx(rows[3][0]["grad_norm"], rel=1e-3)
+            for name in ("loss", "grad_norm"):
+                assert_within_bound(torch.tensor(other[name]), torch.tensor(first[name], dtype=torch.float64))
+        for name, truth in weights(tmp_path / "1").items():
+            assert_within_bound(weights(tmp_path / str(parts))[name].float(), truth)
 
 
 def test_the_average_is_that_of_the_weights(data, tmp_path):
-    average = None
+    averages = {torch.float64: None, torch.float32: None}
     for step in range(1, 6):
         config = changed(ema_decay=0.8, max_steps=step, warmup_steps=1, decay_steps=0)
         train(data, tmp_path / str(step), model_config=MODEL, config=config)
-        now = weights(tmp_path / str(step))
-        average = now if average is None else {name: 0.8 * average[name] + 0.2 * now[name] for name in now}
+        for dtype, average in averages.items():
+            now = {name: value.to(dtype) for name, value in weights(tmp_path / str(step)).items()}
+            averages[dtype] = now if average is None else {name: 0.8 * average[name] + 0.2 * now[name] for name in now}
     found = weights(tmp_path / "5", "average")
-    for name, value in average.items():
-        torch.testing.assert_close(found[f"module.{name}"], value, rtol=1e-5, atol=1e-6)
+    truth, reference = averages.values()
+    for name in truth:
+        assert_within_bound(found[f"module.{name}"], truth[name], reference[name])
 
 
 def test_the_largest_seed_is_one(data, tmp_path):
@@ -152,21 +177,20 @@ def test_the_largest_seed_is_one(data, tmp_path):
 
 def test_the_first_tokens_may_weigh_more():
     torch.manual_seed(0)
-    model = build_model(MODEL)
-    model.eval()
+    model = build_model(MODEL).double().eval()
     tokenizer = TokenizerConfig()
     rows = Rows(
-        torch.tensor([[1, 583, 540, 63, 300, 2]]), torch.randn(1, 2, 384), torch.ones(1, 2, dtype=torch.bool),
-        torch.tensor([True]),
+        torch.tensor([[1, 583, 540, 63, 300, 2]]), torch.randn(1, 2, 384, dtype=torch.float64),
+        torch.ones(1, 2, dtype=torch.bool), torch.tensor([True]),
     )  # fmt: skip
     plain, sums = Objective(model, TrainConfig(), tokenizer)(rows, 5, 1)
     heavy, same_sums = Objective(model, TrainConfig(header_weight=4.0), tokenizer)(rows, 5, 1)
     logits = model(rows.text_embeddings, rows.token_ids[:, :-1], rows.text_mask).log_softmax(-1)[0]
     header = -(logits[0, 583] + logits[1, 540])
     assert torch.equal(sums, same_sums)
-    torch.testing.assert_close(heavy - plain, 3 * header / 5)
+    assert_within_bound((heavy - plain).detach().float(), (3 * header / 5).detach())
     lead, _ = Objective(model, TrainConfig(lead_weight=2.0, lead_len=1), tokenizer)(rows, 5, 1)
-    torch.testing.assert_close(lead - plain, -logits[2, 63] / 5)
+    assert_within_bound((lead - plain).detach().float(), (-logits[2, 63] / 5).detach())
 
 
 def test_midi_to_text_reads_as_much_as_the_model_says():
