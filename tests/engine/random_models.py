@@ -16,15 +16,20 @@ from unittest import mock
 import torch
 
 from amt.decoding import generate
+from amt.decoding.backends import choose
 from amt.decoding.backends.engine import Engine
+from amt.decoding.generate import decode, make_request
 from amt.errors import DecodingError
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.models import MusicTransformer
+from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
 
 TOKENIZER = TokenizerConfig("performance", step_ms=100, num_velocities=2)
+SCORE = TokenizerConfig(max_time_shift=7, num_velocities=4, tempos_bpm=(60, 120))
 
 
 @dataclasses.dataclass
@@ -40,6 +45,7 @@ class Case:
     seeds: list[int]
     grammar: Grammar | None
     stop_after: int | None  # new tokens after which what still runs is stopped
+    num_bars: int = 0  # that the music is to have; 0: unknown
 
     def run(self, decoder):
         """The hypotheses of a model or an engine."""
@@ -59,7 +65,7 @@ class Case:
         return results
 
     def _generate(self, decoder, which, **more):
-        return generate(
+        request = make_request(
             decoder,
             self.embeddings[which],
             None if self.mask is None else self.mask[which],
@@ -70,6 +76,11 @@ class Case:
             grammar=self.grammar,
             **more,
         )
+        if self.num_bars:
+            limits = Limits(bars=self.num_bars)
+            prompts = tuple(dataclasses.replace(prompt, limits=limits) for prompt in request.prompts)
+            request = dataclasses.replace(request, prompts=prompts)
+        return decode(choose(decoder, request, backend="plain"), request)
 
 
 class Passes:
@@ -86,7 +97,23 @@ class Passes:
         return self.left <= 0
 
 
-def random_model(rng: random.Random, vocab_size: int) -> MusicTransformer:
+def random_features(rng: random.Random) -> dict[str, object]:
+    """Options of a model that reads state features: all of them or some, perhaps musical time and normed keys."""
+    names = FeatureLayout.NAMES
+    if rng.random() < 0.5:
+        names = tuple(name for name in names if rng.random() < 0.5)
+    positions = rng.choice(["sinusoidal", "rotary", "rotary", "relative"])
+    is_rotary = positions == "rotary"
+    return {
+        "state_features": names,
+        "positions": positions,
+        "rotary_time": is_rotary and rng.random() < 0.7,
+        "qk_norm": is_rotary and rng.random() < 0.5,
+        "tokenizer_config": SCORE,
+    }
+
+
+def random_model(rng: random.Random, vocab_size: int, **options: object) -> MusicTransformer:
     """Any geometry, with weights large enough for decided choices."""
     num_heads = rng.choice([1, 2, 3, 4])
     torch.manual_seed(rng.randrange(1 << 30))
@@ -101,8 +128,7 @@ def random_model(rng: random.Random, vocab_size: int) -> MusicTransformer:
         text_embedding_dim=6,
         norm_first=rng.random() < 0.5,
         activation=rng.choice(["relu", "gelu", "swiglu"]),
-        positions=rng.choice(["sinusoidal", "rotary", "relative"]),
-        tie_output=rng.random() < 0.5,
+        **{"positions": rng.choice(["sinusoidal", "rotary", "relative"]), "tie_output": rng.random() < 0.5, **options},
     ).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -163,7 +189,13 @@ def random_case(seed: int) -> Case:
     grammar = None
     if rng.random() < 0.3:
         grammar = Grammar(TOKENIZER, Constraints(max_polyphony=rng.choice([None, 2])))
-    model = random_model(rng, grammar.vocab_size if grammar else rng.choice([5, 16, 37, 100]))
+    feature_rng = random.Random(f"features {seed}")
+    has_features = feature_rng.random() < 0.4
+    if has_features:  # of canonical sequences, or of any ids
+        grammar = Grammar(SCORE, Constraints()) if feature_rng.random() < 0.8 else None
+    options = random_features(feature_rng) if has_features else {}
+    known = Grammar(SCORE) if has_features else grammar
+    model = random_model(rng, known.vocab_size if known else rng.choice([5, 16, 37, 100]), **options)
     batch_size, text_len = rng.choice([1, 1, 2, 5]), rng.choice([1, 2, 7])
     mask = None
     if rng.random() < 0.6:
@@ -189,6 +221,7 @@ def random_case(seed: int) -> Case:
         [rng.randrange(1 << 64) for _ in range(batch_size)],
         grammar,
         stop_after if stop_after and stop_after < room else None,
+        feature_rng.choice([0, 1, 3]) if has_features else 0,
     )
 
 
