@@ -13,6 +13,8 @@ import numpy as np
 from amt.data.augment import Augmentation
 from amt.data.prepare import SEGMENT_DTYPE
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout, TokenFeatures, features_of, num_bars_of
+from amt.midi.vocabulary import EOS_ID
 from amt.text.encoder import UNCONDITIONAL
 
 STEPS_PER_BLOCK = 8  # steps whose segments are drawn together and sorted by length, so that little is padding
@@ -20,10 +22,14 @@ STEPS_PER_BLOCK = 8  # steps whose segments are drawn together and sorted by len
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Token ids (batch, seq_len) int64, padded on the right with 0, and one caption for each row."""
+    """Token ids (batch, seq_len) int64, padded on the right with 0, and one caption for each row.
+
+    `features`: for a model with state features, those of each row's tokens but the last, after which nothing follows.
+    """
 
     token_ids: np.ndarray
     captions: list[str]
+    features: list[TokenFeatures] | None = None
 
     @property
     def has_caption(self) -> np.ndarray:
@@ -82,9 +88,23 @@ class PreparedSplit:
         return np.asarray(self._tokens[row["start"] : row["start"] + row["length"]])
 
     def batch(
-        self, seed: int, step: int, batch_size: int, max_len: int, augmentation: Augmentation | None = None
+        self,
+        seed: int,
+        step: int,
+        batch_size: int,
+        max_len: int,
+        augmentation: Augmentation | None = None,
+        *,
+        layout: FeatureLayout | None = None,
+        bars_dropout: float = 1.0,
     ) -> Batch:
-        """The batch of one step: rows of at most `max_len` tokens, sorted by length."""
+        """The batch of one step: rows of at most `max_len` tokens, sorted by length.
+
+        Args:
+            layout: the state features to make of each row; None: none.
+            bars_dropout: share of the rows whose features do not know how many bars are left. Nor do those of a
+                segment that is not the end of its piece.
+        """
         block, place = divmod(step, STEPS_PER_BLOCK)
         # The block is a high word of the counter, whose low word counts the draws: no two blocks share any.
         rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, block]))
@@ -97,7 +117,8 @@ class PreparedSplit:
         order = np.argsort(self.segments["length"][chosen], kind="stable")
         group = rng.permutation(STEPS_PER_BLOCK)[place]
         augmentation_draws = rng.random((num_rows, 4))
-        token_rows, captions = [], []
+        bars_draws = rng.random(num_rows)
+        token_rows, captions, num_bars = [], [], []
         for row in order[group * batch_size : (group + 1) * batch_size]:
             texts = self.pieces[pieces[row]]["captions"]
             ids, caption = self.tokens(chosen[row])[:max_len], texts[int(caption_draws[row] * len(texts))]
@@ -105,7 +126,18 @@ class PreparedSplit:
                 ids, caption = augmentation.apply(ids, caption, augmentation_draws[row], self.tokenizer_config)
             token_rows.append(ids)
             captions.append(caption)
-        return Batch(pad(token_rows), captions)
+            knows_bars = layout is not None and bars_draws[row] >= bars_dropout
+            num_bars.append(self._num_bars(chosen[row], layout) if layout and knows_bars else 0)
+        features = None
+        if layout is not None:
+            rows = zip(token_rows, num_bars, strict=True)
+            features = [features_of(layout, [ids[:-1]], [number]) for ids, number in rows]
+        return Batch(pad(token_rows), captions, features)
+
+    def _num_bars(self, segment: int, layout: FeatureLayout) -> int:
+        """How many bars a segment has; 0, unknown, if its piece goes on behind it."""
+        ids = self.tokens(segment)
+        return num_bars_of(layout, ids) if ids[-1] == EOS_ID else 0
 
 
 def pad(rows: list[np.ndarray]) -> np.ndarray:

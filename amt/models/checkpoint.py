@@ -88,6 +88,8 @@ def save_checkpoint(
 
     target = Path(folder)
     _check_parts(target, model.config, tokenizer_config, text_spec)
+    if model.feature_layout is not None and model.feature_layout.config != tokenizer_config:
+        raise CheckpointError(f"{target}: the model's state features follow from another tokenizer's tokens")
     _check_replaceable(target)
     if dtype is not None and dtype not in DTYPES.values():
         raise ValueError(f"dtype must be float32, float16 or bfloat16, got {dtype}")
@@ -135,7 +137,7 @@ def load_checkpoint(
     with contextlib.ExitStack() as stack:
         shards = [_open_shard(stack, path) for path in _weight_files(folder)]
         places = _places_of_tensors(folder, shards)
-        model = _empty_model(folder, config, num_tensors=len(places))
+        model = _empty_model(folder, config, tokenizer_config, num_tensors=len(places))
         _check_tensors(folder, model, places)
         weights = {name: shard.get_tensor(name).to(torch.float32, copy=True) for name, shard in places.items()}
         metadata = shards[0].metadata() or {}
@@ -304,7 +306,9 @@ class _WithoutWeights(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _empty_model(folder: Path, config: ModelConfig, num_tensors: int) -> MusicTransformer:
+def _empty_model(
+    folder: Path, config: ModelConfig, tokenizer_config: TokenizerConfig, num_tensors: int
+) -> MusicTransformer:
     if config.num_encoder_layers + config.num_decoder_layers > num_tensors:
         raise CheckpointError(f"{folder}: config.json has more layers than {WEIGHTS} has tensors")
     if config.max_sequence_length * config.d_model > MAX_POSITION_VALUES:
@@ -314,7 +318,7 @@ def _empty_model(folder: Path, config: ModelConfig, num_tensors: int) -> MusicTr
         )
     try:
         with _WithoutWeights():
-            return build_model(config)
+            return build_model(config, tokenizer_config)
     except ValueError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
 

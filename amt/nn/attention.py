@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from amt.nn.positions import rotate
 from amt.ops.attention import attention
 
+# With normed queries and keys a score is at most NORM_SCALE ** 2 * head_dim ** 0.5.
+NORM_SCALE = 1.2
+NORM_EPSILON = 1e-6
+
 
 class SelfAttention(nn.Module):
-    """Attention of a sequence to itself; queries, keys and values come from one matrix product."""
+    """Attention of a sequence to itself; queries, keys and values come from one matrix product.
 
-    def __init__(self, d_model: int, num_heads: int, dropout: float):
+    With `has_norm` each head's queries and keys are divided by their root mean square and multiplied by NORM_SCALE,
+    before they are rotated (Henry et al. 2020, arXiv:2010.04245).
+    """
+
+    def __init__(self, d_model: int, num_heads: int, dropout: float, *, has_norm: bool = False):
         super().__init__()
+        self.has_norm = has_norm
         self.num_heads = num_heads
         self.dropout = dropout
         self.query_key_value = nn.Linear(d_model, 3 * d_model)
@@ -43,6 +53,8 @@ class SelfAttention(nn.Module):
             query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, num_heads, seq_len, head_dim)
         else:
             turned, value = qkv.split((2, 1), 2)  # split, not slices: its gradient is one copy
+            if self.has_norm:
+                turned = F.rms_norm(turned, (turned.shape[-1],), eps=NORM_EPSILON) * NORM_SCALE
             query, key = rotate(turned, rotary).permute(2, 0, 3, 1, 4).unbind(0)
             value = value.squeeze(2).transpose(1, 2)
         if cache is not None:

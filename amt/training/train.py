@@ -17,6 +17,7 @@ from amt.data.augment import Augmentation
 from amt.data.dataset import Batch, PreparedSplit
 from amt.files import explaining_errors
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout
 from amt.midi.vocabulary import Vocabulary
 from amt.models import MusicTextTransformer, build_model
 from amt.models.checkpoint import load_checkpoint, save_checkpoint
@@ -57,10 +58,11 @@ def evaluate_loss(
     objective.eval()
     sums, num_tokens, num_captions = torch.zeros(2), 0, 0
     for step in range(config.eval_batches):
-        batch = split.batch(0, step, config.batch_size, config.max_len)
+        batch = split.batch(0, step, config.batch_size, config.max_len, layout=objective.model.feature_layout)
         captions = int(batch.has_caption.sum())
         for part in np.array_split(np.arange(config.batch_size), config.accumulation_steps):
-            sums += objective(Rows.of(batch, part, text, device), batch.num_tokens, captions)[1].cpu()
+            rows = Rows.of(batch, part, text, device, objective.model.feature_layout)
+            sums += objective(rows, batch.num_tokens, captions)[1].cpu()
         num_tokens += batch.num_tokens
         num_captions += captions
     objective.train()
@@ -126,7 +128,7 @@ def train(
             f" {ranks.world_size} processes; raise it to their product or more"
         )
     torch.manual_seed(config.seed)
-    model = build_model(model_config)
+    model = build_model(model_config, train_split.tokenizer_config)
     if init is not None:
         _load_common_weights(model, Path(init), train_split.tokenizer_config, spec)
     objective = Objective(model, config, train_split.tokenizer_config).to(ranks.device)
@@ -151,10 +153,18 @@ def train(
             set_learning_rate(optimizers, config.learning_rate_at(step))
             # Dropout, too, depends on (seed, step) and the process alone.
             torch.manual_seed(((config.seed * 1_000_003 + step) * ranks.world_size + ranks.rank) % (1 << 64))
-            batch = train_split.batch(config.seed, step, config.batch_size, config.max_len, augmentation)
+            batch = train_split.batch(
+                config.seed,
+                step,
+                config.batch_size,
+                config.max_len,
+                augmentation,
+                layout=model.feature_layout,
+                bars_dropout=config.bars_dropout,
+            )
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            sums = _backward(call, batch, text, config, ranks)
+            sums = _backward(call, batch, text, config, ranks, model.feature_layout)
             loss = float(sums[0]) / batch.num_tokens
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss} at step {step}; resume with a lower learning_rate")
@@ -181,7 +191,7 @@ def train(
             if done % config.save_every == 0 or done == config.max_steps:
                 save_state(run, done, model, optimizers, average, {"tokens": num_tokens}, is_writer=ranks.is_first)
     checkpoint = run / "checkpoint"
-    trained = build_model(model_config)
+    trained = build_model(model_config, train_split.tokenizer_config)
     source = model if average is None else average.module
     trained.load_state_dict({name: whole(value) for name, value in source.state_dict().items()})
     if ranks.is_first:
@@ -191,7 +201,12 @@ def train(
 
 
 def _backward(
-    objective: torch.nn.Module, batch: Batch, text: TextSource, config: TrainConfig, ranks: Ranks
+    objective: torch.nn.Module,
+    batch: Batch,
+    text: TextSource,
+    config: TrainConfig,
+    ranks: Ranks,
+    layout: FeatureLayout | None = None,
 ) -> torch.Tensor:
     """Gradients of a step's loss; returns the sums of `Objective` over the whole batch, on the CPU.
 
@@ -201,7 +216,7 @@ def _backward(
     sums = torch.zeros(2, device=ranks.device)
     parts = np.array_split(np.arange(config.batch_size), config.accumulation_steps)
     for place, part in enumerate(parts):
-        rows = Rows.of(batch, part[ranks.rank :: ranks.world_size], text, ranks.device)
+        rows = Rows.of(batch, part[ranks.rank :: ranks.world_size], text, ranks.device, layout)
         is_last = place == len(parts) - 1
         wait = not is_last and isinstance(objective, torch.nn.parallel.DistributedDataParallel)
         with objective.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]

@@ -67,7 +67,7 @@ DecoderShape to_shape(const std::string& text) {
 
 // What stands for each prompt, as lists with a number for each: see GroupPlan.
 struct PromptLists {
-  std::vector<int64_t> memory, prefix_len, max_new_tokens, first_sequence, negative_memory;
+  std::vector<int64_t> memory, prefix_len, max_new_tokens, first_sequence, negative_memory, num_bars;
   std::vector<uint64_t> seed;
 };
 
@@ -78,19 +78,21 @@ void visit_fields(PromptLists& lists, Visitor& visit) {
   visit("max_new_tokens", lists.max_new_tokens);
   visit("first_sequence", lists.first_sequence);
   visit("negative_memory", lists.negative_memory);
+  visit("num_bars", lists.num_bars);
   visit("seed", lists.seed);
 }
 
 // options: of GenerationPlan; prompts: of PromptLists; vocabulary, constraints: of the grammar, both empty: none (all
-// texts of midi/named_values.h); memories (num_layers, 2, num_heads, len, head_dim) float32; masks (len) uint8, or
-// empty; prefix_ids: all prefixes, int32.
+// texts of midi/named_values.h); features: of the model's state features, empty: none; memories (num_layers, 2,
+// num_heads, len, head_dim) float32; masks (len) uint8, or empty; prefix_ids: all prefixes, int32.
 GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, const std::string& prompts,
-                       const std::string& vocabulary, const std::string& constraints,
+                       const std::string& vocabulary, const std::string& constraints, const std::string& features,
                        const std::vector<Tensor>& memories, const std::vector<Tensor>& masks,
                        const Tensor& prefix_ids) {
   check(memories.size() == masks.size(), "there must be a mask for each memory");
   auto plan = from_text<GenerationPlan>(options);
   if (!vocabulary.empty()) plan.grammar.emplace(vocabulary, constraints);
+  if (!features.empty()) plan.features.emplace(features);
   for (size_t index = 0; index < memories.size(); ++index) {
     const Tensor& memory = memories[index];
     check(memory.dim() == 5 && memory.size(0) == shape.num_layers && memory.size(1) == 2 &&
@@ -103,7 +105,8 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
   }
   const auto lists = from_text<PromptLists>(prompts);
   const size_t num_prompts = lists.memory.size();
-  for (const auto* list : {&lists.prefix_len, &lists.max_new_tokens, &lists.first_sequence, &lists.negative_memory}) {
+  for (const auto* list :
+       {&lists.prefix_len, &lists.max_new_tokens, &lists.first_sequence, &lists.negative_memory, &lists.num_bars}) {
     check(list->size() == num_prompts, "the lists of prompts must have one length");
   }
   check(lists.seed.size() == num_prompts, "the lists of prompts must have one length");
@@ -117,7 +120,8 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
                            lists.max_new_tokens[index],
                            lists.seed[index],
                            lists.first_sequence[index],
-                           lists.negative_memory[index]});
+                           lists.negative_memory[index],
+                           lists.num_bars[index]});
     place += prefix_len;
   }
   return plan;
@@ -218,13 +222,13 @@ void pack_decoder(Tensor packed, std::string shape, std::vector<Tensor> tensors)
 }
 
 int64_t generation_start(Tensor packed, std::string options, std::string prompts, std::string vocabulary,
-                         std::string constraints, std::vector<Tensor> memories, std::vector<Tensor> masks,
-                         Tensor prefix_ids) {
+                         std::string constraints, std::string features, std::vector<Tensor> memories,
+                         std::vector<Tensor> masks, Tensor prefix_ids) {
   return translating([&] {
     const PackedDecoder decoder = packed_decoder(packed);
     return generations().add(std::make_shared<Generations::Entry>(
         packed, decoder,
-        to_plan(decoder.shape(), options, prompts, vocabulary, constraints, memories, masks, prefix_ids)));
+        to_plan(decoder.shape(), options, prompts, vocabulary, constraints, features, memories, masks, prefix_ids)));
   });
 }
 
@@ -329,8 +333,8 @@ void define(stable::Library& library) {
   library.def("packed_vocab_size(Tensor packed) -> int");
   library.def("pack_decoder_(Tensor(a!) packed, str shape, Tensor[] tensors) -> ()");
   library.def(
-      "generation_start(Tensor packed, str options, str prompts, str vocabulary, str constraints, Tensor[] memories, "
-      "Tensor[] masks, Tensor prefix_ids) -> int");
+      "generation_start(Tensor packed, str options, str prompts, str vocabulary, str constraints, str features, "
+      "Tensor[] memories, Tensor[] masks, Tensor prefix_ids) -> int");
   library.def("generation_end(int generation) -> ()");
   library.def(
       "generation_run_(int generation, Tensor(a!) progress, int num_threads, int max_steps, int max_ms, "

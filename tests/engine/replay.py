@@ -13,6 +13,8 @@ import torch
 
 from amt.decoding.plain.logits_rules import guide
 from amt.decoding.plain.rules import Rules
+from amt.midi.features import FeatureState
+from amt.models.feature_inputs import advance
 from amt.testing import error_bound
 
 
@@ -36,11 +38,14 @@ class Replay:
 
 
 @torch.no_grad()
-def replay(model, text, hypotheses, prefix_len, config, *, negative=None, make_grammar=None, eos_token_id=2):
+def replay(
+    model, text, hypotheses, prefix_len, config, *, negative=None, make_grammar=None, num_bars=0, eos_token_id=2
+):
     """One `Replay` for each hypothesis of a prompt, in the model's precision.
 
     Args:
         text, negative: (embeddings, mask) of one text each.
+        num_bars: what a model with state features was told; 0: nothing.
     """
     dtype = next(model.parameters()).dtype
     longest = max(len(hypothesis.token_ids) for hypothesis in hypotheses)
@@ -50,7 +55,11 @@ def replay(model, text, hypotheses, prefix_len, config, *, negative=None, make_g
         num_rows = len(hypotheses)
         memory = model.encode(embeddings.to(dtype), mask).expand(num_rows, -1, -1)
         mask = None if mask is None else mask.expand(num_rows, -1)
-        return model.decode(token_ids[:, :-1], memory, memory_mask=mask)[:, prefix_len - 1 :].log_softmax(-1)
+        ids, features = token_ids[:, :-1], None
+        if model.feature_layout is not None:
+            features = advance([FeatureState(model.feature_layout, num_bars) for _ in range(num_rows)], ids)
+        logits = model.decode(ids, memory, memory_mask=mask, features=features)
+        return logits[:, prefix_len - 1 :].log_softmax(-1)
 
     log_probs = log_probs_after(*text)
     guided = log_probs
