@@ -443,6 +443,25 @@ def test_sources_are_chosen(run, corpus):
     assert code == 0 and out.startswith("data: train: 2 pieces")
 
 
+def test_read(run):
+    code, out, err = run("read", "ein langsamer Walzer für zwei Geigen, ohne Klavier")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "read as German: a slow waltz for two violins, without piano",
+        "instrument  violin*2                 'zwei Geigen'",
+        "without     piano                    'Klavier'",
+        "tempo       slow (48-80 BPM)         'langsamer'",
+        "style       waltz                    'Walzer'",
+        "metre       3/4                      (implied)",
+        "only        Violin",
+    ]
+    code, out, err = run("read", "xyz")
+    assert (code, out) == (0, "") and "nothing in the text was understood" in err
+    row = json.loads(run("read", "--json", "key: F#m")[1])
+    assert row["facts"] == [{"kind": "key", "value": "F# minor", "start": 5, "end": 8, "words": "F#m"}]
+    assert row["is_open"] and row["allowed_programs"] is None and row["warnings"] == []
+
+
 def test_info(run):
     code, out, _ = run("info")
     assert code == 0 and f"amt           {amt.__version__}\n" in out and torch.__version__ in out
@@ -529,7 +548,7 @@ MISTAKES = {
     "not a number": ([*GENERATE, "--seed", "lucky"], 2, "--seed"),
     "empty text": (["generate", " "], 2, "the text is empty; describe the music, as in: amt generate"),
     "tempo out of range": ([*GENERATE, "--tempo", "900"], 2, "tempo must be between 20 and 304 beats a minute"),
-    "no key": ([*GENERATE, "--key", "H moll"], 2, 'key must be like "D minor"'),
+    "no key": ([*GENERATE, "--key", "H minor"], 2, 'key must be like "D minor"'),
     "no metre": ([*GENERATE, "--time-signature", "3/5"], 2, "--time-signature must be like 3/4"),
     "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
     "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),
@@ -712,7 +731,7 @@ def test_help_is_quick_because_it_loads_nothing():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     *_, modules = result.stdout.splitlines()
     assert not {"torch", "transformers", "numpy", "tqdm", "mido", "huggingface_hub"} & set(modules.split())
-    for command in ("generate", "describe", "search", "tokenize", "inspect", "prepare", "train", "info"):
+    for command in ("generate", "read", "describe", "search", "tokenize", "inspect", "prepare", "train", "info"):
         assert f"│ {command} " in result.stdout
     assert "--time-signature" in result.stdout
 

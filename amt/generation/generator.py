@@ -14,7 +14,7 @@ from amt.midi.reader import MidiSource
 from amt.models.opened import OpenedModel
 from amt.request.limits import NEEDS, Limits
 from amt.request.options import GenerationConfig
-from amt.request.reading import check_text, read_text
+from amt.request.reading import check_text, read
 from amt.stages import stage
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def ask(
         check_text(text)
     config = opened.tokenizer.config
     warnings: list[str] = []
-    asked = [read_text(text) for text in texts]
-    of_each = [completed(limits, each, config) for each in asked]
+    readings = [read(text) for text in texts]
+    of_each = [completed(limits, reading, config) for reading in readings]
     constraints = [each.constraints(config) for each in of_each]
     grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
     prefix: tuple[int, ...] = ()
@@ -64,7 +64,7 @@ def ask(
             prefix=prefix,
             grammar=grammars[constraints[index]],
             text=text,
-            asked=asked[index],
+            reading=readings[index],
             limits=of_each[index],
         )
         for index, text in enumerate(texts)
@@ -119,7 +119,7 @@ def _piece(
 ) -> Piece:
     with stage("file"):
         piece = Piece.of_prompt(tuple(token_ids), opened.tokenizer.config, prompt)
-    warnings = list(request.warnings)
+    warnings = [*prompt.reading.warnings, *request.warnings]
     if not len(piece.notes):
         warnings.append("the model wrote no notes; try another seed or other words")
     return dataclasses.replace(

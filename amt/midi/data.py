@@ -187,6 +187,17 @@ class MidiData:
         data._native = native
         return data
 
+    def replace(self, **changes: Any) -> MidiData:
+        """The same music but for what is given: any argument of the constructor.
+
+        `end_ticks` stays what it was, unless it is given: 0 is the end of the last event.
+
+        Example:
+            >>> faster = data.replace(tempos=[Tempo(0, 400_000)])
+        """
+        kept = {name: getattr(self, name) for name in ("ticks_per_beat", "format", "end_ticks", *self._LISTS)}
+        return MidiData(**kept | changes)
+
     @functools.cached_property
     def notes(self) -> NoteTable:
         """All notes, sorted."""

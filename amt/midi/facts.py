@@ -15,9 +15,9 @@ import numpy as np
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.elements import Tempo, TimeSignature
 from amt.midi.programs import DRUMS, program_name
+from amt.midi.theory import PITCH_CLASS_NAMES, SCALES
 from amt.midi.units import ticks_to_seconds
 
-NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 STEPS_PER_BEAT = 24
 GROOVE_STEPS_PER_BEAT = 4
 
@@ -36,13 +36,12 @@ KEY_PROFILES: dict[str, Profile] = {
         (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
     ),
 }
-_MAJOR_SCALE, _MINOR_SCALE = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 
 Key = tuple[int, bool]  # tonic as a pitch class 0..11, whether it is minor
 
 _KEYS: tuple[Key, ...] = tuple((tonic, is_minor) for is_minor in (False, True) for tonic in range(12))
 _SCALES = np.array(
-    [[(pitch - tonic) % 12 in (_MINOR_SCALE if is_minor else _MAJOR_SCALE) for pitch in range(12)]
+    [[(pitch - tonic) % 12 in SCALES["natural minor" if is_minor else "major"] for pitch in range(12)]
      for tonic, is_minor in _KEYS]
 )  # fmt: skip
 
@@ -172,7 +171,7 @@ def estimate_key(notes: NoteTable, profile: str = "kostka-payne") -> Key | None:
 
 def key_name(key: Key) -> str:
     """Like "D minor"."""
-    return f"{NAMES[key[0]]} {'minor' if key[1] else 'major'}"
+    return f"{PITCH_CLASS_NAMES[key[0]]} {'minor' if key[1] else 'major'}"
 
 
 def _longest(changes: Sequence[Any], end_ticks: int, default: Any) -> Any:

@@ -125,6 +125,7 @@ def random_config(rng: random.Random, vocab_size: int) -> GenerationConfig:
             "top_k": rng.choice([0, 0, 3, 20]),
             "top_p": rng.choice([1.0, 1.0, 0.9, 0.5]),
             "min_p": rng.choice([0.0, 0.0, 0.05]),
+            "typical_p": rng.choice([1.0, 1.0, 0.9, 0.3]),
         }
     if kind == "beams":
         num_beams = rng.choice([2, 3, 4, 8, 16])
