@@ -46,7 +46,7 @@ def ask(
     config = opened.tokenizer.config
     warnings: list[str] = []
     readings = [read(text) for text in texts]
-    of_each = [completed(limits, each, config) for each in readings]
+    of_each = [completed(limits, reading, config) for reading in readings]
     constraints = [each.constraints(config) for each in of_each]
     grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
     prefix: tuple[int, ...] = ()
@@ -119,7 +119,7 @@ def _piece(
 ) -> Piece:
     with stage("file"):
         piece = Piece.of_prompt(tuple(token_ids), opened.tokenizer.config, prompt)
-    warnings = [*(prompt.reading.warnings if prompt.reading else ()), *request.warnings]
+    warnings = [*prompt.reading.warnings, *request.warnings]
     if not len(piece.notes):
         warnings.append("the model wrote no notes; try another seed or other words")
     return dataclasses.replace(

@@ -16,7 +16,7 @@ from amt.midi.data import MidiData, NoteTable
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.programs import DRUMS, program_name
-from amt.request.reading import read
+from amt.request.reading import Reading, read
 from amt.request.report import ReportRow, compare
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class Piece:
         from amt.midi.tokenizer import EventTokenizer
 
         music = EventTokenizer(tokenizer_config).decode(tokens)
-        rows = compare(None if text is None else read(text), None, None, music, tokenizer_config)
+        reading = Reading() if text is None else read(text)
+        rows = compare(reading, None, None, music, tokenizer_config)
         return cls(tuple(tokens), music, text, report=rows, **facts)
 
     @classmethod

@@ -54,9 +54,9 @@ class Reading:
         warnings: what the reader could not do, in words for a user.
     """
 
-    text: str
-    english: str
-    language: str
+    text: str = ""
+    english: str = ""
+    language: str = "English"
     instruments: tuple[Said[Part], ...] = ()
     ensembles: tuple[Said[str], ...] = ()
     refused: tuple[Said[Part], ...] = ()

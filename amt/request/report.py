@@ -47,11 +47,7 @@ class ReportRow:
 
 
 def compare(
-    reading: Reading | None,
-    limits: Limits | None,
-    constraints: Constraints | None,
-    music: MidiData,
-    config: TokenizerConfig,
+    reading: Reading, limits: Limits | None, constraints: Constraints | None, music: MidiData, config: TokenizerConfig
 ) -> list[ReportRow]:
     """A row for each hard limit, then one for each other thing that the text asks for.
 
@@ -64,8 +60,7 @@ def compare(
     names = {row.name for row in hard}
     if config.preset != "score":
         names |= {"tempo", "time_signature"}  # its music has none: there is nothing to measure
-    soft = [] if reading is None else list(_soft(reading, music))
-    return hard + [row for row in soft if row.name not in names]
+    return hard + [row for row in _soft(reading, music) if row.name not in names]
 
 
 def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: TokenizerConfig) -> Iterator[ReportRow]:

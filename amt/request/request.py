@@ -38,7 +38,7 @@ class Prompt:
         seed: for sampling; None where nothing is drawn.
         grammar: what may follow; None: any token.
         first_sequence: the number of the first of its samples, for the random numbers.
-        text, reading, limits: the words, what was understood of them, and what the music is held to.
+        text, reading, limits: the words, what they ask for, and what the music is held to.
     """
 
     states: Text
@@ -48,7 +48,7 @@ class Prompt:
     grammar: MakesGrammarStates | None = None
     first_sequence: int = 0
     text: str = ""
-    reading: Reading | None = None
+    reading: Reading = Reading()  # noqa: RUF009 (it is frozen)
     limits: Limits = Limits()  # noqa: RUF009
 
 

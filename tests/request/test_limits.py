@@ -66,8 +66,6 @@ def test_time_signature(text, signature):
         ("b minor", (1, 2, 4, 6, 7, 8, 9, 10, 11)),
         ("B", (1, 3, 4, 6, 8, 10, 11)),
         ("Cb", (1, 3, 4, 6, 8, 10, 11)),
-        ("B-Dur", B_FLAT_MAJOR),
-        ("re menor", D_MINOR),
         ("F♯m", (1, 2, 3, 4, 5, 6, 8, 9, 11)),
     ],
 )
@@ -122,13 +120,13 @@ def test_the_shortest_length_counts():
 
 
 def test_a_text_gives_what_a_length_needs_and_an_option_is_stronger():
-    asked = read("a jig in 6/8 at 80 BPM")
-    assert completed(Limits(duration=9), asked, SCORE) == Limits(duration=9, tempo=120)
-    assert completed(Limits(bars=9), asked, SCORE) == Limits(bars=9, time_signature="6/8")
+    reading = read("a jig in 6/8 at 80 BPM")
+    assert completed(Limits(duration=9), reading, SCORE) == Limits(duration=9, tempo=120)
+    assert completed(Limits(bars=9), reading, SCORE) == Limits(bars=9, time_signature="6/8")
     own = Limits(duration=9, bars=9, tempo=50, time_signature="3/4")
-    assert completed(own, asked, SCORE) == own
+    assert completed(own, reading, SCORE) == own
     for limits in (Limits(), Limits(key="D minor"), Limits(max_beats=3)):  # nothing else becomes hard
-        assert completed(limits, asked, SCORE) == limits
+        assert completed(limits, reading, SCORE) == limits
 
 
 @pytest.mark.parametrize(

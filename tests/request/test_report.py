@@ -5,7 +5,7 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, Tempo, TimeSignature
 from amt.request.limits import Limits
-from amt.request.reading import read
+from amt.request.reading import Reading, read
 from amt.request.report import ReportRow, compare
 
 SCORE = TokenizerConfig()
@@ -19,13 +19,8 @@ def song(pitches=D_MINOR, tempo=600_000, metre=(3, 4), **columns):
 
 
 def rows_of(text, limits, music, config=SCORE):
-    return compare(
-        None if text is None else read(text),
-        limits,
-        None if limits is None else limits.constraints(config),
-        music,
-        config,
-    )
+    reading = Reading() if text is None else read(text)
+    return compare(reading, limits, None if limits is None else limits.constraints(config), music, config)
 
 
 def check(text, music, limits=None):
