@@ -1,5 +1,5 @@
-// The ops of namespace `amt` over csrc/engine: check the tensors, call, translate the error. Built on LibTorch's stable
-// ABI, so one build serves every torch from 2.10 on. amt/ops/native.py is their face.
+// The ops of namespace `amt` over csrc/engine: check the tensors, call, translate the error. They see torch through
+// library.h and tensor.h alone, so one build serves every torch from 2.10 on. amt/ops/native.py is their face.
 #include <algorithm>
 #include <map>
 #include <memory>
