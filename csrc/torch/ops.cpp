@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "attention_ops.h"
 #include "generation.h"
 #include "huge_pages.h"
 
@@ -299,11 +300,15 @@ STABLE_TORCH_LIBRARY(amt, library) {
   library.def(
       "generation_read_(Tensor state, Tensor packed, Tensor(a!) lengths, Tensor(b!) token_ids, Tensor(c!) log_probs, "
       "Tensor(d!) scores) -> ()");
+  library.def("attention_kernel_sets() -> str");
+  library.def(kAttentionForwardSchema);
+  library.def(kAttentionBackwardSchema);
 }
 
 STABLE_TORCH_LIBRARY_IMPL(amt, CompositeExplicitAutograd, library) {
   library.impl("kernel_sets", TORCH_BOX(&kernel_sets));
   library.impl("packed_decoder_bytes", TORCH_BOX(&packed_decoder_bytes));
+  library.impl("attention_kernel_sets", TORCH_BOX(&attention_kernel_sets));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(amt, CPU, library) {
@@ -314,6 +319,8 @@ STABLE_TORCH_LIBRARY_IMPL(amt, CPU, library) {
   library.impl("generation_run_", TORCH_BOX(&generation_run));
   library.impl("generation_append_", TORCH_BOX(&generation_append));
   library.impl("generation_read_", TORCH_BOX(&generation_read));
+  library.impl("native_attention_forward_", TORCH_BOX(&attention_forward));
+  library.impl("native_attention_backward_", TORCH_BOX(&attention_backward));
 }
 
 }  // namespace amt
