@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from amt.reference.attention import dense_bias
+from amt.reference.rotary import Rotary
 
 MAX_RELATIVE_DISTANCE = 128
 ROTARY_BASE = 10_000.0
@@ -28,7 +29,7 @@ def sinusoidal_table(max_sequence_length: int, d_model: int) -> torch.Tensor:
 
 
 def rotary_tables(max_sequence_length: int, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and signed sine for `rotate`, (max_sequence_length, 1, 1, head_dim), float32 (arXiv:2104.09864).
+    """What `amt.reference.rotary.rotate` needs: two tables (max_sequence_length, 1, 1, head_dim), float32.
 
     Dimension i is paired with i + head_dim / 2. The sine of the first half is negated here, once.
     """
@@ -37,17 +38,6 @@ def rotary_tables(max_sequence_length: int, head_dim: int) -> tuple[torch.Tensor
     cosine = torch.cat((angle.cos(), angle.cos()), -1)
     signed_sine = torch.cat((-angle.sin(), angle.sin()), -1)
     return cosine[:, None, None].float(), signed_sine[:, None, None].float()
-
-
-def rotate(x: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """Turn each pair of dimensions by its position's angle.
-
-    Args:
-        x: (batch, seq_len, 2, num_heads, head_dim): queries and keys.
-        rotary: cosine and signed sine, (seq_len, 1, 1, head_dim).
-    """
-    cosine, signed_sine = rotary
-    return torch.addcmul(x * cosine, x.roll(x.shape[-1] // 2, -1), signed_sine).to(x.dtype)
 
 
 class Positions(nn.Module):
@@ -78,8 +68,8 @@ class Positions(nn.Module):
         """x (batch, seq_len, d_model) with its positions added, the first of them `start`."""
         return x + self.table[start : start + x.shape[1]] if self.kind == "sinusoidal" else x
 
-    def rotary(self, start: int, end: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """What `rotate` needs for positions start..end-1; None if nothing is rotated."""
+    def rotary(self, start: int, end: int) -> Rotary | None:
+        """What turns queries and keys of positions start..end-1; None if nothing is rotated."""
         if self.kind != "rotary":
             return None
         return self.cosine[start:end], self.signed_sine[start:end]

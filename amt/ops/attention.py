@@ -81,7 +81,7 @@ def attention(
         ValueError: shapes, dtypes or options disagree, or the backend is unknown or does not offer this.
         BackendUnavailableError: "triton" or "native" was asked for by name and cannot run here.
     """
-    call = _check(
+    call = check_call(
         query,
         key,
         value,
@@ -99,8 +99,7 @@ def attention(
     chosen, _ = _choose(query, key, value, call, backend)
     if chosen == "sdpa":
         return _sdpa(query, key, value, call)
-    if dropout_p > 0.0 and seed is None:
-        call = call._replace(seed=torch.randint(MAX_SEED, (), device=query.device))
+    call = call._replace(seed=seed_or_drawn(call, query.device))
     if chosen in ("triton", "native"):
         return fused.attention(query, key, value, call, chosen)
     return reference.attention(query, key, value, call)[0]
@@ -114,7 +113,7 @@ def explain(
     >>> explain(query, key, value, is_causal=True)
     'native: C++ kernels (avx512_bf16) for training'
     """
-    return ": ".join(_choose(query, key, value, _check(query, key, value, **options), backend))
+    return ": ".join(_choose(query, key, value, check_call(query, key, value, **options), backend))
 
 
 def explain_attention() -> str:
@@ -140,6 +139,20 @@ def attention_backend(backend: Backend) -> Iterator[None]:
         yield
     finally:
         _auto_backend = before
+
+
+def backend_for(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: Call, backend: Backend = "auto"
+) -> str:
+    """The name of the backend that `attention` takes for this call."""
+    return _choose(query, key, value, call, backend)[0]
+
+
+def seed_or_drawn(call: Call, device: torch.device) -> torch.Tensor | None:
+    """The seed of dropout: the call's, else one drawn from torch's generator; None without dropout."""
+    if call.seed is not None or call.dropout_p == 0.0:
+        return call.seed
+    return torch.randint(MAX_SEED, (), device=device)
 
 
 def _choose(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: Call, backend: str) -> tuple[str, str]:
@@ -264,7 +277,7 @@ def _check_backend(backend: str) -> None:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}; got {backend!r}")
 
 
-def _check(
+def check_call(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -280,6 +293,7 @@ def _check(
     seed: int | torch.Tensor | None = None,
     scale: float | None = None,
 ) -> Call:
+    """The call that these arguments of `attention` are; raises its errors."""
     if query.dim() != 4 or key.dim() != 4 or value.dim() != 4:
         raise ValueError("query, key and value must be (batch, num_heads, seq_len, head_dim)")
     if query.shape[:2] != key.shape[:2] or query.shape[3] != key.shape[3] or key.shape[:3] != value.shape[:3]:

@@ -117,7 +117,9 @@ def attention_backward(
     )  # fmt: skip
     call = _call(*options)
     if kernels == "native":
-        grads = native_attention.backward(grad, grad_lse, query, key, value, output, lse, call)
+        room = native_attention.room_for
+        grads = room(query), room(key), room(value)
+        native_attention.backward(grad, grad_lse, query, key, value, output, lse, call, grads)
         return *grads, query.new_empty(0)
     if why_no_triton(query.device) is None:
         from amt._triton import launch

@@ -8,6 +8,7 @@ import torch
 
 from amt.ops import native
 from amt.reference.attention import Call, dropout_threshold, keep_scale
+from amt.reference.rotary import Rotary
 
 MAX_HEAD_DIM, HEAD_DIM_MULTIPLE = 128, 8
 DTYPES = (torch.float32, torch.bfloat16)
@@ -62,17 +63,22 @@ def chosen_kernel_set() -> str:
 
 
 def forward(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: Call
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: Call, rotary: Rotary | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """output, (batch, seq_len, num_heads, head_dim) in memory, and lse (batch, num_heads, query_len)."""
+    """output, (batch, seq_len, num_heads, head_dim) in memory, and lse (batch, num_heads, query_len).
+
+    Args:
+        rotary: with it queries and keys are turned first; see `amt.reference.rotary.rotate`.
+    """
     query, key, value = (_with_unit_stride(tensor) for tensor in (query, key, value))
-    output = _room_for(query)
+    output = room_for(query)
     lse = query.new_empty(query.shape[:3], dtype=torch.float32)
     tensors = query, key, value, output
     with native.translated_errors():
         native.ops().native_attention_forward_(
-            *tensors, lse, *_padding(call), _options(call, *tensors), _factors(query, call), chosen_kernel_set()
-        )
+            *tensors, lse, *_padding(call), *_tables(rotary), _options(call, *tensors), _factors(query, call),
+            chosen_kernel_set(),
+        )  # fmt: skip
     return output, lse
 
 
@@ -85,21 +91,28 @@ def backward(
     output: torch.Tensor,
     lse: torch.Tensor,
     call: Call,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The gradients of query, key and value.
+    grads: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    rotary: Rotary | None = None,
+) -> None:
+    """Write the gradients of query, key and value.
 
     Args:
         grad, grad_lse: of what `forward` returned.
+        grads: what is written to, in the shapes of query, key and value.
     """
     grad, query, key, value, output = (_with_unit_stride(t) for t in (grad, query, key, value, output))
-    grads = _room_for(query), _room_for(key), _room_for(value)
     grad_lse = lse.new_empty(0) if grad_lse is None else grad_lse.float().contiguous()
     with native.translated_errors():
         native.ops().native_attention_backward_(
-            query, key, value, output, lse.contiguous(), grad, grad_lse, *grads, *_padding(call),
+            query, key, value, output, lse.contiguous(), grad, grad_lse, *grads, *_padding(call), *_tables(rotary),
             _options(call, query, key, value, output, grad, *grads), _factors(query, call), chosen_kernel_set(),
         )  # fmt: skip
-    return grads
+
+
+def room_for(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of that shape with the heads of a position side by side, as the projection behind it reads them."""
+    batch, num_heads, seq_len, head_dim = tensor.shape
+    return tensor.new_empty(batch, seq_len, num_heads, head_dim).transpose(1, 2)
 
 
 def _padding(call: Call) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -110,6 +123,14 @@ def _padding(call: Call) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def _lengths(lengths: torch.Tensor | None) -> torch.Tensor:
     return torch.empty(0, dtype=torch.int32) if lengths is None else lengths.to(torch.int32).contiguous()
+
+
+def _tables(rotary: Rotary | None) -> Rotary:
+    """(seq_len, head_dim) each, or (batch, seq_len, head_dim)."""
+    if rotary is None:
+        return torch.empty(0), torch.empty(0)
+    cosine, signed_sine = (table.float().squeeze(-2).squeeze(-2).contiguous() for table in rotary)
+    return cosine, signed_sine
 
 
 def _options(call: Call, *tensors: torch.Tensor) -> list[int]:
@@ -127,9 +148,3 @@ def _factors(query: torch.Tensor, call: Call) -> list[float]:
 
 def _with_unit_stride(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.stride(3) == 1 else tensor.contiguous()
-
-
-def _room_for(tensor: torch.Tensor) -> torch.Tensor:
-    """Heads of a position side by side, as the projection that follows reads them."""
-    batch, num_heads, seq_len, head_dim = tensor.shape
-    return tensor.new_empty(batch, seq_len, num_heads, head_dim).transpose(1, 2)

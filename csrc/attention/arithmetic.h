@@ -58,21 +58,18 @@ struct Bfloat16Pairs {
   }
   static void pack_rows(const uint16_t* rows, int64_t dim, uint16_t* packed) {
     for (int64_t pair = 0; pair < kTile / 2; ++pair, rows += 2 * dim, packed += 2 * dim) {
-      for (int64_t i = 0; i < dim; ++i) {
-        packed[2 * i] = rows[i];
-        packed[2 * i + 1] = rows[dim + i];
-      }
+      Unit units[kMaxHeadDim];
+      for (int64_t i = 0; i < dim; ++i) units[i] = rows[i] | static_cast<uint32_t>(rows[dim + i]) << 16;
+      __builtin_memcpy(packed, units, dim * sizeof(Unit));
     }
   }
   static void turn(const uint16_t* rows, int64_t dim, uint16_t* turned) {
-    alignas(64) uint16_t pairs[kMaxHeadDim * kTile];
-    pack_columns(rows, dim, pairs);
+    alignas(64) Unit pairs[kMaxHeadDim / 2 * kTile];
+    transpose(rows, dim / 2, kTile, dim / 2, pairs, kTile);
     for (int64_t i = 0; i < dim; i += 2, turned += 2 * kTile) {
-      const uint16_t* from = pairs + i * kTile;
-      for (int64_t row = 0; row < kTile; ++row) {
-        turned[row] = from[2 * row];
-        turned[kTile + row] = from[2 * row + 1];
-      }
+      const Unit* from = pairs + i / 2 * kTile;
+      for (int64_t row = 0; row < kTile; ++row) turned[row] = static_cast<uint16_t>(from[row]);
+      for (int64_t row = 0; row < kTile; ++row) turned[kTile + row] = static_cast<uint16_t>(from[row] >> 16);
     }
   }
 

@@ -26,7 +26,7 @@ class Backward {
 
   // Without memory it can only say how much it takes.
   Backward(const Call& call, const Part& part, std::byte* memory)
-      : call_(call), part_(part), dim_(round_up(call.head_dim, Arithmetic::kPadding)) {
+      : call_(call), part_(part), rotary_(call, part.batch), dim_(round_up(call.head_dim, Arithmetic::kPadding)) {
     Scratch scratch(memory);
     const int64_t queries = num_tiles(call.query_len) * kTile;
     scratch.take(rows_, kTile * dim_);
@@ -62,14 +62,8 @@ class Backward {
     if (!queries.is_empty()) {
       for (int64_t tile = queries.first / kTile; tile < num_tiles(queries.last); ++tile) pack(visible, tile * kTile);
     }
-    const int64_t size = num_tiles(call_.query_len) * kTile * dim_;
-    for (int64_t i = 0; i < size; ++i) grad_query_[i] = 0.0f;
-    for (int64_t tile = part_.first_tile; tile < part_.last_tile;) {
-      for (int64_t i = 0; i < size; ++i) sum_[i] = 0.0f;
-      const int64_t end = engine::smaller(tile + kTilesPerSum, part_.last_tile);
-      for (; tile < end; ++tile) run_tile(visible, tile * kTile);
-      for (int64_t i = 0; i < size; ++i) grad_query_[i] += sum_[i];
-    }
+    for (int64_t i = 0; i < num_tiles(call_.query_len) * kTile * dim_; ++i) grad_query_[i] = 0.0f;
+    for (int64_t tile = part_.first_tile; tile < part_.last_tile; tile += kTilesPerSum) run_sum(visible, tile);
     Arithmetic::end();
     for (int64_t tile = 0; tile < num_tiles(call_.query_len); ++tile) finish_queries(tile * kTile);
   }
@@ -78,6 +72,7 @@ class Backward {
   void pack(const Visible& visible, int64_t first) {
     const int64_t num = engine::smaller(kTile, call_.query_len - first);
     read_rows(call_, call_.query, part_.batch, part_.head, first, num, kTile, dim_, rows_);
+    rotary_.turn<false>(rows_, dim_, first, num);
     Arithmetic::pack_columns(rows_, dim_, query_.columns + first * dim_);
     Arithmetic::pack_rows(rows_, dim_, query_.rows + first * dim_);
     read_rows(call_, call_.grad_output, part_.batch, part_.head, first, num, kTile, dim_, rows_);
@@ -110,9 +105,26 @@ class Backward {
     }
   }
 
+  // The tiles of one sum. The first is added up where all of them are.
+  void run_sum(const Visible& visible, int64_t first_tile) {
+    const int64_t end = engine::smaller(first_tile + kTilesPerSum, part_.last_tile);
+    const Span queries = visible.queries_of(first_tile * kTile, end * kTile);
+    const int64_t first = queries.first / kTile * kTile * dim_, last = num_tiles(queries.last) * kTile * dim_;
+    float* all = grad_query_;
+    if (first_tile > part_.first_tile) {
+      grad_query_ = sum_;
+      for (int64_t i = first; i < last; ++i) sum_[i] = 0.0f;
+    }
+    for (int64_t tile = first_tile; tile < end; ++tile) run_tile(visible, tile * kTile);
+    if (grad_query_ == all) return;
+    for (int64_t i = first; i < last; ++i) all[i] += sum_[i];
+    grad_query_ = all;
+  }
+
   void run_tile(const Visible& visible, int64_t first_key) {
     const int64_t num = engine::smaller(kTile, call_.key_len - first_key);
     read_rows(call_, call_.key, part_.batch, part_.head, first_key, num, kTile, dim_, keys_);
+    rotary_.turn<false>(keys_, dim_, first_key, num);
     read_rows(call_, call_.value, part_.batch, part_.head, first_key, num, kTile, dim_, values_);
     Arithmetic::turn(keys_, dim_, turned_keys_);
     for (int64_t i = 0; i < kTile * dim_; ++i) grad_key_[i] = grad_value_[i] = 0.0f;
@@ -126,6 +138,7 @@ class Backward {
       }
       add_to_queries(visible, first_key, first);
     }
+    rotary_.turn<true>(grad_key_, dim_, first_key, num);
     write_rows(call_, grad_key_, dim_, num, call_.scale, call_.grad_key, part_.batch, part_.head, first_key);
     write_rows(call_, grad_value_, dim_, num, 1.0f, call_.grad_value, part_.batch, part_.head, first_key);
   }
@@ -188,7 +201,7 @@ class Backward {
       if (keys.is_empty()) continue;
       Arithmetic::multiply({turned_keys_ + keys.first, kTile, grad_scores_ + keys.first * kTile + begin * kStep,
                             kTile * kStep, dim_, (end - begin) / kLanes, keys.last - keys.first,
-                            sum_ + first_query * dim_ + begin, kTile, true});
+                            grad_query_ + first_query * dim_ + begin, kTile, true});
     }
   }
 
@@ -196,6 +209,7 @@ class Backward {
     const int64_t num = engine::smaller(kTile, call_.query_len - first);
     transpose(grad_query_ + first * dim_, kTile, dim_, kTile, output_, dim_);
     if (part_.sum == nullptr) {
+      rotary_.turn<true>(output_, dim_, first, num);
       write_rows(call_, output_, dim_, num, call_.scale, call_.grad_query, part_.batch, part_.head, first);
     } else {
       write_rows(output_, dim_, num, call_.head_dim, 1.0f, part_.sum + first * call_.head_dim, call_.head_dim);
@@ -208,6 +222,7 @@ class Backward {
 
   const Call& call_;
   const Part part_;
+  const Rotary rotary_;
   const int64_t dim_;
   int64_t num_bytes_;
 
@@ -228,14 +243,15 @@ class Backward {
   float *output_ = nullptr, *turned_output_ = nullptr, *turned_grad_ = nullptr;  // (kTile, dim), and (dim, kTile)
 };
 
-// grad_query = scale * (0 + sum 0 + sum 1 + ...).
+// grad_query = scale * (sum 0 + sum 1 + ...).
 inline void add_sums(const Call& call, int64_t batch, int64_t head, float* sums, int64_t num_sums) {
   const int64_t size = call.query_len * call.head_dim;
   for (int64_t i = 0; i < size; ++i) {
-    float total = 0.0f;
-    for (int64_t sum = 0; sum < num_sums; ++sum) total += sums[sum * size + i];
+    float total = sums[i];
+    for (int64_t sum = 1; sum < num_sums; ++sum) total += sums[sum * size + i];
     sums[i] = total;
   }
+  Rotary(call, batch).turn<true>(sums, call.head_dim, 0, call.query_len);
   write_rows(call, sums, call.head_dim, call.query_len, call.scale, call.grad_query, batch, head, 0);
 }
 

@@ -45,7 +45,8 @@ constexpr size_t kNumOptions = 6;
 
 // Everything but the views.
 attention::Call to_call(const Tensor& query, const Tensor& key, const Tensor& lse, const Tensor& key_mask,
-                        const Tensor& key_lengths, const Tensor& query_lengths, const std::vector<int64_t>& options,
+                        const Tensor& key_lengths, const Tensor& query_lengths, const Tensor& cosine,
+                        const Tensor& signed_sine, const std::vector<int64_t>& options,
                         const std::vector<double>& factors, size_t num_views) {
   check(query.dim() == 4 && key.dim() == 4, "query and key must be (batch, num_heads, seq_len, head_dim)");
   check(options.size() == kNumOptions + 3 * num_views && factors.size() == 2, "options or factors are missing");
@@ -66,6 +67,14 @@ attention::Call to_call(const Tensor& query, const Tensor& key, const Tensor& ls
   call.key_mask = numbers<const uint8_t>(key_mask, call.batch * call.key_len, "key_mask must be (batch, key_len)");
   call.key_lengths = numbers<const int32_t>(key_lengths, call.batch, "key_lengths must be (batch)");
   call.query_lengths = numbers<const int32_t>(query_lengths, call.batch, "query_lengths must be (batch)");
+  if (cosine.numel() > 0) {
+    check(call.query_len == call.key_len, "with rotary positions queries and keys have one length");
+    const int64_t size = call.query_len * call.head_dim;
+    call.rotary_batch_stride = cosine.numel() == size ? 0 : size;
+    const int64_t num = call.rotary_batch_stride == 0 ? size : call.batch * size;
+    call.cosine = numbers<const float>(cosine, num, "cosine must be (seq_len, head_dim) or (batch, seq_len, head_dim)");
+    call.signed_sine = numbers<const float>(signed_sine, num, "signed_sine must be as cosine");
+  }
   return call;
 }
 
@@ -80,10 +89,11 @@ std::string attention_kernel_sets() {
 }
 
 void attention_forward(Tensor query, Tensor key, Tensor value, Tensor output, Tensor lse, Tensor key_mask,
-                       Tensor key_lengths, Tensor query_lengths, std::vector<int64_t> options,
-                       std::vector<double> factors, std::string isa) {
+                       Tensor key_lengths, Tensor query_lengths, Tensor cosine, Tensor signed_sine,
+                       std::vector<int64_t> options, std::vector<double> factors, std::string isa) {
   translating([&] {
-    attention::Call call = to_call(query, key, lse, key_mask, key_lengths, query_lengths, options, factors, 4);
+    attention::Call call =
+        to_call(query, key, lse, key_mask, key_lengths, query_lengths, cosine, signed_sine, options, factors, 4);
     const int64_t* strides = options.data() + kNumOptions;
     call.query = view(query, call, call.query_len, strides);
     call.key = view(key, call, call.key_len, strides + 3);
@@ -95,10 +105,11 @@ void attention_forward(Tensor query, Tensor key, Tensor value, Tensor output, Te
 
 void attention_backward(Tensor query, Tensor key, Tensor value, Tensor output, Tensor lse, Tensor grad_output,
                         Tensor grad_lse, Tensor grad_query, Tensor grad_key, Tensor grad_value, Tensor key_mask,
-                        Tensor key_lengths, Tensor query_lengths, std::vector<int64_t> options,
-                        std::vector<double> factors, std::string isa) {
+                        Tensor key_lengths, Tensor query_lengths, Tensor cosine, Tensor signed_sine,
+                        std::vector<int64_t> options, std::vector<double> factors, std::string isa) {
   translating([&] {
-    attention::Call call = to_call(query, key, lse, key_mask, key_lengths, query_lengths, options, factors, 8);
+    attention::Call call =
+        to_call(query, key, lse, key_mask, key_lengths, query_lengths, cosine, signed_sine, options, factors, 8);
     call.grad_lse = numbers<const float>(grad_lse, lse.numel(), "grad_lse must be as lse");
     const int64_t* strides = options.data() + kNumOptions;
     call.query = view(query, call, call.query_len, strides);

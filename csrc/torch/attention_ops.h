@@ -11,32 +11,37 @@ namespace amt {
 
 constexpr const char* kAttentionForwardSchema =
     "native_attention_forward_(Tensor query, Tensor key, Tensor value, Tensor(a!) output, Tensor(b!) lse, "
-    "Tensor key_mask, Tensor key_lengths, Tensor query_lengths, int[] options, float[] factors, str isa) -> ()";
+    "Tensor key_mask, Tensor key_lengths, Tensor query_lengths, Tensor cosine, Tensor signed_sine, int[] options, "
+    "float[] factors, str isa) -> ()";
 constexpr const char* kAttentionBackwardSchema =
     "native_attention_backward_(Tensor query, Tensor key, Tensor value, Tensor output, Tensor lse, Tensor grad_output, "
     "Tensor grad_lse, Tensor(a!) grad_query, Tensor(b!) grad_key, Tensor(c!) grad_value, Tensor key_mask, "
-    "Tensor key_lengths, Tensor query_lengths, int[] options, float[] factors, str isa) -> ()";
+    "Tensor key_lengths, Tensor query_lengths, Tensor cosine, Tensor signed_sine, int[] options, float[] factors, str "
+    "isa) -> ()";
 
 // Names of the kernel sets, with commas between; the last is the fastest.
 std::string attention_kernel_sets();
 
 // query, output and their gradients (batch, num_heads, query_len, head_dim), key, value and theirs with key_len in its
 // place: all float32 or all bfloat16, any strides but 1 for head_dim. lse and grad_lse: (batch, num_heads, query_len)
-// float32. key_mask (batch, key_len) uint8, 0 = may not attend; key_lengths and query_lengths (batch) int32. Empty:
-// grad_lse, key_mask, key_lengths and query_lengths that are not there. options: number of threads, whether the numbers
-// are bfloat16, is_causal, window (0: none), threshold of dropout, its seed, then the strides of batch, heads and rows
-// of query, key, value, output (and of grad_output, grad_query, grad_key, grad_value). factors: of scores, and of the
-// weights that dropout keeps.
+// float32. key_mask (batch, key_len) uint8, 0 = may not attend; key_lengths and query_lengths (batch) int32; cosine and
+// signed_sine of rotary positions (seq_len, head_dim) or (batch, seq_len, head_dim) float32, where query and key have
+// one length. Empty: grad_lse, key_mask, key_lengths, query_lengths and rotary positions that are not there. options:
+// number of threads, whether the numbers are bfloat16, is_causal, window (0: none), threshold of dropout, its seed,
+// then the strides of batch, heads and rows of query, key, value, output (and of grad_output, grad_query, grad_key,
+// grad_value). factors: of scores, and of the weights that dropout keeps.
 void attention_forward(torch::stable::Tensor query, torch::stable::Tensor key, torch::stable::Tensor value,
                        torch::stable::Tensor output, torch::stable::Tensor lse, torch::stable::Tensor key_mask,
                        torch::stable::Tensor key_lengths, torch::stable::Tensor query_lengths,
-                       std::vector<int64_t> options, std::vector<double> factors, std::string isa);
+                       torch::stable::Tensor cosine, torch::stable::Tensor signed_sine, std::vector<int64_t> options,
+                       std::vector<double> factors, std::string isa);
 void attention_backward(torch::stable::Tensor query, torch::stable::Tensor key, torch::stable::Tensor value,
                         torch::stable::Tensor output, torch::stable::Tensor lse, torch::stable::Tensor grad_output,
                         torch::stable::Tensor grad_lse, torch::stable::Tensor grad_query,
                         torch::stable::Tensor grad_key, torch::stable::Tensor grad_value,
                         torch::stable::Tensor key_mask, torch::stable::Tensor key_lengths,
-                        torch::stable::Tensor query_lengths, std::vector<int64_t> options, std::vector<double> factors,
+                        torch::stable::Tensor query_lengths, torch::stable::Tensor cosine,
+                        torch::stable::Tensor signed_sine, std::vector<int64_t> options, std::vector<double> factors,
                         std::string isa);
 
 }  // namespace amt
