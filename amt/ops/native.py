@@ -80,7 +80,7 @@ def chosen_kernel_set(isa: str | None = None) -> str:
     wanted = isa or os.environ.get(ISA_VARIABLE)
     if not wanted:
         return names[-1]
-    others = [] if isa else str(ops().attention_kernel_sets()).split(",")
+    others = [] if isa else str(ops().training_kernel_sets()).split(",")
     return known_kernel_set(wanted, names, others, "isa" if isa else ISA_VARIABLE)
 
 

@@ -1,4 +1,4 @@
-"""The face of the C++ attention in csrc/attention: what it takes, and its two passes."""
+"""The face of the C++ attention in csrc/training: what it takes, and its two passes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def why_unavailable() -> str | None:
 
 def kernel_sets() -> list[str]:
     """The instruction sets that attention was built for and that this processor runs, the slowest first."""
-    return str(native.ops().attention_kernel_sets()).split(",")
+    return str(native.ops().training_kernel_sets()).split(",")
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "attention_ops.h"
+#include "training_ops.h"
 #include "generation.h"
 #include "huge_pages.h"
 
@@ -300,7 +300,7 @@ STABLE_TORCH_LIBRARY(amt, library) {
   library.def(
       "generation_read_(Tensor state, Tensor packed, Tensor(a!) lengths, Tensor(b!) token_ids, Tensor(c!) log_probs, "
       "Tensor(d!) scores) -> ()");
-  library.def("attention_kernel_sets() -> str");
+  library.def("training_kernel_sets() -> str");
   library.def(kAttentionForwardSchema);
   library.def(kAttentionBackwardSchema);
 }
@@ -308,7 +308,7 @@ STABLE_TORCH_LIBRARY(amt, library) {
 STABLE_TORCH_LIBRARY_IMPL(amt, CompositeExplicitAutograd, library) {
   library.impl("kernel_sets", TORCH_BOX(&kernel_sets));
   library.impl("packed_decoder_bytes", TORCH_BOX(&packed_decoder_bytes));
-  library.impl("attention_kernel_sets", TORCH_BOX(&attention_kernel_sets));
+  library.impl("training_kernel_sets", TORCH_BOX(&training_kernel_sets));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(amt, CPU, library) {

@@ -1,11 +1,11 @@
 // What kernels_avx512_amx.cpp computes, for any processor and slowly: for tests.
-#include "attention_sets.h"
 #include "simd_generic.h"
+#include "training_sets.h"
 // The vector type comes before what is written with it.
 #include "bfloat16_tiles.h"
-#include "passes.h"
+#include "kernels_of_set.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 // The tile instructions as Intel's manual defines them (Software Developer's Manual, volume 2, TILELOADD, TILESTORED,
@@ -63,6 +63,6 @@ thread_local bool EmulatedTiles::is_configured = false;
 
 }  // namespace
 
-constexpr Kernels kAmxEmulatedKernels = Passes<TiledBfloat16<EmulatedTiles>>::kernels("amx_emulated");
+constexpr Kernels kAmxEmulatedKernels = KernelsOf<TiledBfloat16<EmulatedTiles>>::kernels("amx_emulated");
 
-}  // namespace amt::attention
+}  // namespace amt::training

@@ -14,17 +14,17 @@
 #include "rows.h"
 #include "scratch.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 template <class Arithmetic>
-class Forward {
+class AttentionForward {
  public:
   using Number = typename Arithmetic::Number;
   static constexpr int64_t kStep = Arithmetic::kStep, kGrain = Arithmetic::kGrain;
 
   // Without memory it can only say how much it takes.
-  Forward(const Call& call, const Part& part, std::byte* memory)
+  AttentionForward(const AttentionCall& call, const Part& part, std::byte* memory)
       : call_(call), part_(part), rotary_(call, part.batch), dim_(round_up(call.head_dim, Arithmetic::kPadding)) {
     Scratch scratch(memory);
     scratch.take(rows_, kTile * dim_);
@@ -175,7 +175,7 @@ class Forward {
     }
   }
 
-  const Call& call_;
+  const AttentionCall& call_;
   const Part part_;
   const Rotary rotary_;
   const int64_t dim_;
@@ -191,4 +191,4 @@ class Forward {
 };
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

@@ -4,7 +4,7 @@
 
 #include "arithmetic.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 constexpr int64_t kTileRows = 16, kTileBytes = 64;
@@ -62,4 +62,4 @@ struct TiledBfloat16 : Bfloat16Pairs {
 };
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

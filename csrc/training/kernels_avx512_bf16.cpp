@@ -1,10 +1,10 @@
 // The kernels for AVX-512 with BF16: two products of bfloat16 a lane and instruction.
-#include "attention_sets.h"
 #include "simd_avx512.h"
+#include "training_sets.h"
 // The vector type comes before what is written with it.
-#include "passes.h"
+#include "kernels_of_set.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 struct Bfloat16 : Bfloat16Pairs {
@@ -25,6 +25,6 @@ struct Bfloat16 : Bfloat16Pairs {
 
 }  // namespace
 
-constexpr Kernels kAvx512Bf16Kernels = Passes<Bfloat16>::kernels("avx512_bf16");
+constexpr Kernels kAvx512Bf16Kernels = KernelsOf<Bfloat16>::kernels("avx512_bf16");
 
-}  // namespace amt::attention
+}  // namespace amt::training

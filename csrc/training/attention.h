@@ -6,7 +6,7 @@
 #include <limits>
 #include <string>
 
-namespace amt::attention {
+namespace amt::training {
 
 enum class Dtype : int32_t { kFloat32 = 0, kBfloat16 = 1 };
 
@@ -16,7 +16,7 @@ struct View {
   int64_t batch_stride = 0, head_stride = 0, row_stride = 0;
 };
 
-struct Call {
+struct AttentionCall {
   Dtype dtype = Dtype::kFloat32;  // of all tensors but lse and grad_lse
   int64_t batch = 0, num_heads = 0, query_len = 0, key_len = 0, head_dim = 0;
   bool is_causal = false;
@@ -47,9 +47,9 @@ struct Call {
 
 constexpr int64_t kMaxHeadDim = 128, kHeadDimMultiple = 8;
 
-// Writes output and lse; writes the three gradients. `isa`: see attention_kernels.h. Throws std::invalid_argument,
+// Writes output and lse; writes the three gradients. `isa`: see training_kernels.h. Throws std::invalid_argument,
 // std::bad_alloc. The bits of the results do not depend on the number of threads.
-void forward(const Call& call, const std::string& isa, int64_t num_threads);
-void backward(const Call& call, const std::string& isa, int64_t num_threads);
+void attention_forward(const AttentionCall& call, const std::string& isa, int64_t num_threads);
+void attention_backward(const AttentionCall& call, const std::string& isa, int64_t num_threads);
 
-}  // namespace amt::attention
+}  // namespace amt::training

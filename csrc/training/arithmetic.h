@@ -14,7 +14,7 @@
 #include "products.h"
 #include "transpose.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 struct Float32 {
@@ -105,4 +105,4 @@ struct Bfloat16Pairs {
 };
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

@@ -1,10 +1,10 @@
 // Tiles of keys of one head over all queries that see them: the gradients of query, key and value. It must equal
 // `attention_gradients` of amt/reference/attention.py.
 //
-// As in forward.h lanes are queries. A strip of kGrain keys at a time, the scores and the gradients of the weights are
-// computed again from what was packed; they become weights and the gradients of the scores, which add to the gradients
-// of the strip's values and keys at once, and at the end of the tile to that of the queries, which stays turned
-// (head_dim, kTile) until all tiles are done. So each sum has one order, whatever thread computes it.
+// As in attention_forward.h lanes are queries. A strip of kGrain keys at a time, the scores and the gradients of the
+// weights are computed again from what was packed; they become weights and the gradients of the scores, which add to
+// the gradients of the strip's values and keys at once, and at the end of the tile to that of the queries, which stays
+// turned (head_dim, kTile) until all tiles are done. So each sum has one order, whatever thread computes it.
 //
 // Source: Dao et al. 2022, arXiv:2205.14135, algorithm 4.
 #pragma once
@@ -15,17 +15,17 @@
 #include "rows.h"
 #include "scratch.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 template <class Arithmetic>
-class Backward {
+class AttentionBackward {
  public:
   using Number = typename Arithmetic::Number;
   static constexpr int64_t kStep = Arithmetic::kStep, kGrain = Arithmetic::kGrain;
 
   // Without memory it can only say how much it takes.
-  Backward(const Call& call, const Part& part, std::byte* memory)
+  AttentionBackward(const AttentionCall& call, const Part& part, std::byte* memory)
       : call_(call), part_(part), rotary_(call, part.batch), dim_(round_up(call.head_dim, Arithmetic::kPadding)) {
     Scratch scratch(memory);
     const int64_t queries = num_tiles(call.query_len) * kTile;
@@ -220,7 +220,7 @@ class Backward {
     Number *columns = nullptr, *rows = nullptr;
   };
 
-  const Call& call_;
+  const AttentionCall& call_;
   const Part part_;
   const Rotary rotary_;
   const int64_t dim_;
@@ -244,7 +244,7 @@ class Backward {
 };
 
 // grad_query = scale * (sum 0 + sum 1 + ...).
-inline void add_sums(const Call& call, int64_t batch, int64_t head, float* sums, int64_t num_sums) {
+inline void add_sums(const AttentionCall& call, int64_t batch, int64_t head, float* sums, int64_t num_sums) {
   const int64_t size = call.query_len * call.head_dim;
   for (int64_t i = 0; i < size; ++i) {
     float total = sums[i];
@@ -256,4 +256,4 @@ inline void add_sums(const Call& call, int64_t batch, int64_t head, float* sums,
 }
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

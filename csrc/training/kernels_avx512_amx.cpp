@@ -1,12 +1,12 @@
 // The kernels for AMX with BF16. Not yet run on such a processor: what was tested is kernels_amx_emulated.cpp, which is
 // the same but for the eight functions here.
-#include "attention_sets.h"
 #include "simd_avx512.h"
+#include "training_sets.h"
 // The vector type comes before what is written with it.
 #include "bfloat16_tiles.h"
-#include "passes.h"
+#include "kernels_of_set.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 // Tile numbers are part of the instruction, so each function has them as constants.
@@ -42,6 +42,6 @@ struct AmxTiles {
 
 }  // namespace
 
-constexpr Kernels kAvx512AmxKernels = Passes<TiledBfloat16<AmxTiles>>::kernels("avx512_amx");
+constexpr Kernels kAvx512AmxKernels = KernelsOf<TiledBfloat16<AmxTiles>>::kernels("avx512_amx");
 
-}  // namespace amt::attention
+}  // namespace amt::training

@@ -7,7 +7,7 @@
 
 #include "attention.h"
 
-namespace amt::attention {
+namespace amt::training {
 
 // Queries and keys of a tile.
 constexpr int64_t kTile = 64;
@@ -30,12 +30,12 @@ struct Part {
 struct Kernels {
   const char* name;  // "generic", "avx2", "avx512", "avx512_bf16", "avx512_amx"
   // Bytes of scratch memory that a part takes, which begins at a multiple of 64.
-  int64_t (*forward_bytes)(const Call& call);
-  void (*forward)(const Call& call, const Part& part, std::byte* scratch);
-  int64_t (*backward_bytes)(const Call& call);
-  void (*backward)(const Call& call, const Part& part, std::byte* scratch);
+  int64_t (*attention_forward_bytes)(const AttentionCall& call);
+  void (*attention_forward)(const AttentionCall& call, const Part& part, std::byte* scratch);
+  int64_t (*attention_backward_bytes)(const AttentionCall& call);
+  void (*attention_backward)(const AttentionCall& call, const Part& part, std::byte* scratch);
   // Writes grad_query of a head from its sums (num_sums, query_len, head_dim); they are scratch memory afterwards.
-  void (*add_sums)(const Call& call, int64_t batch, int64_t head, float* sums, int64_t num_sums);
+  void (*attention_add_sums)(const AttentionCall& call, int64_t batch, int64_t head, float* sums, int64_t num_sums);
 };
 
 // The sets that were built and that this processor runs; the first is "generic", and each is faster than those before.
@@ -44,4 +44,4 @@ const Kernels& kernel_set(int64_t index);
 // The set of that name, or "amx_emulated", which is in no list; throws std::invalid_argument that lists what there is.
 const Kernels& find_kernels(const char* name);
 
-}  // namespace amt::attention
+}  // namespace amt::training

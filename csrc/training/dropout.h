@@ -4,7 +4,7 @@
 
 #include "lanes.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 constexpr int64_t kDrawsPerCall = 8;
@@ -37,7 +37,7 @@ struct Draws {
   uint32_t threshold;
   float keep_scale;
 
-  Draws(const Call& call, int64_t batch, int64_t head)
+  Draws(const AttentionCall& call, int64_t batch, int64_t head)
       : seed(call.seed),
         batch_head(static_cast<uint64_t>(batch * call.num_heads + head)),
         threshold(call.dropout_threshold),
@@ -78,4 +78,4 @@ struct Draws {
 };
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

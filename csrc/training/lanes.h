@@ -2,10 +2,10 @@
 // here has a name that the linker can see.
 #pragma once
 
-#include "attention_kernels.h"
+#include "training_kernels.h"
 #include "vector_math.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 using engine::kLanes;
@@ -73,4 +73,4 @@ inline Vec power_of_two(Vec x) {
 }
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

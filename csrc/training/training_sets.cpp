@@ -1,5 +1,5 @@
 // Which sets of kernels this processor runs.
-#include "attention_sets.h"
+#include "training_sets.h"
 
 #include <cstring>
 #include <stdexcept>
@@ -14,7 +14,7 @@
 #include <unistd.h>
 #endif
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 #if defined(__x86_64__)
@@ -72,4 +72,4 @@ const Kernels& find_kernels(const char* name) {
   throw std::invalid_argument("this processor has the attention kernels " + names + "; got \"" + name + "\"");
 }
 
-}  // namespace amt::attention
+}  // namespace amt::training

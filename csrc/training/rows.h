@@ -3,7 +3,7 @@
 
 #include "lanes.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 inline int64_t begin_of(const View& view, int64_t batch, int64_t head) {
@@ -38,7 +38,8 @@ struct Rotary {
   const float* signed_sine;
   int64_t size;
 
-  Rotary(const Call& call, int64_t batch) : cosine(call.cosine), signed_sine(call.signed_sine), size(call.head_dim) {
+  Rotary(const AttentionCall& call, int64_t batch)
+      : cosine(call.cosine), signed_sine(call.signed_sine), size(call.head_dim) {
     if (cosine == nullptr) return;
     cosine += batch * call.rotary_batch_stride;
     signed_sine += batch * call.rotary_batch_stride;
@@ -67,7 +68,7 @@ struct Rotary {
 // Reads rows first_row .. first_row + num_rows - 1 of a head; rows from there up to total_rows become zeros. From
 // bfloat16 to either type, from float32 to itself.
 template <class Number>
-inline void read_rows(const Call& call, const View& view, int64_t batch, int64_t head, int64_t first_row,
+inline void read_rows(const AttentionCall& call, const View& view, int64_t batch, int64_t head, int64_t first_row,
                       int64_t num_rows, int64_t total_rows, int64_t padded_size, Number* to) {
   const int64_t begin = begin_of(view, batch, head) + first_row * view.row_stride;
   num_rows = num_rows > 0 ? num_rows : 0;
@@ -91,8 +92,8 @@ inline void write_rows(const float* from, int64_t from_stride, int64_t num_rows,
 }
 
 // Writes num_rows rows of a head, multiplied by `factor`.
-inline void write_rows(const Call& call, const float* from, int64_t from_stride, int64_t num_rows, float factor,
-                       const View& view, int64_t batch, int64_t head, int64_t first_row) {
+inline void write_rows(const AttentionCall& call, const float* from, int64_t from_stride, int64_t num_rows,
+                       float factor, const View& view, int64_t batch, int64_t head, int64_t first_row) {
   const int64_t begin = begin_of(view, batch, head) + first_row * view.row_stride;
   if (call.dtype == Dtype::kBfloat16) {
     write_rows(from, from_stride, num_rows, call.head_dim, factor, static_cast<uint16_t*>(view.data) + begin,
@@ -104,4 +105,4 @@ inline void write_rows(const Call& call, const float* from, int64_t from_stride,
 }
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

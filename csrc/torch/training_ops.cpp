@@ -1,11 +1,11 @@
 // Attention for training as ops: check the tensors, call, translate the error. amt/ops/native_attention.py is their
 // face, and the only one who calls them: what it says of strides is believed.
-#include "attention_ops.h"
+#include "training_ops.h"
 
 #include <stdexcept>
 
 #include "attention.h"
-#include "attention_kernels.h"
+#include "training_kernels.h"
 
 namespace amt {
 namespace {
@@ -34,7 +34,8 @@ T* numbers(const Tensor& tensor, int64_t num, const char* message) {
   return static_cast<T*>(tensor.data_ptr());
 }
 
-attention::View view(const Tensor& tensor, const attention::Call& call, int64_t seq_len, const int64_t* strides) {
+training::View view(const Tensor& tensor, const training::AttentionCall& call, int64_t seq_len,
+                    const int64_t* strides) {
   check(tensor.dim() == 4 && tensor.is_cpu() && tensor.size(0) == call.batch && tensor.size(1) == call.num_heads &&
             tensor.size(2) == seq_len && tensor.size(3) == call.head_dim,
         "the tensors must agree in batch, num_heads, length and head_dim, on the CPU");
@@ -44,14 +45,14 @@ attention::View view(const Tensor& tensor, const attention::Call& call, int64_t 
 constexpr size_t kNumOptions = 6;
 
 // Everything but the views.
-attention::Call to_call(const Tensor& query, const Tensor& key, const Tensor& lse, const Tensor& key_mask,
-                        const Tensor& key_lengths, const Tensor& query_lengths, const Tensor& cosine,
-                        const Tensor& signed_sine, const std::vector<int64_t>& options,
-                        const std::vector<double>& factors, size_t num_views) {
+training::AttentionCall to_call(const Tensor& query, const Tensor& key, const Tensor& lse, const Tensor& key_mask,
+                                const Tensor& key_lengths, const Tensor& query_lengths, const Tensor& cosine,
+                                const Tensor& signed_sine, const std::vector<int64_t>& options,
+                                const std::vector<double>& factors, size_t num_views) {
   check(query.dim() == 4 && key.dim() == 4, "query and key must be (batch, num_heads, seq_len, head_dim)");
   check(options.size() == kNumOptions + 3 * num_views && factors.size() == 2, "options or factors are missing");
-  attention::Call call;
-  call.dtype = options[1] != 0 ? attention::Dtype::kBfloat16 : attention::Dtype::kFloat32;
+  training::AttentionCall call;
+  call.dtype = options[1] != 0 ? training::Dtype::kBfloat16 : training::Dtype::kFloat32;
   call.batch = query.size(0);
   call.num_heads = query.size(1);
   call.query_len = query.size(2);
@@ -80,10 +81,10 @@ attention::Call to_call(const Tensor& query, const Tensor& key, const Tensor& ls
 
 }  // namespace
 
-std::string attention_kernel_sets() {
+std::string training_kernel_sets() {
   std::string names;
-  for (int64_t index = 0; index < attention::num_kernel_sets(); ++index) {
-    names += (index ? "," : "") + std::string(attention::kernel_set(index).name);
+  for (int64_t index = 0; index < training::num_kernel_sets(); ++index) {
+    names += (index ? "," : "") + std::string(training::kernel_set(index).name);
   }
   return names;
 }
@@ -92,14 +93,14 @@ void attention_forward(Tensor query, Tensor key, Tensor value, Tensor output, Te
                        Tensor key_lengths, Tensor query_lengths, Tensor cosine, Tensor signed_sine,
                        std::vector<int64_t> options, std::vector<double> factors, std::string isa) {
   translating([&] {
-    attention::Call call =
+    training::AttentionCall call =
         to_call(query, key, lse, key_mask, key_lengths, query_lengths, cosine, signed_sine, options, factors, 4);
     const int64_t* strides = options.data() + kNumOptions;
     call.query = view(query, call, call.query_len, strides);
     call.key = view(key, call, call.key_len, strides + 3);
     call.value = view(value, call, call.key_len, strides + 6);
     call.output = view(output, call, call.query_len, strides + 9);
-    attention::forward(call, isa, options[0]);
+    training::attention_forward(call, isa, options[0]);
   });
 }
 
@@ -108,7 +109,7 @@ void attention_backward(Tensor query, Tensor key, Tensor value, Tensor output, T
                         Tensor key_lengths, Tensor query_lengths, Tensor cosine, Tensor signed_sine,
                         std::vector<int64_t> options, std::vector<double> factors, std::string isa) {
   translating([&] {
-    attention::Call call =
+    training::AttentionCall call =
         to_call(query, key, lse, key_mask, key_lengths, query_lengths, cosine, signed_sine, options, factors, 8);
     call.grad_lse = numbers<const float>(grad_lse, lse.numel(), "grad_lse must be as lse");
     const int64_t* strides = options.data() + kNumOptions;
@@ -120,7 +121,7 @@ void attention_backward(Tensor query, Tensor key, Tensor value, Tensor output, T
     call.grad_query = view(grad_query, call, call.query_len, strides + 15);
     call.grad_key = view(grad_key, call, call.key_len, strides + 18);
     call.grad_value = view(grad_value, call, call.key_len, strides + 21);
-    attention::backward(call, isa, options[0]);
+    training::attention_backward(call, isa, options[0]);
   });
 }
 

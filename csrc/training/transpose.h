@@ -3,7 +3,7 @@
 
 #include "lanes.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 using Unit = uint32_t __attribute__((may_alias));
@@ -57,4 +57,4 @@ inline void transpose(const void* in, int64_t in_stride, int64_t rows, int64_t c
 }
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

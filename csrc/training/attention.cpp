@@ -6,10 +6,10 @@
 #include <new>
 #include <stdexcept>
 
-#include "attention_kernels.h"
 #include "team.h"
+#include "training_kernels.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 using engine::Member;
@@ -30,7 +30,7 @@ class Memory {
   std::unique_ptr<std::byte, Delete> data_;
 };
 
-void check(const Call& call) {
+void check(const AttentionCall& call) {
   if (call.head_dim < kHeadDimMultiple || call.head_dim > kMaxHeadDim || call.head_dim % kHeadDimMultiple != 0) {
     throw std::invalid_argument("head_dim must be a multiple of 8 up to 128, got " + std::to_string(call.head_dim));
   }
@@ -39,7 +39,7 @@ void check(const Call& call) {
   }
 }
 
-int64_t useful_threads(const Call& call, int64_t num_threads) {
+int64_t useful_threads(const AttentionCall& call, int64_t num_threads) {
   const int64_t work = call.batch * call.num_heads * call.query_len * call.key_len * call.head_dim;
   return std::max<int64_t>(1, std::min(num_threads, work / kWorkOfThread));
 }
@@ -52,7 +52,7 @@ void share(std::atomic<int64_t>& next, int64_t count, const Run& run) {
 
 }  // namespace
 
-void forward(const Call& call, const std::string& isa, int64_t num_threads) {
+void attention_forward(const AttentionCall& call, const std::string& isa, int64_t num_threads) {
   check(call);
   const Kernels& kernels = find_kernels(isa.c_str());
   const int64_t heads = call.batch * call.num_heads, tiles = num_tiles(call.query_len);
@@ -60,7 +60,7 @@ void forward(const Call& call, const std::string& isa, int64_t num_threads) {
   num_threads = useful_threads(call, num_threads);
   // Each part packs the head's keys for itself: as few parts as keep all threads busy.
   const int64_t wanted = num_threads == 1 ? 1 : (4 * num_threads + heads - 1) / heads;
-  const int64_t parts = std::min(tiles, wanted), bytes = round_up(kernels.forward_bytes(call), 64);
+  const int64_t parts = std::min(tiles, wanted), bytes = round_up(kernels.attention_forward_bytes(call), 64);
   Memory scratch(num_threads * bytes);
   std::atomic<int64_t> next{0};
   engine::run_team(num_threads, [&](const Member& member) {
@@ -68,13 +68,13 @@ void forward(const Call& call, const std::string& isa, int64_t num_threads) {
       // The last tiles of a causal head take longest and come first.
       const int64_t head = index / parts, part = parts - 1 - index % parts;
       const engine::Range range = engine::part_of(tiles, part, parts);
-      kernels.forward(call, {head / call.num_heads, head % call.num_heads, range.first, range.last, nullptr},
-                      scratch.data() + member.index * bytes);
+      kernels.attention_forward(call, {head / call.num_heads, head % call.num_heads, range.first, range.last, nullptr},
+                                scratch.data() + member.index * bytes);
     });
   });
 }
 
-void backward(const Call& call, const std::string& isa, int64_t num_threads) {
+void attention_backward(const AttentionCall& call, const std::string& isa, int64_t num_threads) {
   check(call);
   const Kernels& kernels = find_kernels(isa.c_str());
   const int64_t heads = call.batch * call.num_heads, tiles = num_tiles(call.key_len);
@@ -82,7 +82,7 @@ void backward(const Call& call, const std::string& isa, int64_t num_threads) {
   num_threads = useful_threads(call, num_threads);
   const int64_t num_sums = (tiles + kTilesPerSum - 1) / kTilesPerSum;
   const int64_t parts = heads >= 4 * num_threads || num_threads == 1 || num_sums == 0 ? 1 : num_sums;
-  const int64_t bytes = round_up(kernels.backward_bytes(call), 64);
+  const int64_t bytes = round_up(kernels.attention_backward_bytes(call), 64);
   const int64_t sum_size = call.query_len * call.head_dim;
   Memory scratch(num_threads * bytes);
   Memory sums(parts == 1 ? 64 : heads * parts * sum_size * static_cast<int64_t>(sizeof(float)));
@@ -93,15 +93,15 @@ void backward(const Call& call, const std::string& isa, int64_t num_threads) {
       const int64_t head = index / parts, part = index % parts;
       const int64_t first = part * kTilesPerSum, last = parts == 1 ? tiles : std::min(tiles, first + kTilesPerSum);
       float* sum = parts == 1 ? nullptr : sums_of(head) + part * sum_size;
-      kernels.backward(call, {head / call.num_heads, head % call.num_heads, first, last, sum},
-                       scratch.data() + member.index * bytes);
+      kernels.attention_backward(call, {head / call.num_heads, head % call.num_heads, first, last, sum},
+                                 scratch.data() + member.index * bytes);
     });
     if (parts == 1) return;
     member.wait();
     share(next_head, heads, [&](int64_t head) {
-      kernels.add_sums(call, head / call.num_heads, head % call.num_heads, sums_of(head), parts);
+      kernels.attention_add_sums(call, head / call.num_heads, head % call.num_heads, sums_of(head), parts);
     });
   });
 }
 
-}  // namespace amt::attention
+}  // namespace amt::training

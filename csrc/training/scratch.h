@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "attention_kernels.h"
+#include "training_kernels.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 class Scratch {
@@ -26,4 +26,4 @@ class Scratch {
 };
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

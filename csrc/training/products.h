@@ -4,7 +4,7 @@
 
 #include "lanes.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 template <class Number>
@@ -68,4 +68,4 @@ inline void multiply_in_registers(const Product<typename Arithmetic::Number>& pr
 }
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training

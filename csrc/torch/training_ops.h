@@ -20,7 +20,7 @@ constexpr const char* kAttentionBackwardSchema =
     "isa) -> ()";
 
 // Names of the kernel sets, with commas between; the last is the fastest.
-std::string attention_kernel_sets();
+std::string training_kernel_sets();
 
 // query, output and their gradients (batch, num_heads, query_len, head_dim), key, value and theirs with key_len in its
 // place: all float32 or all bfloat16, any strides but 1 for head_dim. lse and grad_lse: (batch, num_heads, query_len)

@@ -3,7 +3,7 @@
 
 #include "lanes.h"
 
-namespace amt::attention {
+namespace amt::training {
 namespace {
 
 struct Span {
@@ -29,7 +29,7 @@ struct Visible {
   bool is_causal;
   const uint8_t* key_mask;  // or nullptr
 
-  Visible(const Call& call, int64_t batch)
+  Visible(const AttentionCall& call, int64_t batch)
       : query_end(call.query_len),
         key_begin(0),
         key_end(call.key_len),
@@ -94,4 +94,4 @@ struct Visible {
 };
 
 }  // namespace
-}  // namespace amt::attention
+}  // namespace amt::training
