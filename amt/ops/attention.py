@@ -196,7 +196,7 @@ def _why_slower(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, cal
     no_native = native_attention.why_not(query, value, call) or native_attention.why_unavailable()
     if no_native:
         return f"no C++ kernels: {no_native}"
-    if native_attention.chosen_kernel_set() == "generic":
+    if not native_attention.is_fast():
         return "the C++ kernels have nothing faster than generic here"
     if query.shape[2] < MIN_QUERIES:
         return f"with less than {MIN_QUERIES} queries torch's attention is faster than the C++ kernels"

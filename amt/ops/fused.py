@@ -1,4 +1,4 @@
-"""Fused attention as ops that autograd, torch.compile and opcheck know: `amt::training_forward` and `_backward`.
+"""Fused attention as ops that autograd, torch.compile and opcheck know: `amt::attention_forward` and `_backward`.
 
 With kernels="native" they run the C++ kernels, on a CPU. With kernels="triton" they run the Triton kernels on a GPU,
 and on a CPU if Triton interprets (TRITON_INTERPRET=1 before it is imported); else, on a CPU, plain formulas, so that
@@ -43,7 +43,7 @@ def attention(
     return output  # type: ignore[no-any-return]
 
 
-@torch.library.custom_op("amt::training_forward", mutates_args=())
+@torch.library.custom_op("amt::attention_forward", mutates_args=())
 def attention_forward(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -88,7 +88,7 @@ def _(
     return output, query.new_empty(query.shape[:3], dtype=_lse_dtype(query))
 
 
-@torch.library.custom_op("amt::training_backward", mutates_args=())
+@torch.library.custom_op("amt::attention_backward", mutates_args=())
 def attention_backward(
     grad: torch.Tensor,
     grad_lse: Optional,

@@ -41,6 +41,11 @@ def why_unavailable() -> str | None:
     return native.why_not()
 
 
+def is_fast() -> bool:
+    """Whether there are kernels for this processor that are faster than plain PyTorch."""
+    return why_unavailable() is None and chosen_kernel_set() != "generic"
+
+
 def kernel_sets() -> list[str]:
     """The instruction sets that attention was built for and that this processor runs, the slowest first."""
     return str(native.ops().training_kernel_sets()).split(",")

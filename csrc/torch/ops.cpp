@@ -303,6 +303,8 @@ STABLE_TORCH_LIBRARY(amt, library) {
   library.def("training_kernel_sets() -> str");
   library.def(kAttentionForwardSchema);
   library.def(kAttentionBackwardSchema);
+  library.def(kSwigluSchema);
+  library.def(kOrthogonalizeSchema);
 }
 
 STABLE_TORCH_LIBRARY_IMPL(amt, CompositeExplicitAutograd, library) {
@@ -321,6 +323,8 @@ STABLE_TORCH_LIBRARY_IMPL(amt, CPU, library) {
   library.impl("generation_read_", TORCH_BOX(&generation_read));
   library.impl("native_attention_forward_", TORCH_BOX(&attention_forward));
   library.impl("native_attention_backward_", TORCH_BOX(&attention_backward));
+  library.impl("native_swiglu_", TORCH_BOX(&swiglu));
+  library.impl("native_orthogonalize_", TORCH_BOX(&orthogonalize));
 }
 
 }  // namespace amt

@@ -1,10 +1,12 @@
-// Attention for training as ops: check the tensors, call, translate the error. amt/ops/native_attention.py is their
-// face, and the only one who calls them: what it says of strides is believed.
+// The kernels for training as ops: check the tensors, call, translate the error. amt/ops/native_attention.py and
+// amt/ops/swiglu.py are their face, and the only ones who call them: what they say of strides and dtypes is believed.
 #include "training_ops.h"
 
 #include <stdexcept>
 
 #include "attention.h"
+#include "newton_schulz.h"
+#include "swiglu.h"
 #include "training_kernels.h"
 
 namespace amt {
@@ -122,6 +124,39 @@ void attention_backward(Tensor query, Tensor key, Tensor value, Tensor output, T
     call.grad_key = view(grad_key, call, call.key_len, strides + 18);
     call.grad_value = view(grad_value, call, call.key_len, strides + 21);
     training::attention_backward(call, isa, options[0]);
+  });
+}
+
+void swiglu(Tensor input, Tensor grad_output, Tensor output, std::vector<int64_t> options, std::string isa) {
+  translating([&] {
+    check(options.size() == 2, "options has 2 numbers");
+    check(input.dim() == 2 && input.size(1) % 2 == 0, "input must be (num_rows, 2 * hidden)");
+    const int64_t num = input.numel();
+    training::SwigluCall call;
+    call.dtype = options[1] != 0 ? training::Dtype::kBfloat16 : training::Dtype::kFloat32;
+    call.num_rows = input.size(0);
+    call.hidden = input.size(1) / 2;
+    call.input = numbers<void>(input, num, "input must be contiguous");
+    call.grad_output = numbers<void>(grad_output, num / 2, "grad_output must be (num_rows, hidden)");
+    call.output = numbers<void>(output, call.grad_output == nullptr ? num / 2 : num, "output has another size");
+    if (num > 0) training::swiglu(call, isa, options[0]);
+  });
+}
+
+void orthogonalize(std::vector<Tensor> matrices, std::vector<int64_t> options, std::vector<double> factors,
+                   std::string isa) {
+  translating([&] {
+    check(options.size() == 2 && factors.size() == 4, "options has 2 numbers, factors 4");
+    std::vector<training::Matrix> views;
+    for (const Tensor& matrix : matrices) {
+      check(matrix.dim() == 2 && matrix.scalar_type() == torch::headeronly::ScalarType::Float,
+            "matrices must be (rows, columns) float32");
+      auto* data = numbers<float>(matrix, matrix.numel(), "matrices must be contiguous and on the CPU");
+      if (data != nullptr) views.push_back({data, matrix.size(0), matrix.size(1)});
+    }
+    const training::NewtonSchulz iteration{static_cast<float>(factors[0]), static_cast<float>(factors[1]),
+                                           static_cast<float>(factors[2]), options[1], static_cast<float>(factors[3])};
+    training::orthogonalize(views, iteration, isa, options[0]);
   });
 }
 

@@ -1,4 +1,4 @@
-// The ops of ../attention, which ops.cpp registers.
+// The ops of ../training, which ops.cpp registers.
 #pragma once
 
 #include <torch/csrc/stable/tensor.h>
@@ -18,6 +18,12 @@ constexpr const char* kAttentionBackwardSchema =
     "Tensor grad_lse, Tensor(a!) grad_query, Tensor(b!) grad_key, Tensor(c!) grad_value, Tensor key_mask, "
     "Tensor key_lengths, Tensor query_lengths, Tensor cosine, Tensor signed_sine, int[] options, float[] factors, str "
     "isa) -> ()";
+
+constexpr const char* kSwigluSchema =
+    "native_swiglu_(Tensor input, Tensor grad_output, Tensor(a!) output, int[] options, str isa) -> ()";
+
+constexpr const char* kOrthogonalizeSchema =
+    "native_orthogonalize_(Tensor(a!)[] matrices, int[] options, float[] factors, str isa) -> ()";
 
 // Names of the kernel sets, with commas between; the last is the fastest.
 std::string training_kernel_sets();
@@ -43,5 +49,15 @@ void attention_backward(torch::stable::Tensor query, torch::stable::Tensor key, 
                         torch::stable::Tensor query_lengths, torch::stable::Tensor cosine,
                         torch::stable::Tensor signed_sine, std::vector<int64_t> options, std::vector<double> factors,
                         std::string isa);
+
+// input (num_rows, 2 * hidden): gate and x; grad_output empty: output (num_rows, hidden) = silu(gate) * x; else
+// grad_output (num_rows, hidden), and output is the gradient of input. All contiguous, and of one dtype. options:
+// number of threads, whether the numbers are bfloat16.
+void swiglu(torch::stable::Tensor input, torch::stable::Tensor grad_output, torch::stable::Tensor output,
+            std::vector<int64_t> options, std::string isa);
+
+// In place: contiguous float32 matrices. options: number of threads, of iterations; factors: a, b, c, epsilon.
+void orthogonalize(std::vector<torch::stable::Tensor> matrices, std::vector<int64_t> options,
+                   std::vector<double> factors, std::string isa);
 
 }  // namespace amt

@@ -58,9 +58,8 @@ struct Bfloat16Pairs {
   }
   static void pack_rows(const uint16_t* rows, int64_t dim, uint16_t* packed) {
     for (int64_t pair = 0; pair < kTile / 2; ++pair, rows += 2 * dim, packed += 2 * dim) {
-      Unit units[kMaxHeadDim];
+      Unit* __restrict units = reinterpret_cast<Unit*>(packed);
       for (int64_t i = 0; i < dim; ++i) units[i] = rows[i] | static_cast<uint32_t>(rows[dim + i]) << 16;
-      __builtin_memcpy(packed, units, dim * sizeof(Unit));
     }
   }
   static void turn(const uint16_t* rows, int64_t dim, uint16_t* turned) {

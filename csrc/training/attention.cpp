@@ -1,11 +1,11 @@
 // Cuts the work into parts and gives them to threads.
 #include "attention.h"
 
+#include <algorithm>
 #include <atomic>
-#include <memory>
-#include <new>
 #include <stdexcept>
 
+#include "scratch_memory.h"
 #include "team.h"
 #include "training_kernels.h"
 
@@ -16,19 +16,6 @@ using engine::Member;
 
 // A thread that is started for less work than this, in multiplications, costs more than it brings.
 constexpr int64_t kWorkOfThread = int64_t{1} << 21;
-
-// Not set to anything, as most of it is written before it is read.
-class Memory {
- public:
-  explicit Memory(int64_t size) : data_(static_cast<std::byte*>(::operator new[](size, std::align_val_t{64}))) {}
-  std::byte* data() { return data_.get(); }
-
- private:
-  struct Delete {
-    void operator()(std::byte* data) const { ::operator delete[](data, std::align_val_t{64}); }
-  };
-  std::unique_ptr<std::byte, Delete> data_;
-};
 
 void check(const AttentionCall& call) {
   if (call.head_dim < kHeadDimMultiple || call.head_dim > kMaxHeadDim || call.head_dim % kHeadDimMultiple != 0) {
@@ -61,7 +48,7 @@ void attention_forward(const AttentionCall& call, const std::string& isa, int64_
   // Each part packs the head's keys for itself: as few parts as keep all threads busy.
   const int64_t wanted = num_threads == 1 ? 1 : (4 * num_threads + heads - 1) / heads;
   const int64_t parts = std::min(tiles, wanted), bytes = round_up(kernels.attention_forward_bytes(call), 64);
-  Memory scratch(num_threads * bytes);
+  ScratchMemory scratch(num_threads * bytes);
   std::atomic<int64_t> next{0};
   engine::run_team(num_threads, [&](const Member& member) {
     share(next, heads * parts, [&](int64_t index) {
@@ -84,8 +71,8 @@ void attention_backward(const AttentionCall& call, const std::string& isa, int64
   const int64_t parts = heads >= 4 * num_threads || num_threads == 1 || num_sums == 0 ? 1 : num_sums;
   const int64_t bytes = round_up(kernels.attention_backward_bytes(call), 64);
   const int64_t sum_size = call.query_len * call.head_dim;
-  Memory scratch(num_threads * bytes);
-  Memory sums(parts == 1 ? 64 : heads * parts * sum_size * static_cast<int64_t>(sizeof(float)));
+  ScratchMemory scratch(num_threads * bytes);
+  ScratchMemory sums(parts == 1 ? 64 : heads * parts * sum_size * static_cast<int64_t>(sizeof(float)));
   const auto sums_of = [&](int64_t head) { return reinterpret_cast<float*>(sums.data()) + head * parts * sum_size; };
   std::atomic<int64_t> next{0}, next_head{0};
   engine::run_team(num_threads, [&](const Member& member) {

@@ -5,6 +5,8 @@
 
 #include "attention_backward.h"
 #include "attention_forward.h"
+#include "newton_schulz_matrix.h"
+#include "swiglu_rows.h"
 
 namespace amt::training {
 namespace {
@@ -29,8 +31,16 @@ struct KernelsOf {
     AttentionBackward<Float32>(call, part, scratch).run();
   }
 
+  static int64_t orthogonalize_bytes(const Matrix& matrix) {
+    return Orthogonalizer<Halves>(matrix, nullptr).num_bytes();
+  }
+  static void orthogonalize(const Matrix& matrix, const NewtonSchulz& iteration, std::byte* scratch) {
+    Orthogonalizer<Halves>(matrix, scratch).run(iteration);
+  }
+
   static constexpr Kernels kernels(const char* name) {
-    return {name, forward_bytes, forward, backward_bytes, backward, add_sums};
+    return {name,        forward_bytes,       forward,      backward_bytes, backward, add_sums,
+            swiglu_rows, orthogonalize_bytes, orthogonalize};
   }
 };
 

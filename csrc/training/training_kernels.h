@@ -1,11 +1,13 @@
-// What each instruction set offers: attention of some tiles of one head. A kernel takes pointers and a range, allocates
-// nothing and starts no thread.
+// What each instruction set offers: attention of some tiles of one head, and what else a step of training takes long
+// for. A kernel takes pointers and a range, allocates nothing and starts no thread.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "attention.h"
+#include "newton_schulz.h"
+#include "swiglu.h"
 
 namespace amt::training {
 
@@ -36,6 +38,9 @@ struct Kernels {
   void (*attention_backward)(const AttentionCall& call, const Part& part, std::byte* scratch);
   // Writes grad_query of a head from its sums (num_sums, query_len, head_dim); they are scratch memory afterwards.
   void (*attention_add_sums)(const AttentionCall& call, int64_t batch, int64_t head, float* sums, int64_t num_sums);
+  void (*swiglu_rows)(const SwigluCall& call, int64_t first_row, int64_t last_row);
+  int64_t (*orthogonalize_bytes)(const Matrix& matrix);
+  void (*orthogonalize)(const Matrix& matrix, const NewtonSchulz& iteration, std::byte* scratch);
 };
 
 // The sets that were built and that this processor runs; the first is "generic", and each is faster than those before.
