@@ -14,6 +14,7 @@
 #include "huge_pages.h"
 #include "library.h"
 #include "tensor.h"
+#include "training_ops.h"
 
 namespace amt {
 namespace {
@@ -345,6 +346,11 @@ void define(stable::Library& library) {
   library.def(
       "generation_read_(int generation, Tensor(a!) lengths, Tensor(b!) token_ids, Tensor(c!) log_probs, "
       "Tensor(d!) scores) -> ()");
+  library.def("training_kernel_sets() -> str");
+  library.def(kAttentionForwardSchema);
+  library.def(kAttentionBackwardSchema);
+  library.def(kSwigluSchema);
+  library.def(kOrthogonalizeSchema);
   library.def(
       "generation_new_tokens_(int generation, int first, Tensor(a!) token_ids, Tensor(b!) log_probs) -> "
       "int");
@@ -355,6 +361,7 @@ void implement_anywhere(stable::Library& library) {
   library.impl<finish_reasons>("finish_reasons");
   library.impl<packed_decoder_bytes>("packed_decoder_bytes");
   library.impl<generation_end>("generation_end");
+  library.impl<training_kernel_sets>("training_kernel_sets");
 }
 
 void implement_on_cpu(stable::Library& library) {
@@ -365,6 +372,10 @@ void implement_on_cpu(stable::Library& library) {
   library.impl<generation_append>("generation_append_");
   library.impl<generation_read>("generation_read_");
   library.impl<generation_new_tokens>("generation_new_tokens_");
+  library.impl<attention_forward>("native_attention_forward_");
+  library.impl<attention_backward>("native_attention_backward_");
+  library.impl<swiglu>("native_swiglu_");
+  library.impl<orthogonalize>("native_orthogonalize_");
 }
 
 const stable::Registration schemas("amt", nullptr, define);
