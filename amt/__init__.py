@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "arrange": "amt.arranger.arrange",
+    "Arrangement": "amt.arranger.arrangement",
     "generate": "amt.api",
     "info": "amt.api",
     "load": "amt.api",
@@ -71,6 +73,8 @@ if TYPE_CHECKING:
     from amt.api import info as info
     from amt.api import load as load
     from amt.api import stream as stream
+    from amt.arranger.arrange import arrange as arrange
+    from amt.arranger.arrangement import Arrangement as Arrangement
     from amt.checkpoint import load_checkpoint as load_checkpoint
     from amt.checkpoint import save_checkpoint as save_checkpoint
     from amt.config import GenerationConfig as GenerationConfig

@@ -14,7 +14,8 @@ def run_python(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "module", ["amt", "amt.cli", "amt.midi.tokenizer", "amt.midi.grammar", "amt.config", "amt.result"]
+    "module",
+    ["amt", "amt.cli", "amt.midi.tokenizer", "amt.midi.grammar", "amt.config", "amt.result", "amt.arranger.arrange"],
 )
 def test_torch_is_not_loaded_by(module):
     code = f"import {module}, sys, json; print(json.dumps([m in sys.modules for m in ('torch', 'transformers')]))"

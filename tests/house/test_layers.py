@@ -23,6 +23,7 @@ FORBIDDEN = {
     "nn": {"amt.models", "amt.decoding", "amt.training", "amt.data", *TOP, "amt.midi"},
     "models": {"amt.decoding", "amt.training", "amt.data", *TOP, "amt.midi"},
     "decoding": {"amt.models", "amt.nn", "amt.training", "amt.data", *TOP},
+    "arranger": {"torch", "amt.models", "amt.nn", "amt.ops", "amt.decoding", "amt.training", "amt.data", *TOP},
     "data": {"amt.models", "amt.decoding", "amt.training", *TOP},
     "training": {*TOP, "amt.decoding"},
 }
