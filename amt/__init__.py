@@ -8,45 +8,47 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from amt.version import __version__ as __version__
 
 _HOMES = {
     "arrange": "amt.arranger.arrange",
     "Arrangement": "amt.arranger.arrangement",
     "generate": "amt.api",
     "info": "amt.api",
-    "load": "amt.api",
+    "load": "amt.models.opened",
+    "OpenedModel": "amt.models.opened",
     "stream": "amt.api",
-    "describe": "amt.description",
-    "Description": "amt.description",
-    "search": "amt.searching",
-    "Match": "amt.searching",
-    "Matches": "amt.searching",
+    "describe": "amt.retrieval.description",
+    "Description": "amt.retrieval.description",
+    "search": "amt.retrieval.search",
+    "Match": "amt.retrieval.search",
+    "Matches": "amt.retrieval.search",
     "Facts": "amt.midi.facts",
-    "profile": "amt.profiling",
-    "Profile": "amt.profiling",
+    "profile": "amt.api",
+    "Profile": "amt.generation.profile",
     "read_midi": "amt.midi.reader",
     "MidiData": "amt.midi.data",
-    "Note": "amt.midi.data",
+    "Note": "amt.midi.elements",
     "NoteTable": "amt.midi.data",
     "EventTokenizer": "amt.midi.tokenizer",
     "Vocabulary": "amt.midi.vocabulary",
     "Grammar": "amt.midi.grammar",
-    "Constraints": "amt.midi.grammar",
-    "Midi": "amt.result",
-    "Stream": "amt.streaming",
+    "Constraints": "amt.midi.limits",
+    "Piece": "amt.generation.piece",
+    "Stream": "amt.generation.stream",
     "TimedEvent": "amt.midi.events",
-    "ModelConfig": "amt.config",
-    "TokenizerConfig": "amt.config",
-    "GenerationConfig": "amt.config",
-    "TrainConfig": "amt.config",
+    "ModelConfig": "amt.nn.config",
+    "TokenizerConfig": "amt.midi.config",
+    "GenerationConfig": "amt.request.options",
+    "Limits": "amt.request.limits",
+    "TrainConfig": "amt.training.config",
     "MusicTransformer": "amt.models",
     "MusicTextTransformer": "amt.models",
     "prepare": "amt.data.prepare",
     "train": "amt.training.train",
-    "save_checkpoint": "amt.checkpoint",
-    "load_checkpoint": "amt.checkpoint",
-    "TextEncoder": "amt.text",
+    "save_checkpoint": "amt.models.checkpoint",
+    "load_checkpoint": "amt.models.checkpoint",
+    "TextEncoder": "amt.text.encoder",
     "AmtError": "amt.errors",
     "MidiError": "amt.errors",
     "CheckpointError": "amt.errors",
@@ -71,43 +73,45 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from amt.api import generate as generate
     from amt.api import info as info
-    from amt.api import load as load
+    from amt.api import profile as profile
     from amt.api import stream as stream
     from amt.arranger.arrange import arrange as arrange
     from amt.arranger.arrangement import Arrangement as Arrangement
-    from amt.checkpoint import load_checkpoint as load_checkpoint
-    from amt.checkpoint import save_checkpoint as save_checkpoint
-    from amt.config import GenerationConfig as GenerationConfig
-    from amt.config import ModelConfig as ModelConfig
-    from amt.config import TokenizerConfig as TokenizerConfig
-    from amt.config import TrainConfig as TrainConfig
     from amt.data.prepare import prepare as prepare
-    from amt.description import Description as Description
-    from amt.description import describe as describe
     from amt.errors import AmtError as AmtError
     from amt.errors import BackendUnavailableError as BackendUnavailableError
     from amt.errors import CheckpointError as CheckpointError
     from amt.errors import DecodingError as DecodingError
     from amt.errors import MidiError as MidiError
     from amt.errors import TextEncoderError as TextEncoderError
+    from amt.generation.piece import Piece as Piece
+    from amt.generation.profile import Profile as Profile
+    from amt.generation.stream import Stream as Stream
+    from amt.midi.config import TokenizerConfig as TokenizerConfig
     from amt.midi.data import MidiData as MidiData
-    from amt.midi.data import Note as Note
     from amt.midi.data import NoteTable as NoteTable
+    from amt.midi.elements import Note as Note
     from amt.midi.events import TimedEvent as TimedEvent
     from amt.midi.facts import Facts as Facts
-    from amt.midi.grammar import Constraints as Constraints
     from amt.midi.grammar import Grammar as Grammar
+    from amt.midi.limits import Constraints as Constraints
     from amt.midi.reader import read_midi as read_midi
     from amt.midi.tokenizer import EventTokenizer as EventTokenizer
     from amt.midi.vocabulary import Vocabulary as Vocabulary
     from amt.models import MusicTextTransformer as MusicTextTransformer
     from amt.models import MusicTransformer as MusicTransformer
-    from amt.profiling import Profile as Profile
-    from amt.profiling import profile as profile
-    from amt.result import Midi as Midi
-    from amt.searching import Match as Match
-    from amt.searching import Matches as Matches
-    from amt.searching import search as search
-    from amt.streaming import Stream as Stream
-    from amt.text import TextEncoder as TextEncoder
+    from amt.models.checkpoint import load_checkpoint as load_checkpoint
+    from amt.models.checkpoint import save_checkpoint as save_checkpoint
+    from amt.models.opened import OpenedModel as OpenedModel
+    from amt.models.opened import load as load
+    from amt.nn.config import ModelConfig as ModelConfig
+    from amt.request.limits import Limits as Limits
+    from amt.request.options import GenerationConfig as GenerationConfig
+    from amt.retrieval.description import Description as Description
+    from amt.retrieval.description import describe as describe
+    from amt.retrieval.search import Match as Match
+    from amt.retrieval.search import Matches as Matches
+    from amt.retrieval.search import search as search
+    from amt.text.encoder import TextEncoder as TextEncoder
+    from amt.training.config import TrainConfig as TrainConfig
     from amt.training.train import train as train

@@ -37,17 +37,7 @@ def write(data: MidiData) -> bytes: ...
 class Tokenizer:
     """Notes to token ids and back, by one vocabulary."""
 
-    def __init__(
-        self,
-        *,
-        is_score: bool,
-        step_ms: int,
-        steps_per_beat: int,
-        max_time_shift: int,
-        num_velocities: int,
-        max_gap_steps: int,
-        tempos_bpm: list[int],
-    ) -> None: ...
+    def __init__(self, vocabulary: str) -> None: ...
     @property
     def vocab_size(self) -> int: ...
     def encode(self, data: MidiData) -> tuple[np.ndarray, tuple[int, ...]]: ...
@@ -61,17 +51,7 @@ class Tokenizer:
 class Grammar:
     """Which token may come next, under constraints."""
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        *,
-        max_polyphony: int | None = None,
-        max_steps: int | None = None,
-        programs: tuple[int, ...] | list[int] | None = None,
-        pitch_classes: tuple[int, ...] | list[int] | None = None,
-        tempo_index: int | None = None,
-        time_signature_index: int | None = None,
-    ) -> None: ...
+    def __init__(self, vocabulary: str, constraints: str) -> None: ...
 
 class GrammarState:
     """A place in a token sequence."""

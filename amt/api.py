@@ -1,129 +1,95 @@
-"""What the README shows: generate, load, info."""
+"""The calls of a user: generate, stream, profile, info."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib.metadata
 import platform
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast, overload
 
-from amt.config import GenerationConfig
-from amt.errors import CheckpointError, TextEncoderError
-from amt.generator import REFERENCE, Generator
+from amt.errors import TextEncoderError
+from amt.generation.candidates import RerankBy, check_rerank, ranked
+from amt.generation.generator import ask, write, write_stream
+from amt.generation.piece import Piece
+from amt.generation.profile import NOT_STREAMED, STAGES, Profile, peak_memory_bytes
+from amt.generation.stream import Stream
 from amt.midi import native
 from amt.midi.reader import MidiSource
-from amt.rerank import RerankBy, check_rerank, ranked
-from amt.result import Midi
-from amt.streaming import Stream
-from amt.wishes import Wishes
+from amt.models.opened import ModelSource, OpenedModel, load, packaged_models
+from amt.request.limits import LimitOptions, Limits
+from amt.request.options import GenerationConfig, GenerationOptions
+from amt.stages import recorded, stage
+from amt.version import __version__
 
 if TYPE_CHECKING:
-    from amt.ops.decode import WeightType
+    from typing_extensions import Unpack
 
-WEIGHTS = Path(__file__).parent / "weights"
-DEFAULT_MODEL = "score-small"
-
-
-def packaged_models() -> dict[str, Path]:
-    """The models that are part of the package: their names and folders."""
-    return {path.parent.name: path.parent for path in sorted(WEIGHTS.glob("*/config.json"))}
+    from amt.decoding.backends import BackendName, Choice
+    from amt.ops.decode import EngineDtype
+    from amt.request.request import Request
 
 
-def load(model: str | Path | None = None, *, allow_download: bool = False) -> Generator:
-    """A model: the one in the package, a folder, or (with `allow_download`) one on the Hugging Face hub.
+class StreamOptions(LimitOptions, GenerationOptions, total=False):
+    """What `amt.stream` takes beside the text: hard limits, how tokens are chosen, and what runs."""
 
-    The last few stay in memory; a folder whose files have changed is read again.
-
-    Args:
-        model: the name of a model in the package, a folder, or OWNER/NAME on the hub; default: "score-small".
-        allow_download: whether the network may be used.
-
-    Raises:
-        CheckpointError: it is not there or damaged.
-    """
-    name = str(model or DEFAULT_MODEL)
-    packaged = packaged_models()
-    folder = packaged.get(name, Path(name))
-    if not folder.exists() and name.count("/") != 1:
-        raise CheckpointError(
-            f"there is no model {name!r}: it is not a folder, and those in the package are"
-            f" {', '.join(packaged) or '(none)'}; give the folder of a model"
-        )
-    if not folder.is_dir():
-        return _load(folder, allow_download, ())
-    files = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
-    return _load(folder.absolute(), allow_download, tuple((name, s.st_size, s.st_mtime_ns) for name, s in files))
+    model: ModelSource
+    prompt_midi: MidiSource | None
+    negative_prompt: str | None
+    backend: BackendName
+    dtype: EngineDtype
+    logits_processor: Sequence[Any] | None
+    stopping_criteria: Sequence[Any] | None
 
 
-@functools.lru_cache(maxsize=4)
-def _load(source: Path, allow_download: bool, files: tuple[tuple[str, int, int], ...]) -> Generator:
-    """The model in a folder with these files, or on the hub."""
-    from amt.checkpoint import load_checkpoint
+class GenerateOptions(StreamOptions, total=False):
+    """What `amt.generate` takes beside the text and num_return_sequences."""
 
-    return Generator(load_checkpoint(source, allow_download=allow_download), allow_download=allow_download)
+    rerank: int
+    rerank_by: RerankBy
+    progress: Callable[[int, int], object] | None
+    streamer: Any
 
 
 @overload
-def generate(text: str, **options: Any) -> Midi | list[Midi]: ...
+def generate(text: str, **options: Unpack[GenerateOptions]) -> Piece: ...
 @overload
-def generate(text: Sequence[str], **options: Any) -> list[Midi | list[Midi]]: ...
+def generate(text: str, *, num_return_sequences: int, **options: Unpack[GenerateOptions]) -> Piece | list[Piece]: ...
+@overload
+def generate(text: list[str] | tuple[str, ...], **options: Unpack[GenerateOptions]) -> list[Piece]: ...
+@overload
 def generate(
-    text: str | Sequence[str],
-    *,
-    seed: int | None = None,
-    num_return_sequences: int = 1,
-    model: str | Path | Generator | None = None,
-    prompt_midi: MidiSource | None = None,
-    instruments: Sequence[str | int] | None = None,
-    tempo: float | None = None,
-    time_signature: str | None = None,
-    key: str | None = None,
-    max_beats: float | None = None,
-    max_polyphony: int | None = None,
-    duration: float | None = None,
-    bars: int | None = None,
-    negative_prompt: str | None = None,
-    rerank: int = 1,
-    rerank_by: RerankBy = "facts",
-    backend: str = "auto",
-    weights: WeightType = "float32",
-    progress: Callable[[int, int], object] | None = None,
-    logits_processor: Sequence[Any] | None = None,
-    stopping_criteria: Sequence[Any] | None = None,
-    streamer: Any = None,
-    **options: Any,
-) -> Any:
+    text: list[str] | tuple[str, ...], *, num_return_sequences: int, **options: Unpack[GenerateOptions]
+) -> list[Piece] | list[list[Piece]]: ...
+def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: int = 1, **options: Any) -> Any:
     """Write music that fits a text.
 
     The result is always a valid file: a grammar lets only tokens through that make one, and closes every note in time.
 
     Args:
         text: what the music should be like, or several such texts.
-        seed: 0..2**64-1; the same seed gives the same music. Without it a fresh one is drawn; the result names it.
         num_return_sequences: pieces for each text.
-        model: a name or folder as for `amt.load`, or what it returned.
+        model: as for `amt.load`.
         prompt_midi: a MIDI file (path, bytes, mido.MidiFile) to continue.
         instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars: hard limits; see
-            `amt.wishes.Wishes`. `duration` (seconds) needs a tempo and `bars` a time signature; if the text names it
-            and the option does not, it becomes hard, too.
+            `amt.Limits`. `duration` (seconds) needs a tempo and `bars` a time signature; where the text names it and
+            the option does not, it becomes hard, too.
         negative_prompt: with guidance_scale above 1, the text to lead away from; default: what stood for no caption in
             training.
         rerank: write so many candidates for each text and keep the best num_return_sequences of them, best first.
-        rerank_by: "facts": what does most of what was asked for (`Midi.asked_got`), then what "model" says; "model":
-            what the model's own MIDI -> text direction finds nearest to the text. See `amt.rerank`.
-        backend: "engine" (compiled), "reference" (plain PyTorch: slow, the same music), or "auto": the engine if it is
-            here.
-        weights: of the engine: "float32", or "bfloat16" and "int8", which are faster and differ a little.
+        rerank_by: "facts": what does most of what was asked for (`Piece.report`), then what "model" says; "model":
+            what the model's own MIDI -> text direction finds nearest to the text.
+        backend: "engine" (compiled), "plain" (PyTorch: slow, the same music), or "auto": the engine if it is here.
+        dtype: of the engine's weights: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).
         logits_processor, stopping_criteria, streamer: as those of `transformers`.
-        options: fields of `amt.GenerationConfig`, such as max_new_tokens, temperature, top_p, guidance_scale, or
+        options: fields of `amt.GenerationConfig`, such as seed (0..2**64-1: the same one gives the same music; without
+            it a fresh one is drawn, which the result names), max_new_tokens, temperature, top_p, guidance_scale, or
             num_beams (which turns sampling off).
 
     Returns:
-        a `Midi` for a text, a list of them if num_return_sequences > 1; for several texts a list of these.
+        a `Piece` for a text, a list of them if num_return_sequences > 1; for several texts a list of these.
 
     Raises:
         ValueError: an option is unknown or out of range. MidiError: `prompt_midi` cannot be read.
@@ -133,54 +99,21 @@ def generate(
     Example:
         >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
     """
-    generator = model if isinstance(model, Generator) else load(model)
-    check_rerank(rerank, rerank_by, generator, options.get("num_beams", 1))
-    options |= {"seed": seed, "num_return_sequences": num_return_sequences}
-    if rerank > 1:
-        options["num_return_sequences"] = max(num_return_sequences, rerank)
-    config = _config("generate", generator, options)
+    call = _sorted("generate", options | {"num_return_sequences": num_return_sequences})
+    opened = load(call.model)
+    rerank, rerank_by = call.other.pop("rerank", 1), call.other.pop("rerank_by", "facts")
+    check_rerank(rerank, rerank_by, opened, call.options.get("num_beams", 1))
+    call.options["num_return_sequences"] = max(num_return_sequences, rerank) if rerank > 1 else num_return_sequences
     texts = [text] if isinstance(text, str) else list(text)
-    results = generator.generate(
-        texts,
-        prompt_midi=prompt_midi,
-        wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
-        config=config,
-        negative_prompt=negative_prompt,
-        backend=backend,
-        weights=weights,
-        progress=progress,
-        logits_processor=logits_processor,
-        stopping_criteria=stopping_criteria,
-        streamer=streamer,
-    )
+    request, choice = _request(opened, texts, call)
+    results = write(opened, request, choice, **call.other)
     if rerank > 1:
-        ranks = [ranked(pieces, each, generator, rerank_by) for each, pieces in zip(texts, results, strict=True)]
-        results = [pieces[:num_return_sequences] for pieces in ranks]
+        results = [ranked(pieces, opened, rerank_by)[:num_return_sequences] for pieces in results]
     shaped = [pieces if num_return_sequences > 1 else pieces[0] for pieces in results]
     return shaped[0] if isinstance(text, str) else shaped
 
 
-def stream(
-    text: str,
-    *,
-    seed: int | None = None,
-    model: str | Path | Generator | None = None,
-    prompt_midi: MidiSource | None = None,
-    instruments: Sequence[str | int] | None = None,
-    tempo: float | None = None,
-    time_signature: str | None = None,
-    key: str | None = None,
-    max_beats: float | None = None,
-    max_polyphony: int | None = None,
-    duration: float | None = None,
-    bars: int | None = None,
-    negative_prompt: str | None = None,
-    backend: str = "auto",
-    weights: WeightType = "float32",
-    logits_processor: Sequence[Any] | None = None,
-    stopping_criteria: Sequence[Any] | None = None,
-    **options: Any,
-) -> Stream:
+def stream(text: str, **options: Unpack[StreamOptions]) -> Stream:
     """Write music that fits a text, and hand out every event as soon as it is there.
 
     The music is that of `amt.generate` with the same seed and options. The model has read the text when this returns;
@@ -201,45 +134,141 @@ def stream(
         >>> notes = [(event.time_s, event.value) for event in stream if event.kind == "note_on"]
         >>> stream.result().save("waltz.mid")
     """
+    given = cast(dict[str, Any], dict(options))
     for name in ("num_beams", "num_return_sequences"):
-        if options.get(name, 1) != 1:
+        if given.get(name, 1) != 1:
             raise ValueError(f"a stream is one piece, written once; leave out {name} or use amt.generate")
-    generator = model if isinstance(model, Generator) else load(model)
-    options |= {"seed": seed, "num_beams": 1, "num_return_sequences": 1}
-    return generator.stream(
-        text,
-        prompt_midi=prompt_midi,
-        wishes=Wishes(instruments, tempo, time_signature, key, max_beats, max_polyphony, duration, bars),
-        config=_config("stream", generator, options),
-        negative_prompt=negative_prompt,
-        backend=backend,
-        weights=weights,
-        logits_processor=logits_processor,
-        stopping_criteria=stopping_criteria,
+    call = _sorted("stream", given)
+    call.options |= {"num_beams": 1, "num_return_sequences": 1}
+    opened = load(call.model)
+    request, choice = _request(opened, [text], call)
+    return write_stream(opened, request, choice, **call.other)
+
+
+def profile(text: str, *, num_return_sequences: int = 1, **options: Unpack[GenerateOptions]) -> Profile:
+    """Write music that fits a text and measure it.
+
+    The piece is written once as `amt.generate` does, which gives the times of the stages, and begun once more as
+    `amt.stream` does, up to its first note.
+
+    Args:
+        text: what the music should be like.
+        options: as those of `amt.generate`.
+
+    Raises:
+        as `amt.generate`.
+
+    Example:
+        >>> print(amt.profile("a slow sad waltz in D minor for piano", seed=7))
+    """
+    from amt.decoding.backends import choose
+
+    began = perf_counter()
+    opened = load(options.get("model"))
+    _ = opened.text_encoder  # opens it
+    choose(opened.checkpoint.model, None, options.get("backend", "auto"), options.get("dtype", "float32"))
+    options["model"] = opened
+    loaded = perf_counter()
+    with recorded() as seconds:
+        result = generate(text, num_return_sequences=num_return_sequences, **options)
+        pieces = result if isinstance(result, list) else [result]
+        with stage("file"):
+            for piece in pieces:
+                piece.to_bytes()
+    total_s = perf_counter() - loaded
+    first_token_s, first_note_s = _first_times(text, opened, pieces[0], dict(options))
+    return Profile(
+        pieces=pieces,
+        load_s=loaded - began,
+        stages_s={name: seconds.pop(name) for name in STAGES} | seconds,
+        total_s=total_s,
+        first_token_s=first_token_s,
+        first_note_s=first_note_s,
+        peak_memory_bytes=peak_memory_bytes(),
     )
 
 
-def _config(function: str, generator: Generator, options: dict[str, Any]) -> GenerationConfig:
-    """The model's own settings, over them the caller's."""
-    known = {field.name for field in dataclasses.fields(GenerationConfig)}
-    unknown = sorted(set(options) - known)
+def _first_times(
+    text: str, opened: OpenedModel, piece: Piece, options: dict[str, Any]
+) -> tuple[float | None, float | None]:
+    """Seconds up to the first new token and note of the piece when it is streamed."""
+    if options.get("num_beams", opened.checkpoint.generation_config.num_beams) > 1:
+        return None, None
+    streamed = {name: value for name, value in options.items() if name not in NOT_STREAMED}
+    num_given = len(piece.tokens) - len(piece.token_log_probs)
+    first_token_s = None
+    began = perf_counter()
+    for index, event in enumerate(stream(text, **cast(Any, streamed | {"seed": piece.seed}))):
+        if index < num_given:
+            continue
+        first_token_s = first_token_s or perf_counter() - began
+        if event.kind == "note_on":
+            return first_token_s, perf_counter() - began
+    return first_token_s, None
+
+
+@dataclasses.dataclass
+class _Call:
+    """The arguments of a call, by who reads them."""
+
+    model: ModelSource
+    limits: Limits
+    options: dict[str, Any]  # of GenerationConfig
+    asking: dict[str, Any]  # of `ask`
+    running: dict[str, Any]  # of `choose`
+    other: dict[str, Any]
+
+
+_LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
+_OPTIONS = tuple(field.name for field in dataclasses.fields(GenerationConfig))
+_ASKING = ("prompt_midi", "negative_prompt", "logits_processor", "stopping_criteria")
+_RUNNING = ("backend", "dtype")
+_OTHER = {"generate": ("rerank", "rerank_by", "progress", "streamer"), "stream": ()}
+
+
+def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
+    """The arguments by who reads them; ValueError for one that nobody does."""
+    known = (*_LIMITS, *_OPTIONS, *_ASKING, *_RUNNING, *_OTHER[function], "model")
+    unknown = sorted(set(arguments) - set(known))
     if unknown:
         raise ValueError(
             f"{function} does not know the option {', '.join(unknown)}; it knows {', '.join(sorted(known))}"
         )
+
+    def those(names: Sequence[str]) -> dict[str, Any]:
+        return {name: arguments[name] for name in names if name in arguments}
+
+    return _Call(
+        arguments.get("model"),
+        Limits(**those(_LIMITS)),
+        those(_OPTIONS),
+        those(_ASKING),
+        those(_RUNNING),
+        those(_OTHER[function]),
+    )
+
+
+def _request(opened: OpenedModel, texts: Sequence[str], call: _Call) -> tuple[Request, Choice]:
+    """What is asked for, and what will decode it."""
+    from amt.decoding.backends import choose
+
+    options = call.options
     if options.get("num_beams", 1) != 1:
         options = {"do_sample": False} | options
-    return GenerationConfig.from_dict(generator.checkpoint.generation_config.to_dict() | options)
+    config = GenerationConfig.from_dict(opened.checkpoint.generation_config.to_dict() | options)
+    choose(opened.checkpoint.model, None, **call.running)  # says that it is not here before the text is read
+    request = ask(opened, texts, config, call.limits, **call.asking)
+    return request, choose(opened.checkpoint.model, request, **call.running)
 
 
 def info() -> dict[str, Any]:
     """What is installed and what runs here: versions, backends, models, text encoder."""
     import torch
 
-    from amt import __version__
+    from amt.decoding.backends import BACKENDS
     from amt.ops import explain_attention
     from amt.ops import native as ops
-    from amt.text import TextEncoderSpec, find_encoder_files
+    from amt.text.encoder import TextEncoderSpec, find_encoder_files
 
     spec = TextEncoderSpec()
     try:
@@ -254,7 +283,8 @@ def info() -> dict[str, Any]:
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "midi": native.explain(),
-        "decoding": ops.explain() if ops.is_available() else f"{REFERENCE}, slow: {ops.explain()}",
+        "decoding": ops.explain() if ops.is_available() else f"plain PyTorch, slow: {ops.explain()}",
+        "backends": [backend.name for backend in BACKENDS],
         "attention": explain_attention(),
         "models": list(packaged_models()),
         "text_encoder": {"id": spec.id, "files": encoder},

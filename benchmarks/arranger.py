@@ -21,7 +21,7 @@ from typing import Any
 from amt.arranger.compose import compose
 from amt.arranger.library import find_style, styles
 from amt.arranger.review import out_of_range, runs, stray_notes
-from amt.evaluation.sanity import bar_contents, has_feel, sanity
+from amt.midi.sanity import bar_contents, has_feel, sanity
 
 COLUMNS = ("style", "sane", "feel", "stray", "range", "shared", "distinct", "speed", "captions", "seconds", "notes")
 
@@ -38,12 +38,12 @@ def measure(name: str, num: int) -> dict[str, Any]:
         piece.to_bytes()
         seconds += time.process_time() - start
         pieces.append(piece)
-    problems = [sanity(piece.score) for piece in pieces]
+    problems = [sanity(piece.music) for piece in pieces]
     feels: dict[str, list[bool]] = {}
     for piece in pieces:
         for feel in piece.facts["promises"]:
-            feels.setdefault(feel, []).append(has_feel(piece.score, feel))
-    bars = [[bar for bar in bar_contents(piece.score) if bar] for piece in pieces]
+            feels.setdefault(feel, []).append(has_feel(piece.music, feel))
+    bars = [[bar for bar in bar_contents(piece.music) if bar] for piece in pieces]
     sets = [set(each) for each in bars]
     pairs = itertools.permutations(range(num), 2)
     shared = max((sum(bar in sets[j] for bar in bars[i]) / len(bars[i]) for i, j in pairs), default=0.0)

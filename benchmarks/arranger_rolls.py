@@ -13,10 +13,11 @@ import matplotlib
 import numpy as np
 
 from amt.arranger.arrangement import Arrangement
-from amt.arranger.compose import Wanted, compose
+from amt.arranger.compose import compose
 from amt.arranger.library import styles
+from amt.arranger.plan import Wanted
 from amt.midi.programs import DRUMS
-from amt.piano_roll import PALETTE
+from amt.views.piano_roll import PALETTE
 
 BARS = 8
 COLUMNS = 5

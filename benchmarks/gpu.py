@@ -30,8 +30,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 import amt
 from amt.bench.attention import Attend, AttentionCase, Inputs, by_backend, call_once, make_inputs
 from amt.bench.machine import machine
-from amt.config import ModelConfig
 from amt.models import build_model
+from amt.nn.config import ModelConfig
 from amt.ops import attention_backend
 
 ROOT = Path(__file__).parents[1]

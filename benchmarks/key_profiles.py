@@ -15,7 +15,7 @@ import json
 
 import numpy as np
 
-from amt.data.corpus import Piece, read_corpus
+from amt.data.corpus import CorpusPiece, read_corpus
 from amt.evaluation.evaluate import draw
 from amt.evaluation.following import key_of
 from amt.midi.data import NoteTable
@@ -58,7 +58,7 @@ PROFILES = KEY_PROFILES | {
 }
 
 
-def stated_key(piece: Piece) -> Key | None:
+def stated_key(piece: CorpusPiece) -> Key | None:
     return key_of(piece.row["key"]) if piece.row.get("key_source") in STATED else None
 
 

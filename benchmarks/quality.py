@@ -15,31 +15,31 @@ import multiprocessing
 from pathlib import Path
 
 import amt
-from amt.data.corpus import Piece, read_corpus
+from amt.data.corpus import CorpusPiece, read_corpus
 from amt.evaluation.evaluate import draw
 
 SHIPPED_SOURCES = ("chopin", "cre", "freedoom", "groove", "lieder", "mutopia", "polish", "quartets")
 KEYWORDS = 3  # the caption of a piece that names form, instruments, key, metre, speed and BPM
 
 
-def drawn_pieces(corpus: str, split: str, num: int) -> list[Piece]:
+def drawn_pieces(corpus: str, split: str, num: int) -> list[CorpusPiece]:
     return draw(list(read_corpus(corpus, SHIPPED_SOURCES)), split, num)
 
 
-def write(job: tuple[str, int, str | None, int, str]) -> amt.Midi:
-    """One piece for (text, seed, model, max_new_tokens, weights)."""
-    text, seed, model, max_new_tokens, weights = job
-    return amt.generate(text, seed=seed, model=model, max_new_tokens=max_new_tokens, weights=weights)
+def write(job: tuple[str, int, str | None, int, str]) -> amt.Piece:
+    """One piece for (text, seed, model, max_new_tokens, dtype)."""
+    text, seed, model, max_new_tokens, dtype = job
+    return amt.generate(text, seed=seed, model=model, max_new_tokens=max_new_tokens, dtype=dtype)
 
 
-def write_all(args: argparse.Namespace, pieces: list[Piece], caption: int) -> list[amt.Midi]:
+def write_all(args: argparse.Namespace, pieces: list[CorpusPiece], caption: int) -> list[amt.Piece]:
     jobs = [
         (
             piece.captions[caption % len(piece.captions)],
             args.seed + place,
             args.model,
             args.max_new_tokens,
-            args.weights or "float32",
+            args.dtype or "float32",
         )
         for place, piece in enumerate(pieces)
     ]
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("what", choices=["files", "plots"])
     parser.add_argument("place", help="a corpus")
     parser.add_argument("--model", help="default: the model in the package")
-    parser.add_argument("--weights", choices=["float32", "bfloat16", "int8"], help="of the engine")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16", "int8"], help="of the engine")
     parser.add_argument("--split", default="valid", choices=["train", "valid", "test"])
     parser.add_argument("--num", type=int, default=200)
     parser.add_argument("--max-new-tokens", type=int, default=400)

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from amt.config import ModelConfig, TrainConfig
 from amt.data.dataset import PreparedSplit
 from amt.midi.vocabulary import Vocabulary
 from amt.models import build_model
-from amt.text import TextEncoderSpec
+from amt.nn.config import ModelConfig
+from amt.text.encoder import TextEncoderSpec
+from amt.training.config import TrainConfig
 from amt.training.objective import Objective, Rows
 from amt.training.optimizers import make_average, make_optimizers, set_learning_rate
 from amt.training.train import TextSource, evaluate_loss

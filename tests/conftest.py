@@ -47,10 +47,12 @@ def make_generator(tmp_path_factory):
     import torch
 
     import amt
-    from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
     from amt.errors import TextEncoderError
+    from amt.midi.config import TokenizerConfig
     from amt.models import build_model
-    from amt.text import TextEncoderSpec, find_encoder_files
+    from amt.nn.config import ModelConfig
+    from amt.request.options import GenerationConfig
+    from amt.text.encoder import TextEncoderSpec, find_encoder_files
 
     try:
         find_encoder_files(TextEncoderSpec())

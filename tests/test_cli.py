@@ -14,11 +14,14 @@ import torch
 
 import amt
 from amt.cli import main
-from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
 from amt.errors import TextEncoderError
-from amt.midi.data import KeySignature, MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.config import TokenizerConfig
+from amt.midi.data import MidiData
+from amt.midi.elements import KeySignature, Note, PedalSpan, Tempo, TimeSignature
 from amt.models import build_model
-from amt.text import TextEncoderSpec, find_encoder_files
+from amt.nn.config import ModelConfig
+from amt.request.options import GenerationConfig
+from amt.text.encoder import TextEncoderSpec, find_encoder_files
 
 ROOT = Path(amt.__file__).parents[1]
 WALTZ = "A slow, sad waltz"
@@ -143,10 +146,10 @@ def test_several_files_are_numbered_and_json_tells_about_each(run, model, encode
 
 
 def test_options_reach_the_music(run, model, encoder):
-    wishes = ["--instruments", "violin, 42", "--tempo", 101, "--time-signature", "6/8", "--key", "Bb major"]
-    wishes += ["--max-beats", 8, "--max-polyphony", 2]
+    limits = ["--instruments", "violin, 42", "--tempo", 101, "--time-signature", "6/8", "--key", "Bb major"]
+    limits += ["--max-beats", 8, "--max-polyphony", 2]
     choice = ["--temperature", 0.9, "--top-k", 600, "--top-p", 0.99, "--min-p", 0.0001, "--max-tokens", 80]
-    code, _, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--seed", 3, *wishes, *choice)
+    code, _, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--seed", 3, *limits, *choice)
     piece = amt.generate(
         WALTZ,
         model=model,
@@ -177,19 +180,19 @@ def test_lengths_reach_the_music_and_what_was_asked_is_told(run, model, encoder)
     code, out, err = run(*generate, "--duration", 5, "--bars", 2)
     assert (code, err) == (0, "") and Path("w.mid").read_bytes() == piece.to_bytes()
     first, *lines = out.splitlines()
-    assert first.startswith("w.mid: ") and lines == [f"  {row}" for row in piece.asked_got]
+    assert first.startswith("w.mid: ") and lines == [f"  {row}" for row in piece.report]
     assert (
         lines[0] == "  tempo: asked for 96 quarter notes a minute, got 96 quarter notes a minute: kept"
         and len(lines) == 5
     )
     code, out, _ = run(*generate, "--duration", 5, "--bars", 2, "--json")
-    rows = json.loads(out)["asked_got"]
+    rows = json.loads(out)["report"]
     assert [row["name"] for row in rows] == ["tempo", "time_signature", "duration", "bars", "instruments"]
     assert rows[1] == {"name": "time_signature", "asked": "3/4", "got": "3/4", "is_met": True, "is_hard": True}
 
 
 def test_what_runs_can_be_chosen(run, model, encoder):
-    for option, name in ((["--backend", "reference"], "reference (PyTorch)"), (["--weights", "int8"], "engine int8 ")):
+    for option, name in ((["--backend", "plain"], "plain PyTorch"), (["--dtype", "int8"], "engine int8 ")):
         code, out, _ = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--json", *option)
         assert code == 0 and json.loads(out)["backend"].startswith(name)
 
@@ -218,7 +221,7 @@ def test_an_engine_that_is_not_there_is_told(run, model, folder, encoder, monkey
     monkeypatch.setattr("amt.ops.native._load", lambda: "the op library is not built; reinstall")
     code, out, err = run(*generate, "--backend", "engine")
     assert (code, out) == (1, "")
-    assert err == "amt: the op library is not built; reinstall; or decode with --backend reference\n"
+    assert err == "amt: the op library is not built; reinstall; or decode with --backend plain\n"
     assert not Path("w.mid").exists()
 
 
@@ -440,6 +443,25 @@ def test_sources_are_chosen(run, corpus):
     assert code == 0 and out.startswith("data: train: 2 pieces")
 
 
+def test_read(run):
+    code, out, err = run("read", "ein langsamer Walzer für zwei Geigen, ohne Klavier")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "read as German: a slow waltz for two violins, without piano",
+        "instrument  violin*2                 'zwei Geigen'",
+        "without     piano                    'Klavier'",
+        "tempo       slow (48-80 BPM)         'langsamer'",
+        "style       waltz                    'Walzer'",
+        "metre       3/4                      (implied)",
+        "only        Violin",
+    ]
+    code, out, err = run("read", "xyz")
+    assert (code, out) == (0, "") and "nothing in the text was understood" in err
+    row = json.loads(run("read", "--json", "key: F#m")[1])
+    assert row["facts"] == [{"kind": "key", "value": "F# minor", "start": 5, "end": 8, "words": "F#m"}]
+    assert row["is_open"] and row["allowed_programs"] is None and row["warnings"] == []
+
+
 def test_info(run):
     code, out, _ = run("info")
     assert code == 0 and f"amt           {amt.__version__}\n" in out and torch.__version__ in out
@@ -536,10 +558,10 @@ MISTAKES = {
     "no bars": ([*GENERATE, "--time-signature", "3/4", "--bars", "0"], 2, "bars must be a whole number between 1"),
     "no tokens": ([*GENERATE, "--max-tokens", "0"], 2, "--max-tokens must be between 1 and"),
     "no time": ([*GENERATE, "--max-time", "-1"], 2, "--max-time must be between 0 and"),
-    "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, reference; got 'cu"),
-    "unknown weights": ([*GENERATE, "--weights", "int4"], 2, "weights must be one of float32, bfloat16, int8"),
+    "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, plain; got 'cu"),
+    "unknown weights": ([*GENERATE, "--dtype", "int4"], 2, "dtype must be one of float32, bfloat16, int8"),
     "weights of the reference": (
-        [*GENERATE, "--backend", "reference", "--weights", "int8"], 2, "needs --backend engine; the reference has"
+        [*GENERATE, "--backend", "plain", "--dtype", "int8"], 2, "needs --backend engine; plain PyTorch has"
     ),
     "top-p above 1": ([*GENERATE, "--top-p", "2"], 2, "--top-p must be between"),
     "more pieces than beams": ([*GENERATE, "--beams", "2", "-n", "3"], 2, "--num (3) must be at most --beams (2)"),
@@ -552,7 +574,7 @@ MISTAKES = {
     "no model in the folder": (["generate", WALTZ, "--model", "folder"], 1, "has no config.json"),
     "continue nothing": ([*GENERATE, "--continue", "no.mid"], 1, "there is no file no.mid; check its name"),
     "continue an mp3": ([*GENERATE, "--continue", "mp3.mid"], 1, "it is an MP3 file (at byte 0); give a Standard MIDI"),
-    "continue against a wish": ([*GENERATE, "--continue", "song.mid", "--tempo", "90"], 2, "does not keep to tempo 90"),
+    "continue against a limit": ([*GENERATE, "--continue", "song.mid", "--tempo", "90"], 2, "does not keep to tempo"),
     "missing file": (["inspect", "no.mid"], 1, "there is no file no.mid"),
     "folder for a file": (["inspect", "folder"], 1, "folder is a folder; give the path of one MIDI file"),
     "empty file": (["inspect", "empty.mid"], 1, "the file is empty"),
@@ -610,7 +632,7 @@ def test_a_damaged_model_is_told(run, model, folder):
 
 def test_a_missing_text_encoder_is_told(run, model, folder, monkeypatch):
     shutil.copytree(model, folder / "model")  # not the one whose encoder is open already
-    monkeypatch.setattr("amt.text.MINILM_PACKAGE", "no-such-package")
+    monkeypatch.setattr("amt.text.encoder.MINILM_PACKAGE", "no-such-package")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder))
     code, out, err = run("generate", WALTZ, "--model", "model", "-o", "w.mid")
     assert (code, out, err.count("\n")) == (1, "", 1) and not Path("w.mid").exists()
@@ -656,7 +678,7 @@ def test_an_error_of_our_own_is_one_line_and_with_amt_debug_a_traceback(run, mon
 @pytest.mark.parametrize(
     ("arguments", "place"),
     [
-        (["generate", WALTZ, "-o", "w.mid"], "amt.api.load"),
+        (["generate", WALTZ, "-o", "w.mid"], "amt.models.opened.load"),
         (["generate", WALTZ, "-o", "w.mid"], "os.replace"),
         (["prepare", "corpus", "-o", "data", "--no-embed"], "amt.data.prepare.segments"),
         (["tokenize", "song.mid", "-o", "song.txt"], "amt.midi.reader.read_midi"),
@@ -709,7 +731,7 @@ def test_help_is_quick_because_it_loads_nothing():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     *_, modules = result.stdout.splitlines()
     assert not {"torch", "transformers", "numpy", "tqdm", "mido", "huggingface_hub"} & set(modules.split())
-    for command in ("generate", "describe", "search", "tokenize", "inspect", "prepare", "train", "info"):
+    for command in ("generate", "read", "describe", "search", "tokenize", "inspect", "prepare", "train", "info"):
         assert f"│ {command} " in result.stdout
     assert "--time-signature" in result.stdout
 
@@ -749,7 +771,7 @@ def test_eval_of_a_model(run, corpus, encoder, listener):
     assert (
         run("eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--json")[1]
         == run(
-            "eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--weights", "float32", "--json"
+            "eval", corpus, "--model", listener, "--parts", "loss", "--split", "train", "--dtype", "float32", "--json"
         )[1]
     )
 

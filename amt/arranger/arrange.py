@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from amt.arranger.arrangement import Arrangement
 from amt.arranger.chords import MODES, Chord, chord_of, line_scale
-from amt.arranger.compose import Wanted, compose
+from amt.arranger.compose import compose
 from amt.arranger.fields import unknown
 from amt.arranger.form import MAX_BARS
 from amt.arranger.instruments import instruments as known_instruments
 from amt.arranger.library import find_style, styles
 from amt.arranger.metre import metre
+from amt.arranger.plan import Wanted
 from amt.arranger.style import Style
 from amt.midi.chords import parse_progression
 from amt.midi.programs import program_number

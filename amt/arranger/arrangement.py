@@ -20,16 +20,16 @@ class Arrangement:
     """A piece that `amt.arrange` has composed.
 
     Args:
-        score: notes, tempos, time signature, key signature.
+        music: notes, tempos, time signature, key signature.
         facts: what is known of it, by the columns of a corpus' metadata; docs/arranger.md lists them.
         captions: texts that fit it, each of another kind.
-        is_passing: for each note of `score.notes` whether it is a passing note, outside scale and chord.
+        is_passing: for each note of `music.notes` whether it is a passing note, outside scale and chord.
 
     Example:
         >>> amt.arrange("bossa nova", seed=3).save("bossa.mid")
     """
 
-    score: MidiData
+    music: MidiData
     facts: dict[str, Any]
     captions: tuple[str, ...]
     is_passing: np.ndarray = dataclasses.field(repr=False, default_factory=lambda: np.zeros(0, bool))
@@ -37,12 +37,12 @@ class Arrangement:
     @property
     def notes(self) -> NoteTable:
         """All notes, sorted by start."""
-        return self.score.notes
+        return self.music.notes
 
     @property
     def duration_s(self) -> float:
         """Seconds from the start to the end of the last note."""
-        return self.score.duration_s
+        return self.music.duration_s
 
     @property
     def row(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Arrangement:
 
     def to_bytes(self) -> bytes:
         """The bytes of a Standard MIDI File."""
-        return self.score.to_bytes()
+        return self.music.to_bytes()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Standard MIDI File; `path` becomes the whole new file or stays what it was.
@@ -59,7 +59,7 @@ class Arrangement:
         Raises:
             OSError: it cannot be written there.
         """
-        from amt.result import write_atomically
+        from amt.files import write_atomically
 
         write_atomically(Path(path), self.to_bytes())
 
@@ -69,14 +69,14 @@ class Arrangement:
         Raises:
             ImportError: matplotlib is not installed (the extra "plot").
         """
-        from amt.piano_roll import draw
+        from amt.views.piano_roll import draw
 
-        return draw(self.score, ax)
+        return draw(self.music, ax)
 
     def _repr_html_(self) -> str:
-        from amt.player import player_html
+        from amt.views.player import player_html
 
-        return player_html(self.score, title=self.captions[0], facts=list(self.captions[1:4]), warnings=[])
+        return player_html(self.music, title=self.captions[0], facts=list(self.captions[1:4]), warnings=[])
 
     def __repr__(self) -> str:
         return (

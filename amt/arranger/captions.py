@@ -9,14 +9,12 @@ import functools
 import random
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amt.arranger.instruments import WORDS
+from amt.arranger.plan import Plan
 from amt.arranger.speech import Speech
 from amt.arranger.toml import read_toml
-
-if TYPE_CHECKING:
-    from amt.arranger.compose import Plan
 
 # The kinds of one piece's captions, in the order that they stand in; "en.any" of other languages are drawn behind them.
 KINDS = (

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from amt.arranger.plan import Plan
 from amt.midi.programs import DRUMS, program_name
-
-if TYPE_CHECKING:
-    from amt.arranger.compose import Plan
 
 LICENCE = "CC0 1.0"
 # Up to so many beats a minute.

@@ -7,8 +7,8 @@ import numpy as np
 from amt.arranger.arrangement import Arrangement
 from amt.arranger.chords import line_scale
 from amt.arranger.instruments import instruments
-from amt.evaluation.sanity import bar_contents
 from amt.midi.chords import parse_chord
+from amt.midi.sanity import bar_contents
 from amt.midi.theory import SCALES, parse_key
 
 MAX_RUN = 24
@@ -35,7 +35,7 @@ def stray_notes(piece: Arrangement, *, has_blues: bool = False) -> int:
         following = bars[number + 1] if number + 1 < len(bars) else set()
         allowed[number, list(scale | own | following)] = True
     numerator, denominator = map(int, facts["meter"].split("/"))
-    bar_ticks = piece.score.ticks_per_beat * 4 * numerator // denominator
+    bar_ticks = piece.music.ticks_per_beat * 4 * numerator // denominator
     bar = np.minimum(notes.start_ticks // bar_ticks, len(bars) - 1)
     stray = ~allowed[bar, notes.pitch % 12] & ~notes.is_drum & ~piece.is_passing
     return int(stray.sum())
@@ -54,7 +54,7 @@ def out_of_range(piece: Arrangement) -> int:
 
 def shared_bars(one: Arrangement, two: Arrangement) -> float:
     """Which share of one piece's bars with notes the other has, too; the larger of both directions."""
-    bars = [[bar for bar in bar_contents(piece.score) if bar] for piece in (one, two)]
+    bars = [[bar for bar in bar_contents(piece.music) if bar] for piece in (one, two)]
     sets = [set(each) for each in bars]
     return max(sum(bar in sets[1 - i] for bar in bars[i]) / max(1, len(bars[i])) for i in range(2))
 

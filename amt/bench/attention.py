@@ -13,7 +13,7 @@ import torch
 from amt.bench.rows import Row, with_ratios, with_times
 from amt.ops import attention, fused
 from amt.ops.attention import Backend
-from amt.reference.attention import Call, lengths_mask
+from amt.ops.reference.attention import Call, lengths_mask
 
 NUM_HEADS, HEAD_DIM = 8, 64
 DROPOUT_P = 0.1

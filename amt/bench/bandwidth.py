@@ -10,7 +10,7 @@ import torch
 
 from amt.bench.cases import SRC_LEN, DecodeCase
 from amt.bench.job import Job
-from amt.config import ModelConfig
+from amt.nn.config import ModelConfig
 
 BYTES = {"float32": 4, "bfloat16": 2, "int8": 1}
 

@@ -7,7 +7,8 @@ import fnmatch
 import re
 from collections.abc import Sequence
 
-from amt.config import GenerationConfig, ModelConfig
+from amt.nn.config import ModelConfig
+from amt.request.options import GenerationConfig
 
 DTYPES = ("float32", "bfloat16", "int8")
 TOP_P = 0.95

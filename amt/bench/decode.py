@@ -14,7 +14,7 @@ from amt.bench.job import Job
 from amt.bench.peers import IMPLEMENTATIONS, PEERS, Implementation
 from amt.bench.process import Worker, WorkerError
 from amt.bench.rows import Row, best_settings, with_ratios, with_times
-from amt.config import ModelConfig
+from amt.nn.config import ModelConfig
 
 BANDWIDTH_ROUNDS = 30
 

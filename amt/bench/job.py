@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from amt.bench.cases import EOS, MODEL, SRC_LEN, DecodeCase
-from amt.config import ModelConfig
+from amt.nn.config import ModelConfig
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ PACKAGES = ("torch", "numpy", "ctranslate2", "onnxruntime", "transformers", "sym
 
 def machine() -> dict[str, Any]:
     """The processor, the versions, and how busy the machine was before."""
-    from amt import __version__
+    from amt.version import __version__
 
     return {
         "cpu": _cpu_name(),

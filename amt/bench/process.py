@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import amt
 from amt.bench.job import Job
 from amt.errors import AmtError
 
@@ -47,7 +46,7 @@ class Worker:
     def __init__(self, job: Job, environment: Mapping[str, str], *, timeout_s: float):
         self._timeout_s = timeout_s
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        paths = [str(Path(amt.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         threads = {f"{library}_NUM_THREADS": str(job.threads) for library in ("OMP", "MKL", "OPENBLAS")}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "amt.bench.worker"],

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import amt
 from amt.bench.job import optional
 from amt.bench.rows import Row, with_ratios, with_times
-from amt.midi.data import MidiData, Note, PedalSpan, Tempo
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, PedalSpan, Tempo
 from amt.midi.tokenizer import EventTokenizer
+from amt.version import __version__
 
 CASES = ("encode", "encode-many", "write")
 
@@ -84,7 +85,7 @@ def _measure_case(
         progress(f"{case}: preparing {way.impl}")
         row = Row("tokenizer", case, way.impl, "", threads, None)
         try:
-            version = amt.__version__ if way.package == "amt" else importlib.metadata.version(way.package)
+            version = __version__ if way.package == "amt" else importlib.metadata.version(way.package)
             row = dataclasses.replace(row, version=version)
             calls[way.impl] = way.prepare(files, threads)
             calls[way.impl][0]()

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from amt import __version__
 from amt.cli.arrange import arrange
 from amt.cli.bench import bench
 from amt.cli.describe import describe
@@ -21,9 +20,11 @@ from amt.cli.generate import generate
 from amt.cli.info import info
 from amt.cli.inspect import inspect
 from amt.cli.prepare import prepare
+from amt.cli.read import read
 from amt.cli.search import search
 from amt.cli.tokenize import tokenize
 from amt.cli.train import train
+from amt.version import __version__
 
 app = typer.Typer(
     help="Text to MIDI with transformers: real MIDI files from a sentence, on a plain computer.",
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, arrange, describe, search, inspect, tokenize, prepare, train, info):
+for command in (generate, arrange, read, describe, search, inspect, tokenize, prepare, train, info):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")

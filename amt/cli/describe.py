@@ -25,11 +25,11 @@ def describe(
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each file.")] = False,
 ) -> None:
     """Say what MIDI files are: a sentence of measured facts, and the captions that a model finds nearest."""
-    from amt.api import load
-    from amt.description import describe as describe_piece
-    from amt.description import read_bank
+    from amt.models.opened import load
+    from amt.retrieval.description import describe as describe_piece
+    from amt.retrieval.description import read_bank
 
-    generator = load(model, allow_download=allow_download)
+    opened = load(model, allow_download=allow_download)
     texts = None if bank is None else read_bank(bank)
     num_failed = 0
     has_embedding = True
@@ -40,7 +40,7 @@ def describe(
             tell(explain(error))
             num_failed += 1
             continue
-        description = describe_piece(data, model=generator, bank=texts)
+        description = describe_piece(data, model=opened, bank=texts)
         has_embedding = has_embedding and (description.embedding is not None or not description.facts.num_notes)
         if as_json:
             print(json.dumps({"file": files.shown(name)} | description.to_dict(), ensure_ascii=False))

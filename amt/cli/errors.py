@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -18,38 +19,37 @@ FAILED, USAGE, INTERRUPTED = 1, 2, 130
 # what is derived from it.
 _TyperUsageError: Any = typer.BadParameter.__mro__[1]
 
-# What the Python API calls differently than the command.
+# What the Python API calls differently than the command, beside the names of the tables.
 _OPTIONS = {
     "allow_download=True": "--allow-download",
     "backend='engine'": "--backend engine",
-    "backend='reference'": "--backend reference",
+    "backend='plain'": "--backend plain",
     "batch_size": "--batch-size",
     "decay_steps": "--decay-steps",
     "do_sample": "sampling",
     "eval_every": "--eval-every",
-    "guidance_scale": "--guidance-scale",
     "index=FOLDER": "--index FOLDER",
     "learning_rate": "--learning-rate",
-    "max_beats": "--max-beats",
     "max_len": "--max-len",
-    "max_new_tokens": "--max-tokens",
-    "max_polyphony": "--max-polyphony",
     "max_steps": "--steps",
-    "max_time": "--max-time",
-    "min_p": "--min-p",
     "negative_prompt": "--negative-prompt",
-    "no_repeat_ngram_size": "--no-repeat-ngram-size",
-    "num_beams": "--beams",
     "num_return_sequences": "--num",
     "save_every": "--save-every",
     "tempo=": "--tempo",
     "time_signature=": "--time-signature",
-    "time_signature": "--time-signature",
-    "top_k": "--top-k",
-    "top_p": "--top-p",
     "warmup_steps": "--warmup-steps",
 }
-_OPTION = re.compile(rf"(?<!\w)({'|'.join(_OPTIONS)})(?!\w)")
+# Names that are words of a sentence, too.
+_WORDS = ("seed", "key", "tempo", "bars", "duration", "instruments", "temperature")
+
+
+@functools.cache
+def _options() -> tuple[re.Pattern[str], dict[str, str]]:
+    from amt.cli.tables import command_names
+
+    names = {name: option for name, option in command_names().items() if name not in _WORDS} | _OPTIONS
+    longest_first = sorted(names, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)({'|'.join(longest_first)})(?!\w)"), names
 
 
 class UsageError(Exception):
@@ -95,6 +95,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, MidiError):
         return f"{error}; give a Standard MIDI File"
     if isinstance(error, (UsageError, AmtError, ValueError, OSError, FloatingPointError)):
-        return _OPTION.sub(lambda match: _OPTIONS[match[0]], str(error))
+        pattern, names = _options()
+        return pattern.sub(lambda match: names[match[0]], str(error))
     kind = type(error).__name__
     return f"something broke inside AMT ({kind}: {error}); run it again with AMT_DEBUG=1 and report what it prints"

@@ -12,7 +12,7 @@ import typer
 
 from amt.cli.errors import UsageError, checking_options
 from amt.cli.progress import progress_bar
-from amt.config import GenerationConfig
+from amt.request.options import GenerationConfig
 
 if TYPE_CHECKING:
     from amt.evaluation.rows import Row
@@ -43,9 +43,9 @@ def evaluate(
     ] = None,
     num_beams: Annotated[int, typer.Option("--beams", min=1, help="More than 1: beam search, not sampling.")] = 1,
     rerank: Annotated[int, typer.Option(min=1, help="Write so many pieces and keep the one that fits best.")] = 1,
-    rerank_by: Annotated[str, typer.Option(help="facts or model; see amt.rerank.")] = "facts",
+    rerank_by: Annotated[str, typer.Option(help="facts or model; see amt.generation.candidates.")] = "facts",
     seed: Annotated[int, typer.Option(help="Of the first piece.")] = 0,
-    weights: Annotated[str | None, typer.Option(help="Of the engine: float32, bfloat16 or int8.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Of the engine: float32, bfloat16 or int8.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: a row a metric.")] = False,
 ) -> None:
     """Measure a model, or MIDI files with captions: each metric with a 95 % interval over pieces.
@@ -73,9 +73,9 @@ def evaluate(
         given["num_beams"] = num_beams
     if rerank > 1:
         given |= {"rerank": rerank, "rerank_by": rerank_by}
-    if weights is not None:
-        given["weights"] = weights
-    rows = _evaluate(corpus, model, wanted, split, num, chosen, caption, seed, weights, given)
+    if dtype is not None:
+        given["dtype"] = dtype
+    rows = _evaluate(corpus, model, wanted, split, num, chosen, caption, seed, dtype, given)
     if as_json:
         print(json.dumps([dataclasses.asdict(found) for found in rows], indent=1))
         return
@@ -92,13 +92,13 @@ def _evaluate(
     sources: tuple[str, ...] | None,
     caption: int,
     seed: int,
-    weights: Any,
+    dtype: Any,
     options: dict[str, Any],
 ) -> list[Row]:
-    import amt
     from amt.data.corpus import read_corpus
     from amt.evaluation import evaluate as work
     from amt.evaluation.retrieval import evaluate_retrieval
+    from amt.models.opened import load
 
     everything = list(read_corpus(corpus, sources))
     pieces = work.draw(everything, split, num)
@@ -112,22 +112,22 @@ def _evaluate(
         def show(what: str, more: int) -> None:
             bar.update(more)
 
-        generator = None if model is None else amt.load(model)
+        opened = None if model is None else load(model)
         examples = []
         if {"following", "copying"} & set(parts):
-            if generator is None:
+            if opened is None:
                 examples = work.read_pieces(pieces, caption)
             else:
-                examples = work.write_pieces(generator, pieces, caption, seed, show, **options)
+                examples = work.write_pieces(opened, pieces, caption, seed, show, **options)
         if "following" in parts:
             rows += work.evaluate_examples(examples, split, name)
         if "copying" in parts:
             training = [e.midi for e in work.read_pieces((p for p in everything if p.split == "train"), 0) if e.midi]
             rows += work.evaluate_copying(examples, training, split, name)
-            if generator is not None:
+            if opened is not None:
                 rows += work.evaluate_copying(work.read_pieces(pieces, caption), training, split, "real music")
-        if generator is not None and "loss" in parts:
-            rows += work.evaluate_loss(generator, pieces, caption, split, name, weights, show)
-        if generator is not None and "retrieval" in parts:
-            rows += evaluate_retrieval(generator, pieces, caption, split, name, show)
+        if opened is not None and "loss" in parts:
+            rows += work.evaluate_loss(opened, pieces, caption, split, name, dtype, show)
+        if opened is not None and "retrieval" in parts:
+            rows += evaluate_retrieval(opened, pieces, caption, split, name, show)
     return rows

@@ -39,7 +39,7 @@ def read_midi(name: str) -> MidiData:
 
 def write(output: str | None, contents: bytes) -> None:
     """Write to a file, which becomes whole or stays what it was, or to standard output."""
-    from amt.result import write_atomically
+    from amt.files import write_atomically
 
     if output is None or output == STANDARD:
         rest = memoryview(contents)

@@ -13,13 +13,15 @@ import typer
 from amt.cli import files
 from amt.cli.errors import UsageError, checking_options, warn
 from amt.cli.progress import progress_bar
+from amt.cli.tables import CHOICE, given_values, with_tables
 
 if TYPE_CHECKING:
-    from amt.result import Midi
+    from amt.generation.piece import Piece
 
-WISHES, CHOICE, SPEED = "Wishes that the music keeps to", "How the model chooses", "What runs"
+SPEED = "What runs"
 
 
+@with_tables
 def generate(
     text: Annotated[
         str,
@@ -40,9 +42,6 @@ def generate(
     num: Annotated[
         int, typer.Option("--num", "-n", min=1, max=4096, help="How many pieces: FILE-1.mid, FILE-2.mid, …")
     ] = 1,
-    seed: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="The same number gives the same music; it is printed.")
-    ] = None,
     prompt: Annotated[
         str | None,
         typer.Option("--continue", metavar="FILE", help="A MIDI file to go on from; the result begins with it."),
@@ -54,28 +53,6 @@ def generate(
         bool, typer.Option("--allow-download", help="Use the network if the model or its text encoder is not here.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print facts of each piece as a line of JSON.")] = False,
-    instruments: Annotated[
-        str | None, typer.Option(help='Only these play, like "violin,cello" or "piano,drums".', rich_help_panel=WISHES)
-    ] = None,
-    tempo: Annotated[float | None, typer.Option(help="Quarter notes a minute.", rich_help_panel=WISHES)] = None,
-    time_signature: Annotated[str | None, typer.Option(help="Like 3/4.", rich_help_panel=WISHES)] = None,
-    key: Annotated[str | None, typer.Option(help='Like "D minor" or "Bb major".', rich_help_panel=WISHES)] = None,
-    max_beats: Annotated[
-        float | None, typer.Option(help="Length in quarter notes, at most.", rich_help_panel=WISHES)
-    ] = None,
-    max_polyphony: Annotated[
-        int | None, typer.Option(help="Notes that sound at once, at most.", rich_help_panel=WISHES)
-    ] = None,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", help="Length, at most; at --tempo, or at the BPM of TEXT.", rich_help_panel=WISHES
-        ),
-    ] = None,
-    bars: Annotated[
-        int | None,
-        typer.Option(help="Length in bars, at most; of --time-signature, or of that of TEXT.", rich_help_panel=WISHES),
-    ] = None,
     rerank: Annotated[
         int | None,
         typer.Option(help="Write so many candidates and keep those that fit TEXT best.", rich_help_panel=CHOICE),
@@ -86,51 +63,22 @@ def generate(
             help="facts: what does most of TEXT; model: what the model finds nearest.", rich_help_panel=CHOICE
         ),
     ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Above 1 is wilder, below 1 tamer.", rich_help_panel=CHOICE)
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(help="Choose among so many tokens; 0: all.", rich_help_panel=CHOICE)
-    ] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Choose among the likeliest with this probability.", rich_help_panel=CHOICE)
-    ] = None,
-    min_p: Annotated[
-        float | None, typer.Option(help="Leave out what is so much less likely than the best.", rich_help_panel=CHOICE)
-    ] = None,
-    guidance_scale: Annotated[
-        float | None,
-        typer.Option(help="Above 1 keeps closer to TEXT, at twice the work; 1: off.", rich_help_panel=CHOICE),
-    ] = None,
     negative_prompt: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="With guidance, what the music should not be like.", rich_help_panel=CHOICE),
     ] = None,
-    no_repeat_ngram_size: Annotated[
-        int | None,
-        typer.Option(help="Tokens in a row that may not come twice; 16 keeps --beams moving.", rich_help_panel=CHOICE),
-    ] = None,
-    beams: Annotated[
-        int | None, typer.Option(min=1, help="Beam search with so many beams.", rich_help_panel=CHOICE)
-    ] = None,
     greedy: Annotated[
         bool, typer.Option("--greedy", help="Always the likeliest token.", rich_help_panel=CHOICE)
     ] = False,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Length in tokens, at most; about three a note.", rich_help_panel=CHOICE)
-    ] = None,
-    max_time: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop when they are over.", rich_help_panel=CHOICE)
-    ] = None,
     backend: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="engine (compiled), reference (PyTorch: slow, the same music), or auto: the engine if it is here.",
+            help="engine (compiled), plain (PyTorch: slow, the same music), or auto: the engine if it is here.",
             rich_help_panel=SPEED,
         ),
     ] = "auto",
-    weights: Annotated[
+    dtype: Annotated[
         str,
         typer.Option(
             metavar="TYPE",
@@ -142,34 +90,24 @@ def generate(
         bool,
         typer.Option("--profile", help="Print on stderr what took how long.", rich_help_panel=SPEED),
     ] = False,
+    **table: Any,
 ) -> None:
     """Write a MIDI file that fits a text."""
-    if greedy and ((beams or 1) > 1 or num > 1):
+    given = given_values(table)
+    if greedy and (given.get("num_beams", 1) > 1 or num > 1):
         raise UsageError("--greedy has one result, without beams; leave out --greedy, or --beams and --num")
     if text == files.STANDARD:
         text = files.read_text(text).strip()
     if not text.strip():
         raise UsageError('the text is empty; describe the music, as in: amt generate "a slow sad waltz for piano"')
     names = _names(output, text, num, as_json=as_json)
-    choice = {
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "guidance_scale": guidance_scale,
-        "negative_prompt": negative_prompt,
-        "no_repeat_ngram_size": no_repeat_ngram_size,
-        "num_beams": 1 if greedy else beams,
-        "do_sample": False if greedy else None,
-        "max_new_tokens": max_tokens,
-        "max_time": max_time,
-        "rerank": rerank,
-        "rerank_by": rerank_by,
-    }
+    choice = {"negative_prompt": negative_prompt, "rerank": rerank, "rerank_by": rerank_by}
+    given |= {name: value for name, value in choice.items() if value is not None}
+    if greedy:
+        given |= {"num_beams": 1, "do_sample": False}
 
-    from amt.api import generate as generate_pieces
-    from amt.api import load
-    from amt.profiling import profile
+    from amt import api
+    from amt.models.opened import load
 
     with checking_options(), progress_bar("tokens") as bar:
 
@@ -177,35 +115,26 @@ def generate(
             bar.total = at_most
             bar.update(done - bar.n)
 
-        options = {
-            "seed": seed,
+        options: dict[str, Any] = {
             "num_return_sequences": num,
             "prompt_midi": prompt,
-            "instruments": None if instruments is None else _instruments(instruments),
-            "tempo": tempo,
-            "time_signature": time_signature,
-            "key": key,
-            "max_beats": max_beats,
-            "max_polyphony": max_polyphony,
-            "duration": duration,
-            "bars": bars,
             "backend": backend,
-            "weights": weights,
+            "dtype": dtype,
             "progress": show,
-            **{name: value for name, value in choice.items() if value is not None},
+            **given,
         }
         if show_profile:
-            measured = profile(text, model=model, allow_download=allow_download, **options)
+            measured = api.profile(text, model=load(model, allow_download=allow_download), **options)
             pieces = measured.pieces
         else:
-            found = generate_pieces(text, model=load(model, allow_download=allow_download), **options)
+            found: Any = api.generate(text, model=load(model, allow_download=allow_download), **options)
             pieces = found if isinstance(found, list) else [found]
     for name, piece in zip(names, pieces, strict=False):  # beam search may find fewer
         files.write(name, piece.to_bytes())
         if as_json:
             print(json.dumps(_facts(name, piece), ensure_ascii=False))
         else:
-            for line in (_sentence(name, piece), *(f"  {row}" for row in piece.asked_got)):
+            for line in (_sentence(name, piece), *(f"  {row}" for row in piece.report)):
                 print(line, file=sys.stderr if name == files.STANDARD else sys.stdout)
     if show_profile:
         print(measured, file=sys.stderr)
@@ -224,11 +153,7 @@ def _names(output: str | None, text: str, num: int, *, as_json: bool) -> list[st
     return names
 
 
-def _instruments(text: str) -> list[str | int]:
-    return [int(name) if name.strip().isdecimal() else name.strip() for name in text.split(",")]
-
-
-def _facts(name: str, piece: Midi) -> dict[str, Any]:
+def _facts(name: str, piece: Piece) -> dict[str, Any]:
     return {
         "path": name,
         "text": piece.text,
@@ -238,12 +163,13 @@ def _facts(name: str, piece: Midi) -> dict[str, Any]:
         "duration_s": round(piece.duration_s, 3),
         "instruments": piece.instruments,
         "backend": piece.backend,
-        "asked_got": [dataclasses.asdict(row) for row in piece.asked_got],
+        "backend_reason": piece.backend_reason,
+        "report": [dataclasses.asdict(row) for row in piece.report],
         "warnings": piece.warnings,
     }
 
 
-def _sentence(name: str, piece: Midi) -> str:
+def _sentence(name: str, piece: Piece) -> str:
     from amt.cli import words
 
     facts = [

@@ -34,9 +34,9 @@ def prepare(
 ) -> None:
     """Turn MIDI files with captions into a folder to train on."""
     from amt.cli import words
-    from amt.config import TokenizerConfig
     from amt.data.prepare import SPLITS
     from amt.data.prepare import prepare as prepare_corpus
+    from amt.midi.config import TokenizerConfig
 
     corpora: Any = corpus[0] if len(corpus) == 1 and weights is None else list(corpus)
     if weights is not None:

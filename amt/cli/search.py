@@ -35,8 +35,8 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find MIDI files by what they sound like."""
-    from amt.api import load
-    from amt.searching import search as search_folder
+    from amt.models.opened import load
+    from amt.retrieval.search import search as search_folder
 
     wanted = files.read_midi(query) if is_midi else query
     with progress_bar("files") as bar:

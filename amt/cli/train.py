@@ -16,7 +16,8 @@ from amt.cli.errors import UsageError, checking_options
 from amt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    from amt.config import ModelConfig, TrainConfig
+    from amt.nn.config import ModelConfig
+    from amt.training.config import TrainConfig
 
 
 class Parallel(enum.Enum):
@@ -84,7 +85,7 @@ def train(
 
     import torch
 
-    from amt.api import packaged_models
+    from amt.models.opened import packaged_models
     from amt.training.train import train as train_model
 
     if threads is not None:
@@ -117,7 +118,7 @@ def train(
 
 def _training(run: Path, config: str | None, given: dict[str, Any]) -> TrainConfig:
     """The run's own settings, over them the file's, over them the options'."""
-    from amt.config import TrainConfig
+    from amt.training.config import TrainConfig
 
     known = run / "train.json"
     values = TrainConfig.load(known).to_dict() if known.is_file() else TrainConfig().to_dict()
@@ -131,9 +132,9 @@ def _training(run: Path, config: str | None, given: dict[str, Any]) -> TrainConf
 
 def _architecture(data: Path, model_config: str) -> ModelConfig:
     """The file's settings; the sizes that the data and the text encoder decide need not be in it."""
-    from amt.config import ModelConfig
     from amt.midi.tokenizer import EventTokenizer
-    from amt.text import TextEncoderSpec
+    from amt.nn.config import ModelConfig
+    from amt.text.encoder import TextEncoderSpec
 
     values = _json(model_config)
     decided = {"text_embedding_dim": TextEncoderSpec().dim}

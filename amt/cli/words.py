@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amt.midi.data import KeySignature
+from amt.midi.elements import KeySignature
 from amt.midi.programs import DRUM_NAMES, program_name
 from amt.midi.theory import name_in_fifths
 from amt.midi.vocabulary import Event, Vocabulary, time_signature

@@ -11,9 +11,10 @@ import re
 
 import numpy as np
 
-from amt.config import TokenizerConfig
+from amt.midi.config import TokenizerConfig
 from amt.midi.theory import Key, parse_pitch_class
 from amt.midi.vocabulary import DRUMS, Vocabulary
+from amt.text.encoder import UNCONDITIONAL
 
 _MODES = "major|minor|dorian|phrygian dominant|phrygian|lydian|mixolydian|harmonic minor"
 _KEY = re.compile(rf"\b([A-G])((?:-| )flat|(?:-| )sharp|b|#|♭|♯)?(?= ({_MODES})\b)")
@@ -24,9 +25,6 @@ _BPM = re.compile(
 _FIXED_KEY = re.compile(
     r"-(?:Dur|Moll)\b|\b(?:majeur|mineur|mayor|menor|maggiore|minore|chords|progression|starts with)\b|\b[A-G][b#]?m\b"
 )
-
-# The caption of no caption: what a model learns to write music of any kind for.
-UNCONDITIONAL = "music"
 
 
 @dataclasses.dataclass(frozen=True)

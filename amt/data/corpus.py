@@ -17,7 +17,7 @@ OnSkip = Callable[[str, str], object]
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
+class CorpusPiece:
     """One MIDI file and what is known of it."""
 
     name: str
@@ -32,12 +32,12 @@ class Piece:
 
 def read_corpus(
     folder: str | os.PathLike[str], sources: tuple[str, ...] | None = None, on_skip: OnSkip | None = None
-) -> Iterator[Piece]:
+) -> Iterator[CorpusPiece]:
     """Yield the pieces of a folder: its tables name MIDI files, in the folder or in its archives (`*.tar(.gz|.xz)`).
 
     A table is `*.jsonl(.xz)`, one object a line, or `*.parquet` (with the package pyarrow). Its columns: `file` or
     `location`; `captions` (a list) or `caption`; optional `split` (train, valid or test) or MidiCaps' `test_set`,
-    `source`, `form`; anything else is kept in `Piece.row`.
+    `source`, `form`; anything else is kept in `CorpusPiece.row`.
 
     Args:
         folder: where the tables and files are.
@@ -109,7 +109,7 @@ def _table(path: Path) -> Iterator[tuple[str, Any]]:
                 raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
 
 
-def _piece(name: str, read: Callable[[], bytes], row: dict[str, Any], skip: OnSkip) -> Iterator[Piece]:
+def _piece(name: str, read: Callable[[], bytes], row: dict[str, Any], skip: OnSkip) -> Iterator[CorpusPiece]:
     captions = row.get("captions") or row.get("caption")
     captions = [captions] if isinstance(captions, str) else captions
     if not isinstance(captions, list) or not captions or not all(isinstance(text, str) for text in captions):
@@ -124,7 +124,7 @@ def _piece(name: str, read: Callable[[], bytes], row: dict[str, Any], skip: OnSk
     except OSError as error:
         skip(name, f"the file cannot be read: {error.strerror or error}")
         return
-    yield Piece(
+    yield CorpusPiece(
         name=name,
         midi=midi,
         captions=tuple(captions),

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from amt.config import TokenizerConfig
-from amt.data.augment import UNCONDITIONAL, Augmentation
+from amt.data.augment import Augmentation
 from amt.data.prepare import SEGMENT_DTYPE
+from amt.midi.config import TokenizerConfig
+from amt.text.encoder import UNCONDITIONAL
 
 STEPS_PER_BLOCK = 8  # steps whose segments are drawn together and sorted by length, so that little is padding
 

@@ -27,14 +27,16 @@ from typing import Any
 
 import numpy as np
 
-from amt.config import TokenizerConfig, check_range
-from amt.data.corpus import Piece, read_corpus
-from amt.data.segments import segments
+from amt.config import check_range
+from amt.data.corpus import CorpusPiece, read_corpus
 from amt.errors import MidiError
+from amt.files import write_atomically
+from amt.midi.config import TokenizerConfig
 from amt.midi.reader import read_midi
+from amt.midi.segments import segments
 from amt.midi.tokenizer import EventTokenizer
-from amt.result import write_atomically
-from amt.text import EmbeddingCache, TextEncoderSpec
+from amt.text.cache import EmbeddingCache
+from amt.text.encoder import TextEncoderSpec
 
 SEGMENT_DTYPE = np.dtype([("start", "<i8"), ("length", "<i4"), ("piece", "<i4"), ("is_start", "?")])
 SPLITS = ("train", "valid", "test")
@@ -185,7 +187,7 @@ class _Part:
         if not any((self.folder / "blocks").glob("*.npz")):
             self.remove()
 
-    def encode(self, pieces: Iterable[Piece], jobs: int, progress: Progress | None) -> list[Path]:
+    def encode(self, pieces: Iterable[CorpusPiece], jobs: int, progress: Progress | None) -> list[Path]:
         """Tokenize pieces, in `jobs` processes if there is more than one block; returns the blocks in order."""
         blocks: list[Path] = []
         running: deque[concurrent.futures.Future[int]] = deque()
@@ -258,13 +260,13 @@ class _Part:
         return {"pieces": num_pieces, "segments": len(rows), "tokens": end}
 
 
-def _blocks(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+def _blocks(pieces: Iterable[CorpusPiece]) -> Iterator[list[CorpusPiece]]:
     rest = iter(pieces)
     while block := list(itertools.islice(rest, BLOCK_PIECES)):
         yield block
 
 
-def _encode_block(pieces: list[Piece], path: Path, config: TokenizerConfig, max_len: int) -> int:
+def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig, max_len: int) -> int:
     """Tokenize a block into its file, unless that is there already; returns the number of its pieces."""
     digest = hashlib.sha256()
     for piece in pieces:

@@ -1,31 +1,161 @@
-"""Decoding for a batch of prompts: by the compiled engine, or in plain PyTorch, which is the meaning of both.
+"""Decoding a request: begin it with a backend, go on until it is done, read what came.
 
-In plain PyTorch prompts are decoded one at a time and returned sequences of sampling one after the other; the rows of a
-batch are only ever one prompt's beams. Padding behind a prompt is cut off, and PyTorch runs with one thread: so the
-tokens of (prompt, prefix, seed, options) are the same alone, anywhere in any batch, and with any number of threads. The
-engine runs all prompts at once and keeps to that in its own way.
+Plain PyTorch is the meaning of every backend. It decodes prompts one at a time and returned sequences of sampling one
+after the other; the rows of a batch are only ever one prompt's beams. PyTorch runs with one thread there. So the tokens
+of (prompt, prefix, seed, options) are the same alone, anywhere in any batch, and with any number of threads. The engine
+runs all prompts at once and keeps to that in its own way.
 
 Options mean what they mean in `transformers`, except that
 - with several sequences a streamer gets one after the other, each with its prefix and `end()` (there: one batch);
 - no legal token is a DecodingError (there: token 0 in greedy search, an error of `multinomial` in sampling);
 - `max_new_tokens` always holds and eos always ends, even if the user gives criteria of those kinds;
 - stopping criteria always get the scores of all steps (there: only if asked for);
-- the rules about the grammar in `amt.decoding.rules` and about placeholders in `amt.reference.beam_search` hold.
+- the rules about the grammar in `amt.decoding.plain.rules` and about placeholders in
+  `amt.decoding.plain.beam_search` hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from amt.config import GenerationConfig
+from amt.decoding.backends import Choice, State, choose
+from amt.decoding.checks import check_batch, check_negative, make_prompt, one_text
 from amt.decoding.deadline import Deadline
-from amt.decoding.hypothesis import Hypothesis, NewTokens
-from amt.decoding.prompts import Prompt, check_negative, check_prompts, one_prompt
-from amt.decoding.protocols import DecoderModel, GrammarState, LogitsProcessor, StoppingCriteria, Streamer
-from amt.decoding.sequences import Sequences, Setting, memories_of
+from amt.decoding.hypothesis import Hypothesis, NewToken
+from amt.decoding.protocols import DecoderModel, LogitsProcessor, StoppingCriteria, Streamer
+from amt.request.options import GenerationConfig
+from amt.request.request import MakesGrammarStates, Request
 from amt.stages import stage
+
+FOREVER = 1 << 40
+
+
+def decode(
+    choice: Choice,
+    request: Request,
+    *,
+    streamer: Streamer | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[list[Hypothesis]]:
+    """Decode a request.
+
+    Args:
+        choice: what decodes it; see `amt.decoding.backends.choose`.
+        request: what is asked for.
+        streamer: a `transformers` streamer, which gets one sequence after the other; not with num_beams > 1.
+        progress: called with (new tokens so far, at most), over all prompts and sequences.
+
+    Returns:
+        For each prompt its `num_return_sequences` hypotheses, in beam search the best first (fewer if fewer exist).
+
+    Raises:
+        ValueError: something does not fit, with the prompt's number.
+        DecodingError: NaN logits, or no legal token, with the step.
+    """
+    options, total = request.options, request.max_new_tokens
+    deadline = Deadline(options.max_time)
+
+    def tell(num_tokens: int) -> None:
+        if progress:
+            progress(min(num_tokens, total), total)
+
+    if not request.prompts:
+        return []
+    if streamer is None:
+        return _whole(choice.start(request, deadline), tell)
+    if options.num_beams > 1:
+        raise ValueError("a streamer cannot follow beams, which change their minds; use num_beams=1")
+    results: list[list[Hypothesis]] = []
+    done = 0
+    for index, prompt in enumerate(request.prompts):
+        results.append([])
+        for sequence in range(request.sequences_per_prompt):
+            streamer.put(torch.tensor([prompt.prefix]))
+            state = choice.start(request.only(index, sequence), deadline)
+            for number, token in enumerate(_tokens(state), start=1):
+                streamer.put(torch.tensor([token.token_id]))
+                tell(done + number)
+            streamer.end()
+            results[-1] += state.read()[0]
+            done += prompt.max_new_tokens
+    tell(total)
+    return results
+
+
+def stream(choice: Choice, request: Request) -> Iterator[NewToken]:
+    """Decode the one sequence of a request, a token whenever one is asked for.
+
+    The model has read the text when this returns. Each token then is one step, or one of several that a step gave, and
+    `max_time` counts what passes between them, too.
+
+    Raises:
+        ValueError: as `decode`, and if there is more than one prompt, sequence or beam.
+    """
+    if len(request.prompts) != 1 or request.options.num_return_sequences != 1:
+        raise ValueError("a stream is one sequence of one prompt; use generate for several")
+    if request.options.num_beams > 1:
+        raise ValueError("a stream cannot follow beams, which change their minds; use num_beams=1")
+    return _tokens(choice.start(request, Deadline(request.options.max_time)))
+
+
+def _whole(state: State, tell: Callable[[int], object]) -> list[list[Hypothesis]]:
+    while not state.is_done:
+        with stage("decode"):
+            state.step(FOREVER)
+        tell(state.num_tokens)
+    return state.read()
+
+
+def _tokens(state: State) -> Iterator[NewToken]:
+    """The tokens of the only sequence; nothing runs but when one is asked for."""
+    while not state.is_done:
+        with stage("decode"):
+            state.step(1)
+        yield from state.new_tokens()
+
+
+def make_request(
+    model: DecoderModel,
+    text_embeddings: torch.Tensor,
+    text_mask: torch.Tensor | None,
+    config: GenerationConfig,
+    *,
+    negative_embeddings: torch.Tensor | None = None,
+    negative_mask: torch.Tensor | None = None,
+    bos_token_id: int = 1,
+    eos_token_id: int = 2,
+    pad_token_id: int = 0,
+    prefixes: Sequence[Sequence[int]] | None = None,
+    seeds: Sequence[int] | None = None,
+    grammar: MakesGrammarStates | None = None,
+    logits_processor: Sequence[LogitsProcessor] | None = None,
+    stopping_criteria: Sequence[StoppingCriteria] | None = None,
+) -> Request:
+    """A request of embeddings, without words; see `generate`."""
+    check_batch(text_embeddings, text_mask)
+    batch_size = text_embeddings.shape[0]
+    for name, values in (("prefixes", prefixes), ("seeds", seeds)):
+        if values is not None and len(values) != batch_size:
+            raise ValueError(f"{name} must have one entry per prompt, {batch_size}, got {len(values)}")
+    prompts = [
+        make_prompt(
+            model.config,
+            config,
+            index,
+            one_text(text_embeddings, text_mask, index),
+            prefix=() if prefixes is None else prefixes[index],
+            seed=None if seeds is None else seeds[index],
+            grammar=grammar,
+            bos_token_id=bos_token_id,
+            eos_token_id=eos_token_id,
+            pad_token_id=pad_token_id,
+        )
+        for index in range(batch_size)
+    ]
+    negative = check_negative(model.config, negative_embeddings, negative_mask, text_embeddings, config)
+    return Request(tuple(prompts), config, negative, logits_processor or (), stopping_criteria or (), eos_token_id)
 
 
 def generate(
@@ -41,17 +171,18 @@ def generate(
     pad_token_id: int = 0,
     prefixes: Sequence[Sequence[int]] | None = None,
     seeds: Sequence[int] | None = None,
-    make_grammar: Callable[[], GrammarState] | None = None,
+    grammar: MakesGrammarStates | None = None,
     logits_processor: Sequence[LogitsProcessor] | None = None,
     stopping_criteria: Sequence[StoppingCriteria] | None = None,
     streamer: Streamer | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[list[Hypothesis]]:
-    """Decode every prompt.
+    """Decode embeddings of texts, in plain PyTorch or, with an `Engine` for a model, by the compiled engine.
 
     Args:
-        model: see `amt.decoding.protocols.DecoderModel`. Dropout is off meanwhile. An `amt.decoding.engine.Engine`
-            decodes all prompts at once, unless there are processors, criteria or a grammar that are not its own.
+        model: see `amt.decoding.protocols.DecoderModel`. Dropout is off meanwhile. An
+            `amt.decoding.backends.engine.Engine` decodes all prompts at once, unless there are processors, criteria or
+            a grammar that are not its own.
         text_embeddings: (batch, text_len, text_embedding_dim), on the model's device.
         text_mask: (batch, text_len), bool, True = real; None if all are.
         config: the options. `max_new_tokens` is cut so that prefix and new tokens fit into the model's
@@ -63,156 +194,28 @@ def generate(
         prefixes: for each prompt the tokens to continue from; bos is put in front where it is missing.
         seeds: for each prompt; without it `config.seed` for all, and without that a fresh one for each. Only sampling
             needs one.
-        make_grammar: makes a state that has taken no token yet.
+        grammar: what may follow, for all prompts.
         logits_processor: `transformers` processors, called with CPU tensors: the prefix and new tokens (rows, length)
             and logits, in beam search log-probabilities, (rows, vocab_size).
         stopping_criteria: `transformers` criteria, called after each token.
-        streamer: a `transformers` streamer; not with num_beams > 1.
-        progress: called with (tokens done, tokens at most) over all prompts and sequences.
+        streamer, progress: see `decode`.
 
-    Returns:
-        For each prompt its `num_return_sequences` hypotheses, in beam search the best first (fewer if fewer exist).
-
-    Raises:
-        ValueError: shapes, tokens or lengths that do not fit, with the prompt's number.
-        DecodingError: NaN logits, or no legal token, with the step.
+    Returns, raises: as `decode`.
     """
-    if streamer is not None and config.num_beams > 1:
-        raise ValueError("a streamer cannot follow beams, which change their minds; use num_beams=1")
-    prompts = check_prompts(
+    request = make_request(
         model,
         text_embeddings,
         text_mask,
         config,
+        negative_embeddings=negative_embeddings,
+        negative_mask=negative_mask,
         bos_token_id=bos_token_id,
         eos_token_id=eos_token_id,
         pad_token_id=pad_token_id,
         prefixes=prefixes,
         seeds=seeds,
+        grammar=grammar,
+        logits_processor=logits_processor,
+        stopping_criteria=stopping_criteria,
     )
-    setting = Setting(
-        model,
-        config,
-        eos_token_id,
-        Deadline(config.max_time),
-        make_grammar,
-        logits_processor or (),
-        stopping_criteria or (),
-        check_negative(model, negative_embeddings, negative_mask, text_embeddings, config),
-    )
-    rounds = config.num_return_sequences if config.num_beams == 1 else 1
-    total, done = rounds * sum(prompt.max_new_tokens for prompt in prompts), 0
-    engine, texts = setting.engine, [one_prompt(text_embeddings, text_mask, index) for index in range(len(prompts))]
-    if engine is not None and streamer is None:
-        memories = memories_of(engine, [*texts, *([setting.negative] if setting.negative else [])])
-        with stage("decode"):
-            results = engine.decode(
-                memories,
-                prompts,
-                config,
-                eos_token_id=eos_token_id,
-                deadline=setting.deadline,
-                grammar=setting.grammar,
-                progress=_counter(progress, 0, total),
-            )
-        if progress:
-            progress(total, total)
-        return results
-    results = []
-    for index, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
-        sequences = Sequences(setting, text, prompt, index)
-        hypotheses: list[Hypothesis] = []
-        for sequence in range(rounds):
-            on_token = _counter(progress, done, total)
-            if config.num_beams > 1:
-                hypotheses += sequences.beams(on_token)
-            else:
-                with stage("decode"):
-                    hypotheses.append(_follow(sequences.one(sequence), prompt.prefix, streamer, on_token))
-            done += prompt.max_new_tokens
-            if progress:
-                progress(done, total)
-        results.append(hypotheses)
-    return results
-
-
-def stream(
-    model: DecoderModel,
-    text_embeddings: torch.Tensor,
-    text_mask: torch.Tensor | None,
-    config: GenerationConfig,
-    *,
-    negative_embeddings: torch.Tensor | None = None,
-    negative_mask: torch.Tensor | None = None,
-    bos_token_id: int = 1,
-    eos_token_id: int = 2,
-    pad_token_id: int = 0,
-    prefix: Sequence[int] = (),
-    make_grammar: Callable[[], GrammarState] | None = None,
-    logits_processor: Sequence[LogitsProcessor] | None = None,
-    stopping_criteria: Sequence[StoppingCriteria] | None = None,
-) -> tuple[Prompt, NewTokens]:
-    """Decode one prompt, a token whenever one is asked for; see `generate`.
-
-    Returns:
-        the prompt, with the whole prefix and the seed, and its new tokens. The model has read the text when this
-        returns; each token then is one step, or one of several that a step gave, and `max_time` counts what passes
-        between them, too.
-
-    Raises:
-        ValueError: as `generate`, and if there is more than one prompt, sequence or beam.
-    """
-    if text_embeddings.shape[0] != 1 or config.num_return_sequences != 1:
-        raise ValueError("a stream is one sequence of one prompt; use generate for several")
-    if config.num_beams > 1:
-        raise ValueError("a stream cannot follow beams, which change their minds; use num_beams=1")
-    (prompt,) = check_prompts(
-        model,
-        text_embeddings,
-        text_mask,
-        config,
-        bos_token_id=bos_token_id,
-        eos_token_id=eos_token_id,
-        pad_token_id=pad_token_id,
-        prefixes=[prefix],
-        seeds=None,
-    )
-    setting = Setting(
-        model,
-        config,
-        eos_token_id,
-        Deadline(config.max_time),
-        make_grammar,
-        logits_processor or (),
-        stopping_criteria or (),
-        check_negative(model, negative_embeddings, negative_mask, text_embeddings, config),
-    )
-    return prompt, Sequences(setting, one_prompt(text_embeddings, text_mask, 0), prompt).one()
-
-
-def _follow(
-    tokens: NewTokens, prefix: list[int], streamer: Streamer | None, on_token: Callable[[int], object] | None
-) -> Hypothesis:
-    """Run a sequence to its end and tell of every token."""
-    if streamer:
-        streamer.put(torch.tensor([prefix]))
-    num_tokens = 0
-    while True:
-        try:
-            token = next(tokens)
-        except StopIteration as end:
-            if streamer:
-                streamer.end()
-            hypothesis: Hypothesis = end.value
-            return hypothesis
-        num_tokens += 1
-        if streamer:
-            streamer.put(torch.tensor([token.token_id]))
-        if on_token:
-            on_token(num_tokens)
-
-
-def _counter(progress: Callable[[int, int], object] | None, done: int, total: int) -> Callable[[int], object] | None:
-    if progress is None:
-        return None
-    return lambda num_tokens: progress(done + num_tokens, total)
+    return decode(choose(model, request, backend="plain"), request, streamer=streamer, progress=progress)

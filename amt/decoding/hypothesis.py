@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
 from typing import Literal, NamedTuple
 
 FinishReason = Literal["eos", "stopped", "length"]
@@ -40,7 +39,3 @@ class NewToken(NamedTuple):
 
     token_id: int
     log_prob: float
-
-
-NewTokens = Generator[NewToken, None, Hypothesis]
-"""The new tokens of one sequence, each as soon as it is there; the sequence is what the generator returns."""

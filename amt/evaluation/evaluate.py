@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from amt.data.corpus import Piece
-from amt.data.segments import segments
+from amt.data.corpus import CorpusPiece
 from amt.errors import MidiError
 from amt.evaluation.copying import longest_copies, note_codes
 from amt.evaluation.following import METRICS, agreement, asked_of
@@ -18,10 +17,11 @@ from amt.evaluation.rows import Row, row
 from amt.midi.data import MidiData
 from amt.midi.facts import Facts, estimate_key, measure
 from amt.midi.reader import read_midi
+from amt.midi.segments import segments
 
 if TYPE_CHECKING:
-    from amt.generator import Generator
-    from amt.ops.decode import WeightType
+    from amt.models.opened import OpenedModel
+    from amt.ops.decode import EngineDtype
 
 # Of `Facts`: what is compared with real music.
 MUSIC = (
@@ -46,9 +46,9 @@ class Example:
     row: dict[str, Any]
 
 
-def draw(pieces: list[Piece], split: str, num: int) -> list[Piece]:
+def draw(pieces: list[CorpusPiece], split: str, num: int) -> list[CorpusPiece]:
     """Pieces of one split, the same ones every time, in about equal numbers from each source."""
-    by_source: dict[str, list[Piece]] = {}
+    by_source: dict[str, list[CorpusPiece]] = {}
     for piece in pieces:
         if piece.split == split:
             by_source.setdefault(piece.source, []).append(piece)
@@ -58,12 +58,12 @@ def draw(pieces: list[Piece], split: str, num: int) -> list[Piece]:
     return drawn[:num]
 
 
-def caption_of(piece: Piece, index: int) -> str:
+def caption_of(piece: CorpusPiece, index: int) -> str:
     """One of a piece's captions; pieces with fewer begin again."""
     return piece.captions[index % len(piece.captions)]
 
 
-def read_pieces(pieces: Iterable[Piece], caption: int) -> list[Example]:
+def read_pieces(pieces: Iterable[CorpusPiece], caption: int) -> list[Example]:
     """The pieces themselves, as examples."""
     examples = []
     for piece in pieces:
@@ -76,8 +76,8 @@ def read_pieces(pieces: Iterable[Piece], caption: int) -> list[Example]:
 
 
 def write_pieces(
-    generator: Generator,
-    pieces: Sequence[Piece],
+    opened: OpenedModel,
+    pieces: Sequence[CorpusPiece],
     caption: int,
     seed: int = 0,
     progress: Progress | None = None,
@@ -94,8 +94,7 @@ def write_pieces(
     examples: list[Example] = []
     for place, piece in enumerate(pieces):
         text = caption_of(piece, caption)
-        midi = generate(text, model=generator, seed=seed + place, **options)
-        assert not isinstance(midi, list)
+        midi = generate(text, model=opened, seed=seed + place, **options)
         examples.append(Example(text, read_midi(midi.to_bytes()), piece.row))
         if progress is not None:
             progress("pieces", 1)
@@ -130,39 +129,40 @@ def evaluate_copying(examples: Sequence[Example], training: Sequence[MidiData], 
 
 
 def evaluate_loss(
-    generator: Generator,
-    pieces: Sequence[Piece],
+    opened: OpenedModel,
+    pieces: Sequence[CorpusPiece],
     caption: int,
     split: str,
     model: str,
-    weights: WeightType | None = None,
+    dtype: EngineDtype | None = None,
     progress: Progress | None = None,
 ) -> list[Row]:
     """Cross-entropy of the beginnings of real pieces, in nats a token and a note.
 
     Args:
-        weights: of the engine that computes it; None: plain PyTorch.
+        dtype: of the engine that computes it; None: plain PyTorch.
     """
     import torch
 
+    from amt.decoding.backends.engine import packed_engine
     from amt.training.losses import token_losses
 
-    net = generator.checkpoint.model
+    net = opened.checkpoint.model
     max_len = net.config.max_sequence_length + 1
-    note_on = torch.tensor([event.kind == "note_on" for event in generator.tokenizer.vocabulary.events])
+    note_on = torch.tensor([event.kind == "note_on" for event in opened.tokenizer.vocabulary.events])
     nats, num_tokens, num_notes = [], [], []
     for piece in pieces:
         try:
-            ids = segments(read_midi(piece.midi), generator.tokenizer, max_len)[0].ids
+            ids = segments(read_midi(piece.midi), opened.tokenizer, max_len)[0].ids
         except MidiError:
             continue
         token_ids = torch.from_numpy(ids.astype(np.int64))[None]
-        embeddings, mask = generator.text_encoder.encode([caption_of(piece, caption)])
+        embeddings, mask = opened.text_encoder.encode([caption_of(piece, caption)])
         with torch.inference_mode():
-            if weights is None:
+            if dtype is None:
                 logits = net(embeddings, token_ids[:, :-1], text_mask=mask)
             else:
-                engine = generator.engine(weights)
+                engine = packed_engine(net, dtype)
                 logits = engine.start_cache(engine.encode(embeddings, mask), mask).append(token_ids[:, :-1])
         nats.append(float(token_losses(logits, token_ids[:, 1:]).sum()))
         num_tokens.append(token_ids.shape[1] - 1)

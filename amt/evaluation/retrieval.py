@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from amt.data.corpus import Piece
-from amt.description import embed
-from amt.embedding import embed_texts, reads_midi
+from amt.data.corpus import CorpusPiece
 from amt.evaluation.evaluate import Progress, caption_of, read_pieces
 from amt.evaluation.rows import Row, row
+from amt.retrieval.embedding import embed, reads_midi
 
 if TYPE_CHECKING:
-    from amt.generator import Generator
+    from amt.models.opened import OpenedModel
 
 RANKS = (1, 5, 10)
 
 
 def evaluate_retrieval(
-    generator: Generator,
-    pieces: Sequence[Piece],
+    opened: OpenedModel,
+    pieces: Sequence[CorpusPiece],
     caption: int,
     split: str,
     model: str,
@@ -32,17 +31,17 @@ def evaluate_retrieval(
     Raises:
         ValueError: the model has no MIDI -> text direction.
     """
-    if not reads_midi(generator.checkpoint.model):
+    if not reads_midi(opened.checkpoint.model):
         raise ValueError(f"{model} only writes MIDI; retrieval needs a model of both directions (MusicTextTransformer)")
     texts, music = [], []
     for piece, example in zip(pieces, read_pieces(pieces, caption), strict=True):
-        embedding = None if example.midi is None else embed(example.midi, generator)
+        embedding = None if example.midi is None else embed(example.midi, opened)
         if embedding is not None:
             texts.append(caption_of(piece, caption))
             music.append(embedding)
         if progress is not None:
             progress("pieces", 1)
-    return retrieval_rows(np.stack(music), embed_texts(generator.text_encoder, texts), texts, split, model)
+    return retrieval_rows(np.stack(music), opened.text_encoder.sentence_embeddings(texts), texts, split, model)
 
 
 def retrieval_rows(music: np.ndarray, words: np.ndarray, texts: Sequence[str], split: str, model: str) -> list[Row]:

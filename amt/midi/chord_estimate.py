@@ -9,7 +9,8 @@ from fractions import Fraction
 import numpy as np
 
 from amt.midi.chords import NO_CHORD, QUALITIES, Chord
-from amt.midi.data import MidiData, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import TimeSignature
 from amt.midi.metres import bar_length, beat_length, beats_in_bar
 
 # The common chord of two that fit equally well comes first.
@@ -21,8 +22,8 @@ CHORDS = tuple(Chord(root, quality) for quality in ESTIMATED_QUALITIES for root 
 
 ROOT_IN_BASS = 0.25  # what the share of the bass that is the root adds to the fit
 TONE_IN_BASS = 0.08  # the same for the bass's other chord tones
-RARE = 0.03  # what all qualities but major and minor cost
-CHANGE = 0.06  # what a change costs between two windows
+RARE = 0.04  # what all qualities but major and minor cost
+CHANGE = 0.1  # what a change costs between two windows
 MAX_WINDOWS = 1 << 14  # four hours of half bars at 120 BPM; what follows is not looked at
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import io
 import os
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from amt.midi.elements import KeySignature, Note, PedalSpan, Repair, Tempo, TimeSignature
 from amt.midi.native import native as native_module
 from amt.midi.units import ticks_to_seconds
 
@@ -19,67 +19,6 @@ if TYPE_CHECKING:
     import mido
 
 MAX_TICKS = 2**31 - 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Note:
-    """One note. For drums (`is_drum`) `program` is the kit."""
-
-    start_ticks: int
-    end_ticks: int
-    pitch: int
-    velocity: int
-    program: int = 0
-    is_drum: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class PedalSpan:
-    """From where the sustain pedal is down to where it is released."""
-
-    start_ticks: int
-    end_ticks: int
-    program: int = 0
-    is_drum: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Tempo:
-    """A tempo from `tick` on, in microseconds a quarter note."""
-
-    tick: int
-    us_per_beat: int
-
-    @property
-    def bpm(self) -> float:
-        """Quarter notes a minute."""
-        return 60e6 / self.us_per_beat
-
-
-@dataclasses.dataclass(frozen=True)
-class TimeSignature:
-    """A metre from `tick` on, such as 3/4."""
-
-    tick: int
-    numerator: int
-    denominator: int
-
-
-@dataclasses.dataclass(frozen=True)
-class KeySignature:
-    """A key from `tick` on: how many sharps (negative: flats), and whether it is minor."""
-
-    tick: int
-    sharps: int
-    is_minor: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Repair:
-    """Something that the reader put right: where in the file (-1: no single place) and what it was."""
-
-    byte_offset: int
-    reason: str
 
 
 Event = TypeVar("Event", Tempo, TimeSignature, KeySignature)
@@ -248,6 +187,17 @@ class MidiData:
         data._native = native
         return data
 
+    def replace(self, **changes: Any) -> MidiData:
+        """The same music but for what is given: any argument of the constructor.
+
+        `end_ticks` stays what it was, unless it is given: 0 is the end of the last event.
+
+        Example:
+            >>> faster = data.replace(tempos=[Tempo(0, 400_000)])
+        """
+        kept = {name: getattr(self, name) for name in ("ticks_per_beat", "format", "end_ticks", *self._LISTS)}
+        return MidiData(**kept | changes)
+
     @functools.cached_property
     def notes(self) -> NoteTable:
         """All notes, sorted."""
@@ -310,7 +260,7 @@ class MidiData:
         if native_module is not None:
             file: bytes = native_module.write(self.native())
             return file
-        from amt.reference.smf import write_midi
+        from amt.midi.reference.smf_writer import write_midi
 
         return write_midi(self)
 

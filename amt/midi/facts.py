@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from amt.midi.data import MidiData, NoteTable, Tempo, TimeSignature
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import Tempo, TimeSignature
 from amt.midi.programs import DRUMS, program_name
 from amt.midi.theory import PITCH_CLASS_NAMES, SCALES
 from amt.midi.units import ticks_to_seconds

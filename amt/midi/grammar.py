@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Protocol
 
 import numpy as np
 
-from amt.config import TokenizerConfig
+from amt.midi.config import TokenizerConfig
+from amt.midi.limits import Constraints
 from amt.midi.native import native
-from amt.midi.tokenizer import EventTokenizer
-from amt.reference import grammar as reference
-from amt.reference.grammar import Constraints
+from amt.midi.reference import grammar as reference
+from amt.midi.vocabulary import vocabulary_of
 
 __all__ = ["Constraints", "Grammar", "GrammarState"]
 
@@ -89,10 +88,9 @@ class Grammar:
         self.constraints = constraints or Constraints()
         self.constraints.check_for(config)
         self._native: Any = None
+        self.vocab_size = len(vocabulary_of(config))
         if native is not None:
-            tokenizer = EventTokenizer(config)
-            self.vocab_size = tokenizer.vocab_size
-            self._native = native.Grammar(tokenizer._native, **dataclasses.asdict(self.constraints))
+            self._native = native.Grammar(config.to_text(), self.constraints.to_text())
 
     @property
     def is_native(self) -> bool:

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from amt.errors import MidiError
 from amt.midi.data import MidiData
@@ -15,7 +15,15 @@ from amt.midi.native import native
 if TYPE_CHECKING:
     import mido
 
-MidiSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | mido.MidiFile"
+
+class HasMusic(Protocol):
+    """Something that holds notes, like `amt.Piece`."""
+
+    @property
+    def music(self) -> MidiData: ...
+
+
+MidiSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | mido.MidiFile | MidiData | HasMusic"
 
 # What other files start with, and what they are.
 _FOREIGN = (
@@ -45,12 +53,16 @@ def read_midi(source: MidiSource, *, strict: bool = False) -> MidiData:
     channel where it starts; a note-off ends the oldest note that sounds on its track, channel and pitch.
 
     Args:
-        source: a path, the file's bytes, or a mido.MidiFile.
+        source: a path, the file's bytes, a mido.MidiFile, or what holds the music already: `MidiData`, a `Piece`.
         strict: refuse files that need a repair.
 
     Raises:
         MidiError: not a MIDI file, or damaged beyond repair; it says where. OSError: the file cannot be opened.
     """
+    if isinstance(source, MidiData):
+        return source
+    if isinstance(music := getattr(source, "music", None), MidiData):
+        return music
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         try:
@@ -85,7 +97,7 @@ def _read_bytes(data: bytes, strict: bool) -> MidiData:
         raise MidiError(f"not a MIDI file: it does not start with MThd{_guess(data)}", 0)
     if native is not None:
         return MidiData.from_native(native.read(data, strict))
-    from amt.reference.smf import read_midi as read_reference
+    from amt.midi.reference.smf_reader import read_midi as read_reference
 
     return read_reference(data, strict)
 

@@ -22,8 +22,8 @@ _PRESTO = TempoRange(160, 208)
 _VERY_SLOW, _SLOW, _MEDIUM = TempoRange(30, 62), TempoRange(48, 80), TempoRange(88, 124)
 _FAST, _VERY_FAST = TempoRange(124, 184), TempoRange(160, 240)
 
-TEMPO_WORDS: dict[str, TempoRange] = {
-    # Italian, as every country writes it
+# As every country writes them.
+ITALIAN_TEMPOS: dict[str, TempoRange] = {
     "larghissimo": TempoRange(20, 40), "grave": _GRAVE, "largo": _LARGO, "lento": TempoRange(40, 70),
     "larghetto": TempoRange(56, 76), "adagissimo": TempoRange(30, 54), "adagio": _ADAGIO,
     "adagietto": TempoRange(60, 84), "andante": _ANDANTE, "andantino": TempoRange(76, 112), "moderato": _MODERATO,
@@ -31,7 +31,8 @@ TEMPO_WORDS: dict[str, TempoRange] = {
     "allegro ma non troppo": TempoRange(108, 144), "allegro": _ALLEGRO, "allegro con brio": TempoRange(126, 172),
     "allegro vivace": TempoRange(132, 176), "vivace": TempoRange(136, 180), "vivacissimo": TempoRange(160, 208),
     "allegrissimo": TempoRange(152, 184), "presto": _PRESTO, "prestissimo": TempoRange(184, 260),
-    # English
+}  # fmt: skip
+ENGLISH_TEMPOS: dict[str, TempoRange] = {
     "extremely slow": TempoRange(24, 50), "very slow": _VERY_SLOW, "really slow": _VERY_SLOW, "slow": _SLOW,
     "slowly": _SLOW, "moderately slow": TempoRange(66, 92), "medium slow": TempoRange(66, 96),
     "mid tempo": _MEDIUM, "medium tempo": _MEDIUM, "moderate": _MEDIUM, "moderate tempo": _MEDIUM,
@@ -41,6 +42,8 @@ TEMPO_WORDS: dict[str, TempoRange] = {
     "brisk": TempoRange(112, 160), "lively": TempoRange(112, 160), "very fast": _VERY_FAST, "really fast": _VERY_FAST,
     "extremely fast": TempoRange(184, 280), "breakneck": TempoRange(184, 280), "walking pace": _ANDANTE,
     "medium": _MEDIUM, "leisurely": TempoRange(66, 96), "unhurried": TempoRange(60, 92),
+}  # fmt: skip
+_OTHER_TEMPOS: dict[str, TempoRange] = {
     # German
     "sehr langsam": _VERY_SLOW, "langsam": _SLOW, "getragen": _ADAGIO, "gehend": _ANDANTE, "mäßig": _MODERATO,
     "mäßig schnell": TempoRange(108, 140), "bewegt": TempoRange(92, 126), "lebhaft": TempoRange(120, 160),
@@ -53,6 +56,7 @@ TEMPO_WORDS: dict[str, TempoRange] = {
     "muy lento": _VERY_SLOW, "moderado": _MODERATO, "rápido": _FAST, "rápida": _FAST, "muy rápido": _VERY_FAST,
     "lenta": _SLOW, "muito lento": _VERY_SLOW, "muito rápido": _VERY_FAST,
 }  # fmt: skip
+TEMPO_WORDS = ITALIAN_TEMPOS | ENGLISH_TEMPOS | _OTHER_TEMPOS
 
 
 def tempo_range(words: str) -> TempoRange | None:

@@ -14,7 +14,7 @@ import re
 PITCH_CLASS_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
 _LETTERS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-_SYLLABLES = {"do": 0, "re": 2, "ré": 2, "mi": 4, "fa": 5, "sol": 7, "la": 9, "si": 11}
+_SYLLABLES = {"do": 0, "dó": 0, "re": 2, "ré": 2, "mi": 4, "fa": 5, "fá": 5, "sol": 7, "la": 9, "lá": 9, "si": 11}
 _SHARPS = ("#", "♯", "sharp", "sostenido", "sustenido", "dièse", "diese", "diesis")
 _FLATS = ("b", "♭", "flat", "bemol", "bémol", "bemolle")
 _GERMAN_B = {"b": 10, "h": 11}

@@ -10,13 +10,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from amt.config import TokenizerConfig
 from amt.errors import MidiError
+from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.native import native
 from amt.midi.reader import MidiSource, read_midi
+from amt.midi.reference import tokenizer as reference
 from amt.midi.vocabulary import Vocabulary
-from amt.reference import tokenizer as reference
 
 FILES_PER_CALL = 64  # between two calls of a batch's progress
 
@@ -97,16 +97,7 @@ class EventTokenizer:
         self.vocabulary = Vocabulary(self.config)
         self._native: Any = None
         if native is not None:
-            config = self.config
-            self._native = native.Tokenizer(
-                is_score=config.preset == "score",
-                step_ms=config.step_ms,
-                steps_per_beat=config.steps_per_beat,
-                max_time_shift=config.max_time_shift,
-                num_velocities=config.num_velocities,
-                max_gap_steps=config.max_gap_steps,
-                tempos_bpm=list(config.tempos_bpm),
-            )
+            self._native = native.Tokenizer(self.config.to_text())
 
     @property
     def vocab_size(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from amt.midi.data import Tempo
+    from amt.midi.elements import Tempo
 
 DEFAULT_US_PER_BEAT = 500_000  # 120 BPM
 

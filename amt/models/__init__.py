@@ -1,8 +1,8 @@
 """The models, and how a config becomes one."""
 
-from amt.config import ModelConfig
 from amt.models.music_text_transformer import MusicTextTransformer
 from amt.models.music_transformer import MusicTransformer
+from amt.nn.config import ModelConfig
 
 __all__ = ["MusicTextTransformer", "MusicTransformer", "build_model"]
 

@@ -8,8 +8,8 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
-from amt.config import ModelConfig
 from amt.models.music_transformer import MusicTransformer
+from amt.nn.config import ModelConfig
 from amt.nn.layers import Encoder
 
 M = TypeVar("M", bound="MusicTextTransformer")

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amt.config import ModelConfig
 from amt.nn.cache import DecoderCache
+from amt.nn.config import ModelConfig
 from amt.nn.layers import Decoder, Encoder
 from amt.ops.decode import DecoderShape
 

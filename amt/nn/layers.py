@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amt.config import ModelConfig
 from amt.nn.attention import CrossAttention, SelfAttention
 from amt.nn.cache import DecoderCache
+from amt.nn.config import ModelConfig
 from amt.nn.positions import Positions
 
 Rotary = tuple[torch.Tensor, torch.Tensor]

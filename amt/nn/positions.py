@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from amt.reference.attention import dense_bias
+from amt.ops.reference.attention import dense_bias
 
 MAX_RELATIVE_DISTANCE = 128
 ROTARY_BASE = 10_000.0

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from amt.errors import BackendUnavailableError
 from amt.ops import fused
-from amt.reference import attention as reference
-from amt.reference.attention import Call
+from amt.ops.reference import attention as reference
+from amt.ops.reference.attention import Call
 
 Backend = Literal["auto", "reference", "sdpa", "triton"]
 BACKENDS = ("auto", "reference", "sdpa", "triton")

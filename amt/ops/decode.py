@@ -1,27 +1,26 @@
 """The decode engine's ops over plain tensors: pack a decoder once, start a generation, run it in parts, read it.
 
-A generation is one block of bytes: it may be cloned, and the clone goes on by itself. What the engine computes is
-`amt.decoding.generate` over `MusicTransformer`; float32 weights give the same tokens.
+What the engine computes is `amt.decoding.generate` over `MusicTransformer`; float32 weights give the same tokens.
+Settings cross to C++ by name (`amt.named_values`): those of a search are the fields of `SearchOptions` and
+`GenerationPlan` in csrc/engine, which have the names of `amt.GenerationConfig`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import weakref
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 
-from amt.ops.native import chosen_kernel_set, ops, translated_errors
+from amt.named_values import named_values
+from amt.ops.native import chosen_kernel_set, ops, translated, translated_errors
 
-WeightType = Literal["float32", "bfloat16", "int8"]
-WEIGHT_TYPES: tuple[WeightType, ...] = ("float32", "bfloat16", "int8")
-ACTIVATIONS = ("relu", "gelu", "swiglu")
-POSITIONS = ("sinusoidal", "rotary", "relative")
-MODES = ("greedy", "sample", "beams")
-FINISH_REASONS = ("running", "eos", "length", "stopped")
+EngineDtype = Literal["float32", "bfloat16", "int8"]
+ENGINE_DTYPES: tuple[EngineDtype, ...] = ("float32", "bfloat16", "int8")
 STAGES = ("matmul", "attention", "rows", "choice")
-MAX_ROWS = 64  # of one group
+MAX_ROWS = 64  # of one prompt
 ALIGNMENT = 64
 
 
@@ -39,57 +38,18 @@ class DecoderShape:
     activation: str
     positions: str
 
-    def numbers(self, weights: WeightType) -> list[int]:
-        """As the ops take it."""
-        return [
-            self.vocab_size,
-            self.d_model,
-            self.num_heads,
-            self.num_layers,
-            self.hidden_size,
-            self.max_sequence_length,
-            int(self.norm_first),
-            ACTIVATIONS.index(self.activation),
-            POSITIONS.index(self.positions),
-            WEIGHT_TYPES.index(weights),
-        ]
-
 
 @dataclasses.dataclass(frozen=True)
-class SearchOptions:
-    """How a group chooses its tokens; the other fields are those of `amt.GenerationConfig`.
+class PromptRows:
+    """The rows of one prompt: greedy, its beams, or some of its samples.
 
-    `mode` None: it does not, the caller does, with `append`. `num_rows`: beams, or samples of one prompt. With
-    `prompt_lookup_num_tokens` a pass may give several tokens.
-    """
-
-    mode: Literal["greedy", "sample", "beams"] | None = None
-    num_rows: int = 1
-    eos_token_id: int = 2
-    min_new_tokens: int = 0
-    no_repeat_ngram_size: int = 0
-    top_k: int = 0
-    early_stopping: bool | str = False
-    temperature: float = 1.0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
-    length_penalty: float = 1.0
-    guidance_scale: float = 1.0
-    forced_bos_token_id: int | None = None
-    forced_eos_token_id: int | None = None
-    suppress_tokens: Sequence[int] = ()
-    begin_suppress_tokens: Sequence[int] = ()
-    prompt_lookup_num_tokens: int = 0
-    max_matching_ngram_size: int = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """One prompt: the number of its memory, the tokens it begins with, how many may follow.
-
-    `first_sequence` is the number of its first row among the samples of the prompt, for the random numbers.
-    `negative_memory`: the memory that guidance leads away from; all groups of a generation have one, or none has.
+    Attributes:
+        memory: the number of its text.
+        prefix: the tokens it begins with.
+        max_new_tokens: how many may follow.
+        seed: for sampling.
+        first_sequence: the number of its first row among the samples of the prompt, for the random numbers.
+        negative_memory: the number of the text that guidance leads away from; all prompts have one, or none has.
     """
 
     memory: int
@@ -117,36 +77,38 @@ def empty_block(num_bytes: int) -> torch.Tensor:
     return block[skip : skip + num_bytes]
 
 
-def pack_decoder(shape: DecoderShape, tensors: Sequence[torch.Tensor], weights: WeightType) -> torch.Tensor:
+def pack_decoder(shape: DecoderShape, tensors: Sequence[torch.Tensor], dtype: EngineDtype) -> torch.Tensor:
     """The weights of a decoder in the order in which they are read, as bytes.
 
     Args:
         shape: the sizes.
         tensors: float32, in the order of `PackedDecoder::pack` in csrc/engine/decoder.h; see
             `MusicTransformer.decoder_weights`.
-        weights: "float32" is exact; "bfloat16" rounds the weights and the cache; "int8" does so to 8 bits, activations
+        dtype: "float32" is exact; "bfloat16" rounds the weights and the cache; "int8" does so to 8 bits, activations
             too, with a scale for each output feature, row, and key or value of a head.
 
     Raises:
         ValueError: tensors that do not fit the shape, or NaN among them. BackendUnavailableError: no library.
     """
-    numbers = shape.numbers(weights)
+    text = named_values({**dataclasses.asdict(shape), "dtype": dtype})
     with translated_errors():
-        packed = empty_block(ops().packed_decoder_bytes(numbers))
-        ops().pack_decoder_(packed, numbers, [tensor.detach().float().contiguous() for tensor in tensors])
+        packed = empty_block(ops().packed_decoder_bytes(text))
+        ops().pack_decoder_(packed, text, [tensor.detach().float().contiguous() for tensor in tensors])
     return packed
 
 
 class Generation:
-    """A batch of groups on its way.
+    """A batch of prompts on its way. Grammar, buffers and threads live as long as it does.
 
     Args:
         packed: from `pack_decoder`.
-        options: of all groups.
-        groups: the prompts.
+        options: of all prompts, by name: `mode` ("greedy", "sample" or "beams"), `num_rows` (beams, or samples of one
+            prompt), `eos_token_id`, and those of `amt.GenerationConfig` that the engine reads. With
+            `has_search=False` the caller chooses the tokens, with `append`.
+        prompts: the prompts.
         memories: for each text keys and values (num_layers, 2, num_heads, len, head_dim), float32.
         masks: for each text bool (len), True = may attend; or None.
-        grammar: the numbers of `make_grammar` in csrc/engine/generation.h; empty: none.
+        grammar: the texts of a vocabulary and of constraints; None: no grammar.
         isa: an instruction set; see `amt.ops.native.chosen_kernel_set`.
         num_threads: default: torch's.
 
@@ -160,72 +122,45 @@ class Generation:
     def __init__(
         self,
         packed: torch.Tensor,
-        options: SearchOptions,
-        groups: Sequence[Group],
+        options: Mapping[str, object],
+        prompts: Sequence[PromptRows],
         memories: Sequence[torch.Tensor],
         masks: Sequence[torch.Tensor | None],
         *,
-        grammar: Sequence[int] = (),
+        grammar: tuple[str, str] | None = None,
         isa: str | None = None,
         num_threads: int | None = None,
     ):
         self.packed = packed
-        self.options = options
         self.isa = chosen_kernel_set(isa)
         self.num_threads = num_threads or torch.get_num_threads()
-        self.max_len = max(len(group.prefix) + group.max_new_tokens for group in groups)
-        self.num_groups = len(groups)
+        self.num_rows = int(str(options.get("num_rows", 1)))
+        self.num_prompts = len(prompts)
+        self.max_len = max(len(prompt.prefix) + prompt.max_new_tokens for prompt in prompts)
         self.stage_seconds = dict.fromkeys(STAGES, 0.0)
-        early_stopping = ("false", "true", "never").index(str(options.early_stopping).lower())
-        rows = [
-            # A seed is an unsigned number in a signed tensor.
-            [
-                g.memory,
-                len(g.prefix),
-                g.max_new_tokens,
-                g.seed - (1 << 64) * (g.seed >> 63),
-                g.first_sequence,
-                -1 if g.negative_memory is None else g.negative_memory,
-            ]
-            for g in groups
-        ]
-        arguments = (
-            [
-                int(options.mode is not None),
-                MODES.index(options.mode or "greedy"),
-                options.num_rows,
-                options.eos_token_id,
-                options.min_new_tokens,
-                options.no_repeat_ngram_size,
-                options.top_k,
-                early_stopping,
-                *(
-                    -1 if token is None else token
-                    for token in (options.forced_bos_token_id, options.forced_eos_token_id)
-                ),
-                options.prompt_lookup_num_tokens,
-                options.max_matching_ngram_size,
-                len(options.suppress_tokens),
-                *options.suppress_tokens,
-                *options.begin_suppress_tokens,
-            ],
-            [
-                options.temperature,
-                options.top_p,
-                options.min_p,
-                options.repetition_penalty,
-                options.length_penalty,
-                options.guidance_scale,
-            ],
-            list(grammar),
-            [memory.float().contiguous() for memory in memories],
-            [torch.empty(0, dtype=torch.uint8) if mask is None else mask.to(torch.uint8) for mask in masks],
-            torch.tensor(rows, dtype=torch.int64),
-            torch.tensor([token for group in groups for token in group.prefix], dtype=torch.int32),
-        )
+        lists = {
+            "memory": [prompt.memory for prompt in prompts],
+            "prefix_len": [len(prompt.prefix) for prompt in prompts],
+            "max_new_tokens": [prompt.max_new_tokens for prompt in prompts],
+            "seed": [prompt.seed for prompt in prompts],
+            "first_sequence": [prompt.first_sequence for prompt in prompts],
+            "negative_memory": [-1 if p.negative_memory is None else p.negative_memory for p in prompts],
+        }
+        self._progress = torch.zeros(3 + len(STAGES), dtype=torch.int64)
+        self._run = ops().generation_run_.default
+        self._new_ids, self._new_log_probs = torch.zeros(MAX_ROWS, dtype=torch.int32), torch.zeros(MAX_ROWS)
+        self._new = self._new_ids.numpy(), self._new_log_probs.numpy()  # the same memory
         with translated_errors():
-            self.state = empty_block(ops().generation_bytes(packed, *arguments))
-            ops().generation_start_(self.state, packed, *arguments)
+            self._number: int = ops().generation_start(
+                packed,
+                named_values(options),
+                named_values(lists),
+                *(grammar or ("", "")),
+                [memory.float().contiguous() for memory in memories],
+                [torch.empty(0, dtype=torch.uint8) if mask is None else mask.to(torch.uint8) for mask in masks],
+                torch.tensor([token for prompt in prompts for token in prompt.prefix], dtype=torch.int32),
+            )
+        weakref.finalize(self, ops().generation_end, self._number)
 
     def run(self, max_steps: int = 1 << 40, max_ms: int = 1 << 40, *, is_last: bool = False) -> tuple[int, bool]:
         """At most `max_steps` passes, none that begins later than `max_ms` after the first.
@@ -234,17 +169,16 @@ class Generation:
         run compete for a place among the results.
 
         Returns:
-            how many new tokens the longest rows of all groups have together, and whether all is done.
+            how many new tokens the longest rows of all prompts have together, and whether all is done.
 
         Raises:
             DecodingError: NaN logits or no legal token; what came before can still be read.
         """
-        progress = torch.zeros(3 + len(STAGES), dtype=torch.int64)
-        with translated_errors():
-            ops().generation_run_(
-                self.state, self.packed, progress, self.num_threads, max_steps, max_ms, is_last, self.isa
-            )
-        _, num_tokens, is_done, *times_ns = progress.tolist()
+        try:
+            self._run(self._number, self._progress, self.num_threads, max_steps, max_ms, is_last, self.isa)
+        except RuntimeError as error:
+            raise translated(error) from None
+        _, num_tokens, is_done, *times_ns = self._progress.tolist()
         for stage, time_ns in zip(STAGES, times_ns, strict=True):
             self.stage_seconds[stage] += time_ns * 1e-9
         return num_tokens, bool(is_done)
@@ -258,11 +192,11 @@ class Generation:
         num_rows, num_tokens = token_ids.shape
         if parents is None:
             parents = torch.arange(num_rows)
-        logits = torch.empty(num_rows, num_tokens, self.vocab_size)
         with translated_errors():
+            vocab_size: int = ops().packed_vocab_size(self.packed)
+            logits = torch.empty(num_rows, num_tokens, vocab_size)
             ops().generation_append_(
-                self.state,
-                self.packed,
+                self._number,
                 parents.to(torch.int32),
                 token_ids.to(torch.int32).contiguous(),
                 logits,
@@ -271,41 +205,37 @@ class Generation:
             )
         return logits
 
-    @property
-    def vocab_size(self) -> int:
-        """The number of token ids."""
-        return int(ops().packed_decoder_shape(self.packed)[0])
-
     def read(self) -> list[list[RowResult]]:
-        """For each group what there is of its results, the best first."""
-        lengths, token_ids, log_probs, scores = self._read()
-        return [
-            [
-                RowResult(
-                    tuple(token_ids[group, row, :length].tolist()),
-                    tuple(log_probs[group, row, :num_new].tolist()),
-                    float(scores[group, row]),
-                    FINISH_REASONS[reason],
-                )
-                for row, (length, num_new, reason) in enumerate(lengths[group].tolist())
-                if length
-            ]
-            for group in range(self.num_groups)
-        ]
-
-    def read_new(self, first: int) -> list[tuple[int, float]]:
-        """Of the first row of the first group: its new tokens from number `first` on, with their log-probabilities."""
-        lengths, token_ids, log_probs, _ = self._read()
-        length, num_new, _ = lengths[0, 0].tolist()
-        ids = token_ids[0, 0, length - num_new + first : length].tolist()
-        return list(zip(ids, log_probs[0, 0, first:num_new].tolist(), strict=True))
-
-    def _read(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        shape = (self.num_groups, self.options.num_rows)
+        """For each prompt what there is of its results, the best first."""
+        shape = (self.num_prompts, self.num_rows)
         lengths = torch.zeros(*shape, 3, dtype=torch.int64)
         token_ids = torch.zeros(*shape, self.max_len, dtype=torch.int32)
         log_probs = torch.zeros(*shape, self.max_len)
         scores = torch.zeros(shape, dtype=torch.float64)
         with translated_errors():
-            ops().generation_read_(self.state, self.packed, lengths, token_ids, log_probs, scores)
-        return lengths, token_ids, log_probs, scores
+            ops().generation_read_(self._number, lengths, token_ids, log_probs, scores)
+            finish_reasons = str(ops().finish_reasons()).split(",")
+        return [
+            [
+                RowResult(
+                    tuple(token_ids[prompt, row, :length].tolist()),
+                    tuple(log_probs[prompt, row, :num_new].tolist()),
+                    float(scores[prompt, row]),
+                    finish_reasons[reason],
+                )
+                for row, (length, num_new, reason) in enumerate(lengths[prompt].tolist())
+                if length
+            ]
+            for prompt in range(self.num_prompts)
+        ]
+
+    def new_tokens(self, first: int) -> list[tuple[int, float]]:
+        """Of the first row of the first prompt: its new tokens from number `first` on, with their log-probabilities."""
+        token_ids, log_probs = self._new
+        read = ops().generation_new_tokens_.default
+        found: list[tuple[int, float]] = []
+        while True:
+            num: int = read(self._number, first + len(found), self._new_ids, self._new_log_probs)
+            found += zip(token_ids[:num].tolist(), log_probs[:num].tolist(), strict=True)
+            if num < MAX_ROWS:
+                return found

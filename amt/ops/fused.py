@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from amt.reference import attention as reference
+from amt.ops.reference import attention as reference
 
 Optional = torch.Tensor | None
 

@@ -15,6 +15,8 @@ from amt.errors import BackendUnavailableError, DecodingError
 
 LIBRARY = Path(__file__).parents[1] / "_ops.so"
 ISA_VARIABLE = "AMT_CPU_ISA"
+# They write into tensors that they are given.
+WRITING_OPS = ("pack_decoder_", "generation_run_", "generation_append_", "generation_read_")
 
 
 @functools.cache
@@ -26,8 +28,10 @@ def _load() -> str | None:
         torch.ops.load_library(str(LIBRARY))  # type: ignore[no-untyped-call]
     except OSError as error:
         return f"the op library does not load ({error}); reinstall with AMT_BUILD=require"
-    for name in ("pack_decoder_", "generation_start_", "generation_run_", "generation_append_", "generation_read_"):
-        torch.library.register_fake(f"amt::{name}", _nothing)  # they write into tensors that they are given
+    if not all(hasattr(torch.ops.amt, name) for name in (*WRITING_OPS, "kernel_sets")):
+        return f"torch {torch.__version__} does not take the ops of {LIBRARY.name}; reinstall with AMT_BUILD=require"
+    for name in WRITING_OPS:
+        torch.library.register_fake(f"amt::{name}", _nothing)
     return None
 
 
@@ -56,7 +60,7 @@ def ops() -> Any:
     """
     reason = _load()
     if reason is not None:
-        raise BackendUnavailableError(f"{reason}; or decode with backend='reference'")
+        raise BackendUnavailableError(f"{reason}; or decode with backend='plain'")
     return torch.ops.amt
 
 
@@ -87,8 +91,14 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        for name, kind in (("ValueError: ", ValueError), ("DecodingError: ", DecodingError)):
-            _, found, message = str(error).partition(name)
-            if found:
-                raise kind(message.splitlines()[0]) from None
-        raise
+        raise translated(error) from None
+
+
+def translated(error: RuntimeError) -> Exception:
+    """The error that an op means, by the first word of its message; the same one if it means none."""
+    kinds: tuple[type[Exception], ...] = (ValueError, DecodingError, MemoryError)
+    for kind in kinds:
+        _, found, message = str(error).partition(f"{kind.__name__}: ")
+        if found:
+            return kind(message.splitlines()[0])
+    return error

@@ -28,17 +28,6 @@ def token_loss(logits: torch.Tensor, targets: torch.Tensor, pad_token_id: int = 
     return token_losses(logits, targets, pad_token_id).sum() / (targets != pad_token_id).sum().clamp(min=1)
 
 
-def sentence_embedding(text_embeddings: torch.Tensor, text_mask: torch.Tensor) -> torch.Tensor:
-    """What MIDI -> text learns to say: the mean of a text's token states at unit length, (batch, text_embedding_dim).
-
-    Args:
-        text_embeddings: (batch, src_len, text_embedding_dim).
-        text_mask: (batch, src_len), bool, True = real.
-    """
-    total = text_embeddings.masked_fill(~text_mask[:, :, None], 0.0).sum(1)
-    return F.normalize(total, dim=-1)
-
-
 def embedding_loss(predicted: torch.Tensor, text_embeddings: torch.Tensor) -> torch.Tensor:
     """The mean squared error between two (batch, text_embedding_dim)."""
     return F.mse_loss(predicted, text_embeddings)

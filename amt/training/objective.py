@@ -8,11 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from amt.config import TokenizerConfig, TrainConfig
 from amt.data.dataset import Batch
+from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import Vocabulary
 from amt.models import MusicTextTransformer, MusicTransformer
-from amt.training.losses import contrastive_loss, embedding_loss, sentence_embedding, token_losses
+from amt.text.pooling import sentence_embedding
+from amt.training.config import TrainConfig
+from amt.training.losses import contrastive_loss, embedding_loss, token_losses
 
 Embedded = tuple[torch.Tensor, torch.Tensor]  # embeddings (rows, src_len, dim) and their mask (rows, src_len)
 HEADER_LEN = 2  # targets that `header_weight` is for: the first time signature and tempo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from amt.config import TrainConfig
+from amt.training.config import TrainConfig
 
 # What Muon leaves to AdamW (embeddings, norms, biases) learns at this share of the learning rate. The shipped model was
 # trained so; other shares were not tried.

@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from amt.checkpoint import load_checkpoint, save_checkpoint
-from amt.config import GenerationConfig, ModelConfig, TokenizerConfig, TrainConfig
 from amt.data.augment import Augmentation
 from amt.data.dataset import Batch, PreparedSplit
+from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import Vocabulary
 from amt.models import MusicTextTransformer, build_model
-from amt.text import EmbeddingCache, TextEncoder, TextEncoderSpec, pad_embeddings
+from amt.models.checkpoint import load_checkpoint, save_checkpoint
+from amt.nn.config import ModelConfig
+from amt.request.options import GenerationConfig
+from amt.text.cache import EmbeddingCache
+from amt.text.encoder import TextEncoder, TextEncoderSpec
+from amt.text.pooling import pad_embeddings
+from amt.training.config import TrainConfig
 from amt.training.metrics import Metrics
 from amt.training.objective import Objective, Rows
 from amt.training.optimizers import make_average, make_optimizers, set_learning_rate

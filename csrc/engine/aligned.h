@@ -1,4 +1,4 @@
-// Memory for rows: 64-byte aligned, zeroed once.
+// Memory for rows: 64-byte aligned.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +13,15 @@ template <typename T>
 class AlignedVector {
  public:
   AlignedVector() = default;
-  explicit AlignedVector(int64_t size)
-      : data_(static_cast<T*>(::operator new[](static_cast<size_t>(size) * sizeof(T), std::align_val_t{64}))),
-        size_(size) {
-    static_assert(std::is_trivial_v<T>);
+  explicit AlignedVector(int64_t size) : AlignedVector(uninitialized(size)) {
     std::uninitialized_fill_n(data_.get(), size, T{});
+  }
+  static AlignedVector uninitialized(int64_t size) {
+    static_assert(std::is_trivial_v<T>);
+    AlignedVector vector;
+    vector.data_.reset(static_cast<T*>(::operator new[](static_cast<size_t>(size) * sizeof(T), std::align_val_t{64})));
+    vector.size_ = size;
+    return vector;
   }
 
   T* data() { return data_.get(); }

@@ -1,5 +1,5 @@
 // Beam search over one prompt, from scores alone: the state of the beams and one step of it. It knows neither the
-// tokens before the last one nor models. Must equal amt/reference/beam_search.py, whose first lines say what is
+// tokens before the last one nor models. Must equal amt/decoding/plain/beam_search.py, whose first lines say what is
 // computed.
 //
 // In short: a step looks at the 2 * num_beams best continuations. Those that have ended (eos or the longest length) and

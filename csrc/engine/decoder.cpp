@@ -63,7 +63,7 @@ void Decoder::run(const Member& member) {
     cross_attention(member, index);
     next_input(member, layer.norms[2], layer.norms[1]);
     feed_forward(member, layer);
-    if (index + 1 < num_layers || !shape_.is_norm_first) {
+    if (index + 1 < num_layers || !shape_.norm_first) {
       next_input(member, index + 1 < num_layers ? weights_.layers[index + 1].norms[0] : Norm{}, layer.norms[2]);
     }
   }
@@ -83,7 +83,7 @@ void Decoder::embed(const Member& member) {
       for (int64_t i = 0; i < shape_.d_model; ++i) x[i] = embedding[i] * scale + table[i];
     }
   }
-  if (shape_.is_norm_first) {
+  if (shape_.norm_first) {
     const Norm& norm = weights_.layers[0].norms[0];
     kernels_.layer_norm(x_.data(), width_, shape_.d_model, rows.first, rows.last, norm.weight, norm.bias, kNormEpsilon,
                         normed_.data(), width_);
@@ -94,7 +94,7 @@ void Decoder::embed(const Member& member) {
 
 // Between two sublayers: with norms first the next one's, else that of the one before.
 void Decoder::next_input(const Member& member, const Norm& before, const Norm& after) {
-  const Norm& norm = shape_.is_norm_first ? before : after;
+  const Norm& norm = shape_.norm_first ? before : after;
   const Range rows = member.part(static_cast<int64_t>(rows_.size()));
   kernels_.layer_norm(x_.data(), width_, shape_.d_model, rows.first, rows.last, norm.weight, norm.bias, kNormEpsilon,
                       input(), width_);
@@ -159,7 +159,7 @@ void Decoder::output(const Member& member) {
   for (int64_t index = rows.first; index < rows.last; ++index) {
     const float* x = x_.data() + logits_rows_[index] * width_;
     float* out = mixed_.data() + index * width_;
-    if (shape_.is_norm_first) {
+    if (shape_.norm_first) {
       kernels_.layer_norm(x, width_, shape_.d_model, 0, 1, weights_.last_norm.weight, weights_.last_norm.bias,
                           kNormEpsilon, out, width_);
     } else {

@@ -2,6 +2,7 @@
 // What it computes is amt.models.MusicTransformer.decode_step.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <tuple>
@@ -16,18 +17,23 @@ namespace amt::engine {
 enum class Activation : int32_t { kRelu = 0, kGelu = 1, kSwiglu = 2 };
 enum class PositionKind : int32_t { kSinusoidal = 0, kRotary = 1, kRelative = 2 };
 
+// Their names, as they cross to Python.
+constexpr std::array<const char*, 3> names_of(Activation) { return {"relu", "gelu", "swiglu"}; }
+constexpr std::array<const char*, 3> names_of(PositionKind) { return {"sinusoidal", "rotary", "relative"}; }
+constexpr std::array<const char*, 3> names_of(NumberType) { return {"float32", "bfloat16", "int8"}; }
+
 struct DecoderShape {
   int64_t vocab_size, d_model, num_heads, num_layers;
   int64_t hidden_size;  // what the second linear layer of a feed-forward network reads
   int64_t max_sequence_length;
-  bool is_norm_first;
+  bool norm_first;
   Activation activation;
   PositionKind positions;
-  NumberType weight_type;
+  NumberType dtype;  // of weights and caches
 
   int64_t head_dim() const { return d_model / num_heads; }
   // Caches are rounded as weights are.
-  NumberType cache_type() const { return weight_type; }
+  NumberType cache_type() const { return dtype; }
   // Bytes of one key or value of a head.
   int64_t vector_bytes() const {
     const int64_t size = cache_type() == NumberType::kFloat32 ? 4 : cache_type() == NumberType::kBfloat16 ? 2 : 1;
@@ -36,13 +42,27 @@ struct DecoderShape {
   bool operator==(const DecoderShape& other) const {
     const auto all = [](const DecoderShape& s) {
       return std::make_tuple(s.vocab_size, s.d_model, s.num_heads, s.num_layers, s.hidden_size, s.max_sequence_length,
-                             s.is_norm_first, s.activation, s.positions, s.weight_type);
+                             s.norm_first, s.activation, s.positions, s.dtype);
     };
     return all(*this) == all(other);
   }
   // Throws std::invalid_argument for sizes that no model has.
   void check() const;
 };
+
+template <typename Visitor>
+void visit_fields(DecoderShape& shape, Visitor& visit) {
+  visit("vocab_size", shape.vocab_size);
+  visit("d_model", shape.d_model);
+  visit("num_heads", shape.num_heads);
+  visit("num_layers", shape.num_layers);
+  visit("hidden_size", shape.hidden_size);
+  visit("max_sequence_length", shape.max_sequence_length);
+  visit("norm_first", shape.norm_first);
+  visit("activation", shape.activation);
+  visit("positions", shape.positions);
+  visit("dtype", shape.dtype);
+}
 
 struct Norm {
   const float *weight, *bias;
@@ -61,7 +81,7 @@ class PackedDecoder {
   // d_model); positions: sinusoidal (max_len, d_model), rotary cosine and signed sine (max_len, head_dim) each,
   // relative (num_heads, max_len): the bias of the last query on every key; for each layer norm1..3 and
   // query_key_value, self_output, cross_query, cross_output, linear1, linear2, each weight then bias; with
-  // is_norm_first the last norm's weight and bias; the output's weight and bias.
+  // norm_first the last norm's weight and bias; the output's weight and bias.
   static std::vector<int64_t> tensor_sizes(const DecoderShape& shape);
   // memory: 64-byte aligned. Throws std::invalid_argument if a weight is NaN or infinite.
   static void pack(const DecoderShape& shape, const std::vector<const float*>& tensors, std::byte* memory);
@@ -73,7 +93,7 @@ class PackedDecoder {
   const float* embedding(int64_t token) const { return embedding_ + token * round_up(shape_.d_model, kRowAlign); }
   const float* positions[2];  // by the kind of positions
   std::vector<LayerWeights> layers;
-  Norm last_norm;  // null without is_norm_first
+  Norm last_norm;  // null without norm_first
   PackedMatrix output;
 
  private:
@@ -132,11 +152,11 @@ class Decoder {
                bool accumulate, float* out, int64_t out_stride);
   void add_to_residual(const Member& member, const PackedMatrix& matrix, const float* values, int64_t stride);
   // What the next sublayer reads.
-  float* input() { return shape_.is_norm_first ? normed_.data() : x_.data(); }
+  float* input() { return shape_.norm_first ? normed_.data() : x_.data(); }
   void lap(const Member& member, int64_t& stage) {
     if (member.index == 0) watch.lap(stage);
   }
-  bool is_quantized() const { return shape_.weight_type == NumberType::kInt8; }
+  bool is_quantized() const { return shape_.dtype == NumberType::kInt8; }
 
   const PackedDecoder& weights_;
   const DecoderShape shape_;

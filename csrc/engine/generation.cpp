@@ -6,13 +6,15 @@
 #include <exception>
 #include <mutex>
 #include <stdexcept>
+#include <string>
+
+#include "huge_pages.h"
 
 namespace amt::engine {
 namespace {
 
-constexpr uint64_t kMagic = 0x31'52'45'4E'45'47'54'4D;  // "MTGENER1"
-constexpr int64_t kPrefillRows = 64;                    // so many positions of prefixes are read in one pass
-constexpr int64_t kMaxRows = 64;                        // of a group; slots are bytes and bundles have a limit
+constexpr int64_t kPrefillRows = 64;  // so many positions of prefixes are read in one pass
+constexpr int64_t kMaxRows = 64;      // of a group; slots are bytes and bundles have a limit
 constexpr int64_t kMaxGroups = 1 << 16;
 constexpr int64_t kMaxDrafts = 64;
 constexpr int64_t kMostDraftingGroups = 2;  // of more, the products no longer wait for the weights: rows cost time
@@ -24,77 +26,20 @@ void check(bool holds, const std::string& message) {
 
 }  // namespace
 
-struct Generation::Header {
-  uint64_t magic;
-  int64_t bytes;
-  DecoderShape shape;
-  SearchOptions options;
-  int64_t has_search, has_guidance, num_groups, grammar_offset, grammar_len, suppressed_offset, suppressed_len;
-  int64_t num_drafts, max_ngram;
-};
-
-struct Generation::GroupRecord {
-  int64_t prefix_len, capacity, memory_len, has_mask;
-  int64_t num_positions;  // that the cache holds: of the prefix, and without a search of all
-  int64_t trunk_len;
-  int64_t prefix, search, ancestry, self, memory, mask;  // offsets in the block
-  // With guidance: the same for the negative text; the rest is shared.
-  int64_t negative_self, negative_memory, negative_memory_len, negative_has_mask, negative_mask;
-};
-
 namespace {
 
-// Where the parts of the block lie; offsets are multiples of 64.
-template <typename Header, typename GroupRecord>
-struct Layout {
-  int64_t size = 0;
-  int64_t grammar = 0, suppressed = 0;
-  std::vector<int64_t> memories, masks;
-  std::vector<GroupRecord> groups;
-
+// Hands out parts of a block; offsets are multiples of 64.
+class Layout {
+ public:
   int64_t take(int64_t bytes) {
-    const int64_t offset = size;
-    size += round_up(bytes, 64);
+    const int64_t offset = size_;
+    size_ += round_up(bytes, 64);
     return offset;
   }
+  int64_t size() const { return size_; }
 
-  Layout(const DecoderShape& shape, const GenerationPlan& plan) {
-    const auto num_groups = static_cast<int64_t>(plan.groups.size());
-    const int64_t position_bytes = 2 * shape.num_layers * shape.num_heads * shape.vector_bytes();
-    take(sizeof(Header));
-    take(num_groups * static_cast<int64_t>(sizeof(GroupRecord)));
-    grammar = take(static_cast<int64_t>(plan.grammar.size()) * 8);
-    suppressed = take(static_cast<int64_t>(plan.suppressed.size()));
-    for (const Memory& memory : plan.memories) {
-      memories.push_back(take(memory.len * position_bytes));
-      masks.push_back(take(memory.mask ? memory.len : 0));
-    }
-    for (const GroupPlan& group : plan.groups) {
-      const Memory& memory = plan.memories[group.memory];
-      GroupRecord record{};
-      record.prefix_len = static_cast<int64_t>(group.prefix.size());
-      record.capacity = group.capacity();
-      record.memory_len = memory.len;
-      record.has_mask = memory.mask != nullptr;
-      record.memory = memories[group.memory];
-      record.mask = masks[group.memory];
-      record.prefix = take(record.prefix_len * 4);
-      const auto search_bytes =
-          plan.has_search ? Search::bytes(plan.options, record.capacity, !plan.grammar.empty()) : size_t{0};
-      record.search = take(static_cast<int64_t>(search_bytes));
-      record.ancestry = take(plan.options.num_rows * record.capacity);
-      record.self = take(plan.options.num_rows * record.capacity * position_bytes);
-      if (group.negative_memory >= 0) {
-        const Memory& negative = plan.memories[group.negative_memory];
-        record.negative_self = take(plan.options.num_rows * record.capacity * position_bytes);
-        record.negative_memory = memories[group.negative_memory];
-        record.negative_memory_len = negative.len;
-        record.negative_has_mask = negative.mask != nullptr;
-        record.negative_mask = masks[group.negative_memory];
-      }
-      groups.push_back(record);
-    }
-  }
+ private:
+  int64_t size_ = 0;
 };
 
 void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
@@ -103,13 +48,11 @@ void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
         "the engine runs 1 to " + std::to_string(kMaxRows) + " rows of a prompt, got " +
             std::to_string(plan.options.num_rows));
   check(!plan.groups.empty() && plan.groups.size() <= kMaxGroups, "there must be 1 to 65536 prompts");
-  check(plan.num_drafts >= 0 && plan.num_drafts <= kMaxDrafts,
-        "there may be 0 to " + std::to_string(kMaxDrafts) + " drafts, got " + std::to_string(plan.num_drafts));
+  check(plan.prompt_lookup_num_tokens >= 0 && plan.prompt_lookup_num_tokens <= kMaxDrafts,
+        "prompt_lookup_num_tokens must be 0 to " + std::to_string(kMaxDrafts) + ", got " +
+            std::to_string(plan.prompt_lookup_num_tokens));
   check(plan.has_search || plan.groups.size() == 1, "without a search there is one group");
   check(plan.has_search || plan.groups[0].negative_memory < 0, "without a search there is no guidance");
-  check(!plan.has_search || plan.options.vocab_size == shape.vocab_size, "vocab_size is not that of the weights");
-  check(plan.suppressed.empty() || static_cast<int64_t>(plan.suppressed.size()) == shape.vocab_size,
-        "suppressed must have a number for each token");
   for (const Memory& memory : plan.memories) {
     check(memory.len >= 1 && memory.len <= shape.max_sequence_length, "a memory of " + std::to_string(memory.len) +
                                                                           " positions; the model takes 1 to " +
@@ -137,145 +80,111 @@ void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
 
 }  // namespace
 
-midi::Grammar make_grammar(const std::vector<int64_t>& numbers) {
-  size_t place = 0;
-  const auto next = [&]() {
-    check(place < numbers.size(), "the numbers of the grammar end early");
-    return numbers[place++];
-  };
-  const auto next_int = [&]() { return static_cast<int>(std::clamp<int64_t>(next(), -1, 1 << 30)); };
-  midi::VocabularyConfig config;
-  config.is_score = next() != 0;
-  config.step_ms = next_int();
-  config.steps_per_beat = next_int();
-  config.max_time_shift = next_int();
-  config.num_velocities = next_int();
-  config.max_gap_steps = next();
-  midi::Constraints constraints;
-  constraints.max_polyphony = next();
-  constraints.max_steps = next();
-  constraints.tempo_index = next_int();
-  constraints.time_signature_index = next_int();
-  const int64_t num_tempos = next();
-  for (int64_t i = 0; i < num_tempos; ++i) config.tempos_bpm.push_back(next_int());
-  constraints.programs.reset();
-  const int64_t num_programs = next();
-  for (int64_t i = 0; i < num_programs; ++i) constraints.programs.set(static_cast<size_t>(next()));
-  constraints.pitch_classes.reset();
-  const int64_t num_pitch_classes = next();
-  for (int64_t i = 0; i < num_pitch_classes; ++i) constraints.pitch_classes.set(static_cast<size_t>(next()));
-  check(place == numbers.size(), "the grammar has more numbers than it takes");
-  return midi::Grammar(midi::Vocabulary(config), constraints);
-}
-
-int64_t Generation::bytes(const DecoderShape& shape, const GenerationPlan& plan) {
+Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
+    : weights_(weights),
+      options_(plan.options),
+      has_search_(plan.has_search),
+      num_drafts_(plan.prompt_lookup_num_tokens),
+      max_ngram_(plan.max_matching_ngram_size),
+      grammar_(std::move(plan.grammar)) {
+  const DecoderShape& shape = weights_.shape();
+  options_.vocab_size = static_cast<int32_t>(shape.vocab_size);
   check_plan(shape, plan);
-  return Layout<Header, GroupRecord>(shape, plan).size;
-}
-
-void Generation::start(const DecoderShape& shape, const GenerationPlan& plan, std::byte* block) {
-  check_plan(shape, plan);
-  const Layout<Header, GroupRecord> layout(shape, plan);
-  Header header{};
-  header.magic = kMagic;
-  header.bytes = layout.size;
-  header.shape = shape;
-  header.options = plan.options;
-  header.has_search = plan.has_search;
-  header.has_guidance = plan.groups[0].negative_memory >= 0;
-  header.num_drafts = plan.num_drafts;
-  header.max_ngram = plan.max_ngram;
-  header.num_groups = static_cast<int64_t>(plan.groups.size());
-  header.grammar_offset = layout.grammar;
-  header.grammar_len = static_cast<int64_t>(plan.grammar.size());
-  header.suppressed_offset = layout.suppressed;
-  header.suppressed_len = static_cast<int64_t>(plan.suppressed.size());
-  std::copy(plan.suppressed.begin(), plan.suppressed.end(), reinterpret_cast<uint8_t*>(block + layout.suppressed));
-  std::optional<midi::Grammar> grammar;
-  if (!plan.grammar.empty()) {
-    grammar = make_grammar(plan.grammar);
-    check(grammar->vocabulary().size() == shape.vocab_size,
-          "the grammar knows " + std::to_string(grammar->vocabulary().size()) + " tokens, the model has " +
+  has_guidance_ = plan.groups[0].negative_memory >= 0;
+  suppressed_ = suppressed_flags(plan.suppress_tokens, plan.begin_suppress_tokens, shape.vocab_size);
+  options_.suppressed = suppressed_.empty() ? nullptr : suppressed_.data();
+  if (grammar_) {
+    check(grammar_->vocabulary().size() == shape.vocab_size,
+          "the grammar knows " + std::to_string(grammar_->vocabulary().size()) + " tokens, the model has " +
               std::to_string(shape.vocab_size));
-    std::copy(plan.grammar.begin(), plan.grammar.end(), reinterpret_cast<int64_t*>(block + layout.grammar));
   }
+
+  Layout layout;
+  const int64_t num_rows = options_.num_rows;
+  const int64_t position_bytes = 2 * shape.num_layers * shape.num_heads * shape.vector_bytes();
+  std::vector<int64_t> memories, masks;
+  for (const Memory& memory : plan.memories) {
+    memories.push_back(layout.take(memory.len * position_bytes));
+    masks.push_back(layout.take(memory.mask ? memory.len : 0));
+  }
+  struct Places {
+    int64_t ancestry, self, negative_self;
+  };
+  std::vector<Places> places;
+  for (const GroupPlan& asked : plan.groups) {
+    Group group{static_cast<int64_t>(asked.prefix.size()), asked.capacity()};
+    group.prefix = layout.take(group.prefix_len * 4);
+    const size_t search_bytes = has_search_ ? Search::bytes(options_, group.capacity, grammar_.has_value()) : 0;
+    group.search = layout.take(static_cast<int64_t>(search_bytes));
+    const int64_t self_bytes = num_rows * group.capacity * position_bytes;
+    places.push_back(
+        {layout.take(num_rows * group.capacity), layout.take(self_bytes), layout.take(has_guidance_ ? self_bytes : 0)});
+    groups_.push_back(group);
+  }
+  block_ = AlignedVector<std::byte>::uninitialized(layout.size());
+  advise_huge_pages(block_.data(), block_.size());
+
   const Kernels& kernels = find_kernels(nullptr);
   for (size_t index = 0; index < plan.memories.size(); ++index) {
     const Memory& memory = plan.memories[index];
     kernels.store(memory.keys_values, 2 * shape.num_layers * shape.num_heads * memory.len, shape.head_dim(),
-                  shape.cache_type(), block + layout.memories[index]);
-    if (memory.mask) std::memcpy(block + layout.masks[index], memory.mask, static_cast<size_t>(memory.len));
+                  shape.cache_type(), block_.data() + memories[index]);
+    if (memory.mask) std::memcpy(block_.data() + masks[index], memory.mask, static_cast<size_t>(memory.len));
   }
-  for (size_t index = 0; index < plan.groups.size(); ++index) {
-    const GroupPlan& group = plan.groups[index];
-    const GroupRecord& record = layout.groups[index];
-    std::copy(group.prefix.begin(), group.prefix.end(), reinterpret_cast<int32_t*>(block + record.prefix));
-    std::memset(block + record.ancestry, 0, static_cast<size_t>(plan.options.num_rows * record.capacity));
-    if (plan.has_search) {
-      Search search(plan.options, record.capacity, grammar ? &*grammar : nullptr, block + record.search);
-      try {
-        search.begin(group.prefix.data(), record.prefix_len, group.max_new_tokens, group.seed, group.first_sequence);
-      } catch (const std::invalid_argument& error) {
-        throw std::invalid_argument("prefix " + std::to_string(index) + " " + error.what());
-      }
+  const auto cache_of = [&](const Group& group, const Places& place, int64_t self, int64_t memory) {
+    GroupCache cache{};
+    cache.self = block_.data() + self;
+    cache.num_slots = num_rows;
+    cache.capacity = group.capacity;
+    cache.ancestry = reinterpret_cast<uint8_t*>(block_.data() + place.ancestry);
+    cache.memory = block_.data() + memories[memory];
+    cache.memory_len = plan.memories[memory].len;
+    cache.memory_mask =
+        plan.memories[memory].mask ? reinterpret_cast<const uint8_t*>(block_.data() + masks[memory]) : nullptr;
+    return cache;
+  };
+  for (size_t index = 0; index < groups_.size(); ++index) {
+    caches_.push_back(cache_of(groups_[index], places[index], places[index].self, plan.groups[index].memory));
+  }
+  for (size_t index = 0; has_guidance_ && index < groups_.size(); ++index) {
+    caches_.push_back(
+        cache_of(groups_[index], places[index], places[index].negative_self, plan.groups[index].negative_memory));
+  }
+  for (size_t index = 0; index < groups_.size(); ++index) {
+    const GroupPlan& asked = plan.groups[index];
+    std::copy(asked.prefix.begin(), asked.prefix.end(),
+              reinterpret_cast<int32_t*>(block_.data() + groups_[index].prefix));
+    std::memset(block_.data() + places[index].ancestry, 0, static_cast<size_t>(num_rows * groups_[index].capacity));
+    if (!has_search_) continue;
+    try {
+      search(static_cast<int64_t>(index))
+          .begin(asked.prefix.data(), groups_[index].prefix_len, asked.max_new_tokens, asked.seed,
+                 asked.first_sequence);
+    } catch (const std::invalid_argument& error) {
+      throw std::invalid_argument("prefix " + std::to_string(index) + " " + error.what());
     }
   }
-  std::memcpy(block + round_up(sizeof(Header), 64), layout.groups.data(), layout.groups.size() * sizeof(GroupRecord));
-  std::memcpy(block, &header, sizeof header);
 }
-
-Generation::Generation(const PackedDecoder& weights, std::byte* block, int64_t size)
-    : weights_(weights),
-      block_(block),
-      header_(reinterpret_cast<Header*>(block)),
-      groups_(reinterpret_cast<GroupRecord*>(block + round_up(sizeof(Header), 64))) {
-  check(size >= static_cast<int64_t>(sizeof(Header)) && header_->magic == kMagic && header_->bytes == size,
-        "this is not the state of a generation; begin one with generation_start");
-  check(header_->shape == weights.shape(), "this generation was begun with other weights");
-  if (header_->grammar_len > 0) {
-    const auto* numbers = reinterpret_cast<const int64_t*>(block + header_->grammar_offset);
-    grammar_ = make_grammar({numbers, numbers + header_->grammar_len});
-  }
-  for (int64_t index = 0; index < header_->num_groups; ++index) {
-    const GroupRecord& record = groups_[index];
-    GroupCache cache{};
-    cache.self = block + record.self;
-    cache.num_slots = header_->options.num_rows;
-    cache.capacity = record.capacity;
-    cache.ancestry = reinterpret_cast<uint8_t*>(block + record.ancestry);
-    cache.trunk_len = record.trunk_len;
-    cache.memory = block + record.memory;
-    cache.memory_len = record.memory_len;
-    cache.memory_mask = record.has_mask ? reinterpret_cast<const uint8_t*>(block + record.mask) : nullptr;
-    caches_.push_back(cache);
-  }
-  for (int64_t index = 0; header_->has_guidance && index < header_->num_groups; ++index) {
-    const GroupRecord& record = groups_[index];
-    GroupCache cache = caches_[index];
-    cache.self = block + record.negative_self;
-    cache.memory = block + record.negative_memory;
-    cache.memory_len = record.negative_memory_len;
-    cache.memory_mask =
-        record.negative_has_mask ? reinterpret_cast<const uint8_t*>(block + record.negative_mask) : nullptr;
-    caches_.push_back(cache);
-  }
-}
-
-int64_t Generation::num_groups() const { return header_->num_groups; }
 
 Search Generation::search(int64_t group) const {
-  SearchOptions options = header_->options;  // the block may have moved
-  options.suppressed =
-      header_->suppressed_len ? reinterpret_cast<const uint8_t*>(block_ + header_->suppressed_offset) : nullptr;
-  return {options, groups_[group].capacity, grammar_ ? &*grammar_ : nullptr, block_ + groups_[group].search};
+  auto* memory = const_cast<std::byte*>(block_.data()) + groups_[group].search;  // a view: what it says is the search's
+  return {options_, groups_[group].capacity, grammar_ ? &*grammar_ : nullptr, memory};
 }
 
-int64_t Generation::num_rows() const { return header_->options.num_rows; }
-
-int64_t Generation::prefix_len(int64_t group) const { return groups_[group].prefix_len; }
+Generation::Workshop& Generation::workshop(const Kernels& kernels, int64_t num_threads, int64_t max_rows) {
+  if (!workshop_ || &workshop_->kernels != &kernels || workshop_->num_threads != num_threads ||
+      workshop_->max_rows < max_rows) {
+    int64_t max_len = 1;
+    for (const GroupCache& cache : caches_) max_len = std::max({max_len, cache.capacity, cache.memory_len});
+    workshop_.reset();
+    workshop_ =
+        std::make_unique<Workshop>(weights_, kernels, max_rows, max_len, num_threads, 4 + 2 * options_.num_rows);
+  }
+  return *workshop_;
+}
 
 const int32_t* Generation::prefix(int64_t group) const {
-  return reinterpret_cast<const int32_t*>(block_ + groups_[group].prefix);
+  return reinterpret_cast<const int32_t*>(block_.data() + groups_[group].prefix);
 }
 
 // First every row that runs, then what is left of the prefixes, as far as there is room.
@@ -283,28 +192,27 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
   pass = {};
   int64_t num_running = 0;
   for (int64_t group = 0; group < num_groups(); ++group) num_running += search(group).is_done() ? 0 : 1;
-  const int64_t num_caches = num_running * (header_->has_guidance ? 2 : 1);
-  const bool has_drafts =
-      header_->options.num_rows == 1 && header_->options.mode != Mode::kBeams && num_caches <= kMostDraftingGroups;
+  const int64_t num_caches = num_running * (has_guidance_ ? 2 : 1);
+  const bool has_drafts = options_.num_rows == 1 && options_.mode != Mode::kBeams && num_caches <= kMostDraftingGroups;
   for (int64_t group = 0; group < num_groups(); ++group) {
-    const GroupRecord& record = groups_[group];
+    const Group& record = groups_[group];
     const Search running = search(group);
     if (record.num_positions < record.prefix_len || running.is_done()) continue;
     const size_t first_row = pass.rows.size();
     pass.waiting.push_back({group, static_cast<int64_t>(pass.logits_rows.size())});
     const auto position = static_cast<int32_t>(running.length() - 1);
-    for (int32_t row = 0; row < header_->options.num_rows; ++row) {
+    for (int32_t row = 0; row < options_.num_rows; ++row) {
       if (!running.is_active(row)) continue;
       caches_[group].ancestry[row * record.capacity + position] = static_cast<uint8_t>(row);
       pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()));
       pass.rows.push_back({running.last_token(row), position, static_cast<int32_t>(group), row});
     }
     if (has_drafts) add_drafts(group, running, pass);
-    if (header_->has_guidance) add_negatives(first_row, true, pass);
+    if (has_guidance_) add_negatives(first_row, true, pass);
   }
-  const int64_t num_texts = header_->has_guidance ? 2 : 1;
+  const int64_t num_texts = has_guidance_ ? 2 : 1;
   for (int64_t group = 0; group < num_groups(); ++group) {
-    GroupRecord& record = groups_[group];
+    Group& record = groups_[group];
     const size_t first_row = pass.rows.size();
     const int64_t room = (max_rows - static_cast<int64_t>(first_row)) / num_texts;
     const int64_t num_read = std::min(record.prefix_len - record.num_positions, room);
@@ -318,7 +226,7 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
       pass.waiting.push_back({group, static_cast<int64_t>(pass.logits_rows.size())});
       pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()) - 1);
     }
-    if (header_->has_guidance) add_negatives(first_row, waits, pass);
+    if (has_guidance_) add_negatives(first_row, waits, pass);
   }
 }
 
@@ -343,9 +251,9 @@ void Generation::add_negatives(size_t first_row, bool waits, Pass& pass) const {
 void Generation::add_drafts(int64_t group, const Search& running, Pass& pass) const {
   const int32_t* tokens = running.result_tokens(0);
   const int64_t length = running.result_length(0);
-  const int64_t room = std::min(header_->num_drafts, groups_[group].capacity - length - 1);
+  const int64_t room = std::min(num_drafts_, groups_[group].capacity - length - 1);
   if (room <= 0) return;
-  for (int64_t ngram = std::min(header_->max_ngram, length - 1); ngram >= kMinNgram; --ngram) {
+  for (int64_t ngram = std::min(max_ngram_, length - 1); ngram >= kMinNgram; --ngram) {
     const int32_t* last = tokens + length - ngram;
     for (int64_t first = length - ngram - 1; first >= 0; --first) {  // the latest is the likeliest
       if (!std::equal(last, last + ngram, tokens + first)) continue;
@@ -362,10 +270,12 @@ void Generation::add_drafts(int64_t group, const Search& running, Pass& pass) co
 }
 
 // Lets the search of a group take its logits, and its rows follow the search.
-void Generation::choose(const Pass& pass, const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels,
-                        float* scratch, bool is_last) {
+void Generation::choose(const Pass& pass, const Pass::Waiting& waiting, const Workshop& workshop, float* scratch,
+                        bool is_last) {
+  const Decoder& decoder = workshop.decoder;
+  const Kernels& kernels = workshop.kernels;
   Search running = search(waiting.group);
-  const int64_t num_rows = header_->options.num_rows, stride = decoder.logits_stride();
+  const int64_t num_rows = options_.num_rows, stride = decoder.logits_stride();
   const int64_t num_positions = running.length();
   int64_t num_active = 0, last_active = -1;
   for (int64_t row = 0; row < num_rows; ++row) {
@@ -381,7 +291,7 @@ void Generation::choose(const Pass& pass, const Pass::Waiting& waiting, const De
     }
     return static_cast<const float*>(spread);
   };
-  const bool has_guidance = header_->has_guidance != 0;
+  const bool has_guidance = has_guidance_;
   float* spread = scratch + 4 * stride;
   const float* logits = with_gaps(waiting.first_logits, spread);
   const float* negative = has_guidance ? with_gaps(waiting.first_negative, spread + num_rows * stride) : nullptr;
@@ -421,46 +331,43 @@ void Generation::reorder(int64_t group, const std::vector<int32_t>& parents, int
     return true;
   };
   while (cache.trunk_len < num_positions && is_shared(cache.trunk_len)) ++cache.trunk_len;
-  groups_[group].trunk_len = cache.trunk_len;
-  if (header_->has_guidance) caches_[group + num_groups()].trunk_len = cache.trunk_len;
+  if (has_guidance_) caches_[group + num_groups()].trunk_len = cache.trunk_len;
 }
 
 Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t max_steps, int64_t max_ms, bool is_last) {
-  check(header_->has_search, "this generation has no search; use generation_append");
+  check(has_search_, "this generation has no search; use generation_append");
   num_threads = std::max<int64_t>(1, num_threads);
-  const int64_t num_rows = header_->options.num_rows;
+  const int64_t num_rows = options_.num_rows;
   int64_t num_unread = 0;  // positions of prefixes
   for (int64_t group = 0; group < num_groups(); ++group) {
     num_unread += std::max<int64_t>(0, groups_[group].prefix_len - groups_[group].num_positions);
   }
   const auto num_caches = static_cast<int64_t>(caches_.size());
-  const int64_t num_drafts = kMostDraftingGroups * header_->num_drafts;
+  const int64_t num_drafts = kMostDraftingGroups * num_drafts_;
   const int64_t max_rows =
       std::max(num_caches * num_rows + num_drafts, std::min(num_unread * num_caches / num_groups(), kPrefillRows));
-  int64_t max_len = 1;
-  for (const GroupCache& cache : caches_) max_len = std::max({max_len, cache.capacity, cache.memory_len});
-  Decoder decoder(weights_, kernels, max_rows, max_len, num_threads);
-  const int64_t scratch_size = (4 + 2 * num_rows) * decoder.logits_stride();
-  AlignedVector<float> scratch(num_threads * scratch_size);
+  Workshop& shop = workshop(kernels, num_threads, max_rows);
+  Decoder& decoder = shop.decoder;
+  decoder.times = {};
+  decoder.watch = {};
 
-  Pass pass;
   Progress progress{};
   std::mutex failure_mutex;
   std::exception_ptr failure;
   const auto began = std::chrono::steady_clock::now();
   bool goes_on = true;
-  run_team(num_threads, [&](const Member& member) {
+  shop.team.run([&](const Member& member) {
     for (;;) {
       if (member.index == 0) {
         const auto elapsed = std::chrono::steady_clock::now() - began;
         goes_on = !failure && progress.num_steps < max_steps &&
                   (progress.num_steps == 0 || elapsed < std::chrono::milliseconds(max_ms));
         if (goes_on) {
-          plan_pass(max_rows, pass);
-          goes_on = !pass.rows.empty();
+          plan_pass(max_rows, pass_);
+          goes_on = !pass_.rows.empty();
         }
         if (goes_on) {
-          decoder.prepare(caches_.data(), pass.rows, pass.logits_rows);
+          decoder.prepare(caches_.data(), pass_.rows, pass_.logits_rows);
           ++progress.num_steps;
         }
       }
@@ -468,10 +375,10 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
       if (!goes_on) return;
       if (member.index == 0) decoder.watch.lap(decoder.times.choice);
       decoder.run(member);
-      for (auto index = static_cast<size_t>(member.index); index < pass.waiting.size();
+      for (auto index = static_cast<size_t>(member.index); index < pass_.waiting.size();
            index += static_cast<size_t>(member.num_threads)) {
         try {
-          choose(pass, pass.waiting[index], decoder, kernels, scratch.data() + member.index * scratch_size, is_last);
+          choose(pass_, pass_.waiting[index], shop, shop.scratch.data() + member.index * shop.scratch_stride, is_last);
         } catch (...) {
           const std::lock_guard<std::mutex> lock(failure_mutex);
           if (!failure) failure = std::current_exception();
@@ -494,10 +401,10 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
 
 void Generation::append(const Kernels& kernels, int64_t num_threads, const int32_t* parents, const int32_t* tokens,
                         int64_t num_tokens, float* logits) {
-  check(!header_->has_search, "this generation has a search; use generation_run");
-  GroupRecord& record = groups_[0];
+  check(!has_search_, "this generation has a search; use generation_run");
+  Group& record = groups_[0];
   GroupCache& cache = caches_[0];
-  const int64_t num_rows = header_->options.num_rows, vocab_size = header_->shape.vocab_size;
+  const int64_t num_rows = options_.num_rows, vocab_size = weights_.shape().vocab_size;
   check(num_tokens >= 1 && record.num_positions + num_tokens <= record.capacity,
         std::to_string(record.num_positions + num_tokens) + " tokens are more than the " +
             std::to_string(record.capacity) + " that this generation has room for");
@@ -511,7 +418,8 @@ void Generation::append(const Kernels& kernels, int64_t num_threads, const int32
   num_threads = std::max<int64_t>(1, num_threads);
   reorder(0, {parents, parents + num_rows}, record.num_positions);
   const int64_t max_rows = std::max(num_rows, kPrefillRows);
-  Decoder decoder(weights_, kernels, max_rows, std::max(cache.capacity, cache.memory_len), num_threads);
+  Workshop& shop = workshop(kernels, num_threads, max_rows);
+  Decoder& decoder = shop.decoder;
   for (int64_t first = 0; first < num_tokens;) {
     const int64_t count = std::min(num_tokens - first, max_rows / num_rows);
     std::vector<Row> rows;
@@ -525,7 +433,7 @@ void Generation::append(const Kernels& kernels, int64_t num_threads, const int32
       }
     }
     decoder.prepare(caches_.data(), rows, logits_rows);
-    run_team(num_threads, [&](const Member& member) { decoder.run(member); });
+    shop.team.run([&](const Member& member) { decoder.run(member); });
     for (int64_t index = 0; index < count; ++index) {
       for (int64_t row = 0; row < num_rows; ++row) {
         std::copy_n(decoder.logits(index * num_rows + row), vocab_size,

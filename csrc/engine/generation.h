@@ -1,16 +1,19 @@
-// A batch of prompts on its way from prefix to result: prefixes, caches and searches in one block of bytes, and the
-// loop that advances them. The block may be copied, kept, and gone on with later.
+// A batch of prompts on its way from prefix to result: their prefixes, caches and searches, and the loop that advances
+// them. Grammar, buffers and threads live as long as it does, so that a step costs the same in a run of many.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
-#include <string>
+#include <utility>
 #include <vector>
 
+#include "aligned.h"
 #include "decoder.h"
 #include "grammar.h"
 #include "search.h"
+#include "team.h"
 
 namespace amt::engine {
 
@@ -23,32 +26,40 @@ struct Memory {
 
 // One prompt's rows: greedy, its beams or some of its samples.
 struct GroupPlan {
-  int64_t memory;  // index
+  int64_t memory = 0;  // index
   std::vector<int32_t> prefix;
-  int64_t max_new_tokens;
-  uint64_t seed;
-  int64_t first_sequence;        // of the prompt's samples, the number of row 0
+  int64_t max_new_tokens = 1;
+  uint64_t seed = 0;
+  int64_t first_sequence = 0;    // of the prompt's samples, the number of row 0
   int64_t negative_memory = -1;  // index of what guidance leads away from; -1: no guidance. All groups or none.
 
   int64_t capacity() const { return static_cast<int64_t>(prefix.size()) + max_new_tokens; }
 };
 
+// What a generation is asked for.
 struct GenerationPlan {
   SearchOptions options;
-  bool has_search = true;           // false: the caller chooses the tokens, with `logits`; only num_rows counts
-  std::vector<int64_t> grammar;     // see `make_grammar`; empty: none
-  std::vector<uint8_t> suppressed;  // (vocab_size), see SearchOptions, or empty
-  std::vector<Memory> memories;
+  bool has_search = true;  // false: the caller chooses the tokens, with `logits`; only num_rows counts
+  std::vector<int32_t> suppress_tokens, begin_suppress_tokens;
+  std::optional<midi::Grammar> grammar;
+  std::vector<Memory> memories;  // read by the constructor of Generation only
   std::vector<GroupPlan> groups;
-  // With one row a prompt: each pass also runs up to so many tokens that followed when the last max_ngram (or fewer, at
-  // least 2) tokens stood there before. As many of them as are then chosen need no pass of their own. 0: none.
-  int64_t num_drafts = 0, max_ngram = 2;
+  // With one row a prompt: each pass also runs up to so many tokens that followed when the last
+  // max_matching_ngram_size (or fewer, at least 2) tokens stood there before. As many of them as are then chosen need
+  // no pass of their own. 0: none.
+  int64_t prompt_lookup_num_tokens = 0, max_matching_ngram_size = 2;
 };
 
-// The grammar that these numbers describe: is_score, step_ms, steps_per_beat, max_time_shift, num_velocities,
-// max_gap_steps, max_polyphony, max_steps, tempo_index, time_signature_index (-1 = free), then counts and members of:
-// tempos_bpm, programs, pitch_classes. Throws std::invalid_argument.
-midi::Grammar make_grammar(const std::vector<int64_t>& numbers);
+// See midi/named_values.h; the grammar, the memories and the groups come beside it.
+template <typename Visitor>
+void visit_fields(GenerationPlan& plan, Visitor& visit) {
+  visit_fields(plan.options, visit);
+  visit("has_search", plan.has_search);
+  visit("suppress_tokens", plan.suppress_tokens);
+  visit("begin_suppress_tokens", plan.begin_suppress_tokens);
+  visit("prompt_lookup_num_tokens", plan.prompt_lookup_num_tokens);
+  visit("max_matching_ngram_size", plan.max_matching_ngram_size);
+}
 
 struct Progress {
   int64_t num_steps;   // passes made in this call
@@ -59,12 +70,11 @@ struct Progress {
 
 class Generation {
  public:
-  static int64_t bytes(const DecoderShape& shape, const GenerationPlan& plan);
-  // Throws std::invalid_argument, naming the prompt, if something does not fit.
-  static void start(const DecoderShape& shape, const GenerationPlan& plan, std::byte* block);
-
-  // Throws std::invalid_argument if the block does not belong to these weights.
-  Generation(const PackedDecoder& weights, std::byte* block, int64_t size);
+  // packed: the weights, which must stay where they are. Throws std::invalid_argument, naming the prompt, if something
+  // does not fit.
+  Generation(const PackedDecoder& weights, GenerationPlan plan);
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
 
   // At most max_steps passes, and none that begins later than max_ms after the first. is_last: every group that gets
   // its logits takes its last step, see Search::step; one that has its prefix to read gets them when it has. Throws
@@ -76,14 +86,18 @@ class Generation {
   void append(const Kernels& kernels, int64_t num_threads, const int32_t* parents, const int32_t* tokens,
               int64_t num_tokens, float* logits);
 
-  int64_t num_groups() const;
-  int64_t num_rows() const;  // of each group
-  int64_t prefix_len(int64_t group) const;
+  const DecoderShape& shape() const { return weights_.shape(); }
+  int64_t num_groups() const { return static_cast<int64_t>(groups_.size()); }
+  int64_t num_rows() const { return options_.num_rows; }  // of each group
+  int64_t prefix_len(int64_t group) const { return groups_[group].prefix_len; }
   Search search(int64_t group) const;
 
  private:
-  struct Header;
-  struct GroupRecord;
+  struct Group {
+    int64_t prefix_len, capacity;
+    int64_t num_positions = 0;       // that the cache holds: of the prefix, and without a search of all
+    int64_t prefix = 0, search = 0;  // where they lie in the block
+  };
   // The rows of one pass and who waits for their logits.
   struct Pass {
     std::vector<Row> rows;
@@ -95,21 +109,45 @@ class Generation {
     };
     std::vector<Waiting> waiting;
   };
+  // What passes work with, made by the first.
+  struct Workshop {
+    Workshop(const PackedDecoder& weights, const Kernels& kernels, int64_t max_rows, int64_t max_len,
+             int64_t num_threads, int64_t num_scratch_rows)
+        : kernels(kernels),
+          max_rows(max_rows),
+          num_threads(num_threads),
+          decoder(weights, kernels, max_rows, max_len, num_threads),
+          scratch_stride(num_scratch_rows * decoder.logits_stride()),
+          scratch(num_threads * scratch_stride),
+          team(num_threads) {}
 
+    const Kernels& kernels;
+    int64_t max_rows, num_threads;
+    Decoder decoder;
+    int64_t scratch_stride;  // of a thread
+    AlignedVector<float> scratch;
+    Team team;
+  };
+
+  Workshop& workshop(const Kernels& kernels, int64_t num_threads, int64_t max_rows);
   const int32_t* prefix(int64_t group) const;
   void plan_pass(int64_t max_rows, Pass& pass);
   void add_drafts(int64_t group, const Search& running, Pass& pass) const;
   void add_negatives(size_t first_row, bool waits, Pass& pass) const;
-  void choose(const Pass& pass, const Pass::Waiting& waiting, const Decoder& decoder, const Kernels& kernels,
-              float* scratch, bool is_last);
+  void choose(const Pass& pass, const Pass::Waiting& waiting, const Workshop& workshop, float* scratch, bool is_last);
   void reorder(int64_t group, const std::vector<int32_t>& parents, int64_t num_positions);
 
-  const PackedDecoder& weights_;
-  std::byte* block_;
-  Header* header_;
-  GroupRecord* groups_;
+  const PackedDecoder weights_;
+  SearchOptions options_;
+  bool has_search_, has_guidance_;
+  int64_t num_drafts_, max_ngram_;
+  std::vector<uint8_t> suppressed_;
   std::optional<midi::Grammar> grammar_;
+  std::vector<Group> groups_;
   std::vector<GroupCache> caches_;  // of all groups; with guidance then those of the same rows under the negative texts
+  AlignedVector<std::byte> block_;  // prefixes, searches, caches and masks
+  std::unique_ptr<Workshop> workshop_;
+  Pass pass_;
 };
 
 }  // namespace amt::engine

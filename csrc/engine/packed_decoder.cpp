@@ -102,7 +102,7 @@ struct Parts {
 
 Parts walk_parts(const DecoderShape& shape, Walk& walk) {
   const int64_t d_model = shape.d_model, width = round_up(d_model, kRowAlign), longest = shape.max_sequence_length;
-  const NumberType type = shape.weight_type;
+  const NumberType type = shape.dtype;
   Parts parts;
   parts.embedding = walk.rows(shape.vocab_size, d_model, width);
   switch (shape.positions) {
@@ -128,7 +128,7 @@ Parts walk_parts(const DecoderShape& shape, Walk& walk) {
     layer.linear2 = walk.matrix(type, d_model, shape.hidden_size);
     parts.layers.push_back(layer);
   }
-  if (shape.is_norm_first) parts.last_norm = walk.norm(d_model);
+  if (shape.norm_first) parts.last_norm = walk.norm(d_model);
   parts.output = walk.matrix(type, shape.vocab_size, d_model);
   return parts;
 }
@@ -150,7 +150,7 @@ void DecoderShape::check() const {
   check_range("max_sequence_length", max_sequence_length, 1, 1 << 20);
   check_range("activation", static_cast<int64_t>(activation), 0, 2);
   check_range("positions", static_cast<int64_t>(positions), 0, 2);
-  check_range("weight_type", static_cast<int64_t>(weight_type), 0, 2);
+  check_range("dtype", static_cast<int64_t>(dtype), 0, 2);
   if (d_model % (2 * num_heads) != 0) throw std::invalid_argument("d_model must be a multiple of 2 * num_heads");
 }
 

@@ -1,5 +1,5 @@
 // Philox4x32-10: random bits as a pure function of a key and a counter, so that a draw depends on (seed, step,
-// sequence) and on nothing that was drawn before. Must equal amt/reference/philox.py.
+// sequence) and on nothing that was drawn before. Must equal amt/ops/reference/philox.py.
 //
 // Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; constants and rounds of Random123.
 #pragma once

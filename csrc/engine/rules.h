@@ -1,5 +1,5 @@
 // The rules of one generation, for one row: from the model's scores to the scores that tokens are chosen by. Must equal
-// amt/decoding/rules.py without a user's processors.
+// amt/decoding/plain/rules.py without a user's processors.
 #pragma once
 
 #include <cstdint>

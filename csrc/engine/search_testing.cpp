@@ -42,17 +42,21 @@ float plain_log_sum_exp(const float* x, int64_t num) {
 midi::Grammar copy_of(const midi::Grammar& grammar) { return {grammar.vocabulary(), grammar.constraints()}; }
 
 struct TestSearch {
-  TestSearch(const SearchOptions& given_options, int64_t given_max_len, const midi::Grammar* given_grammar)
+  TestSearch(const SearchOptions& given_options, std::vector<uint8_t> given_flags, int64_t given_max_len,
+             const midi::Grammar* given_grammar)
       : options(given_options),
+        suppressed(std::move(given_flags)),
         max_len(given_max_len),
         block(Search::bytes(options, max_len, given_grammar != nullptr)),
         scratch(static_cast<size_t>(options.vocab_size) * 4 * sizeof(float)) {
     if (given_grammar != nullptr) grammar = std::make_unique<midi::Grammar>(copy_of(*given_grammar));
+    options.suppressed = suppressed.empty() ? nullptr : suppressed.data();
     kernels.log_sum_exp = plain_log_sum_exp;
   }
   Search view() { return {options, max_len, grammar.get(), block.data()}; }
 
   SearchOptions options;
+  std::vector<uint8_t> suppressed;
   int64_t max_len;
   std::unique_ptr<midi::Grammar> grammar;
   Block block, scratch;
@@ -84,37 +88,32 @@ using amt::engine::SearchOptions;
 using amt::engine::TestSearch;
 using amt::midi::Grammar;
 
-// programs: 129 flags; pitch_classes: 12 flags; sizes below 0: free. nullptr if there is no such grammar.
-AMT_TESTING Grammar* amt_grammar_new(bool is_score, int32_t step_ms, int32_t steps_per_beat, int32_t max_time_shift,
-                                     int32_t num_velocities, int64_t max_gap_steps, const int32_t* tempos_bpm,
-                                     int32_t num_tempos, int64_t max_polyphony, int64_t max_steps,
-                                     const uint8_t* programs, const uint8_t* pitch_classes, int32_t tempo_index,
-                                     int32_t time_signature_index) {
-  amt::midi::Constraints constraints;
-  if (max_polyphony >= 0) constraints.max_polyphony = max_polyphony;
-  if (max_steps >= 0) constraints.max_steps = max_steps;
-  for (size_t i = 0; i < amt::midi::kNumPrograms; ++i) constraints.programs[i] = programs[i] != 0;
-  for (size_t i = 0; i < 12; ++i) constraints.pitch_classes[i] = pitch_classes[i] != 0;
-  constraints.tempo_index = tempo_index;
-  constraints.time_signature_index = time_signature_index;
+// Both texts of midi/named_values.h. nullptr if there is no such grammar.
+AMT_TESTING Grammar* amt_grammar_new(const char* vocabulary, const char* constraints) {
   std::string error;
   std::unique_ptr<Grammar> grammar;
-  guard(error, [&] {
-    amt::midi::Vocabulary vocabulary({is_score, step_ms, steps_per_beat, max_time_shift, num_velocities, max_gap_steps,
-                                      std::vector<int>(tempos_bpm, tempos_bpm + num_tempos)});
-    grammar = std::make_unique<Grammar>(std::move(vocabulary), constraints);
-  });
+  guard(error, [&] { grammar = std::make_unique<Grammar>(vocabulary, constraints); });
   return grammar.release();
 }
 AMT_TESTING void amt_grammar_delete(Grammar* grammar) { std::unique_ptr<Grammar>{grammar}; }
 
-// options: SearchOptions, field by field. log_sum_exp: nullptr for a plain one. nullptr if there is no such search.
-AMT_TESTING TestSearch* amt_search_new(const SearchOptions* options, int64_t max_len, const Grammar* grammar,
+// options: of SearchOptions, with suppress_tokens and begin_suppress_tokens, a text of midi/named_values.h.
+// log_sum_exp: nullptr for a plain one. nullptr if there is no such search.
+AMT_TESTING TestSearch* amt_search_new(const char* options, int64_t vocab_size, int64_t max_len, const Grammar* grammar,
                                        float (*log_sum_exp)(const float*, int64_t)) {
   std::string error;
   std::unique_ptr<TestSearch> search;
   guard(error, [&] {
-    search = std::make_unique<TestSearch>(*options, max_len, grammar);
+    amt::NamedValues values(options);
+    SearchOptions given;
+    std::vector<int32_t> suppress_tokens, begin_suppress_tokens;
+    visit_fields(given, values);
+    values("suppress_tokens", suppress_tokens);
+    values("begin_suppress_tokens", begin_suppress_tokens);
+    values.check_all_read();
+    given.vocab_size = static_cast<int32_t>(vocab_size);
+    search = std::make_unique<TestSearch>(
+        given, amt::engine::suppressed_flags(suppress_tokens, begin_suppress_tokens, vocab_size), max_len, grammar);
     search->view();
     if (log_sum_exp != nullptr) search->kernels.log_sum_exp = log_sum_exp;
   });

@@ -1,11 +1,13 @@
-// Threads for the length of one run, and the barrier at which they meet between the phases of a step.
+// Threads that live as long as a generation, and the barrier at which they meet between the phases of a step.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -13,6 +15,9 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
+#endif
+#if !defined(_WIN32)
+#include <unistd.h>
 #endif
 
 namespace amt::engine {
@@ -99,35 +104,85 @@ struct Member {
   Range part(int64_t size) const { return part_of(size, index, num_threads); }
 };
 
-// Runs `work` on num_threads threads, this one among them, and returns when all have. `work` must not throw. Where the
-// system gives fewer threads, there are fewer.
-inline void run_team(int64_t num_threads, const std::function<void(const Member&)>& work) {
-  if (num_threads <= 1) {
-    Barrier barrier(1);
-    work({0, 1, &barrier});
-    return;
+// Threads that wait between runs, and work together with the thread that calls `run`. Where the system gives fewer
+// threads, there are fewer. Of a team that a process inherits by fork no thread is left: it starts new ones.
+class Team {
+ public:
+  explicit Team(int64_t num_threads) : num_threads_(num_threads) {}
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
+  ~Team() { stop(); }
+
+  // `work` by every member; returns when all have done theirs. It must not throw.
+  void run(const std::function<void(const Member&)>& work) {
+    if (!crew_ || crew_->process != process_id()) start();
+    Crew& crew = *crew_;
+    crew.work = &work;
+    crew.barrier->wait();
+    work({0, crew.size(), crew.barrier.get()});
+    crew.barrier->wait();
   }
-  std::atomic<int64_t> team_size{0};  // 0: not yet known
-  Barrier* barrier = nullptr;
-  std::vector<std::thread> threads;
-  threads.reserve(static_cast<size_t>(num_threads - 1));
-  for (int64_t index = 1; index < num_threads; ++index) {
-    try {
-      threads.emplace_back([&, index] {
-        int64_t size;
-        while ((size = team_size.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
-        work({index, size, barrier});
-      });
-    } catch (const std::system_error&) {
-      break;
+
+ private:
+  struct Crew {
+    int64_t process;
+    std::vector<std::thread> threads;  // all but the caller of `run`
+    std::unique_ptr<Barrier> barrier;
+    const std::function<void(const Member&)>* work = nullptr;  // nullptr: the end
+    std::atomic<bool> is_ready{false};
+
+    int64_t size() const { return static_cast<int64_t>(threads.size()) + 1; }
+  };
+
+  static int64_t process_id() {
+#if defined(_WIN32)
+    return 0;
+#else
+    return getpid();
+#endif
+  }
+
+  static void follow(Crew& crew, int64_t index) {
+    while (!crew.is_ready.load(std::memory_order_acquire)) std::this_thread::yield();
+    for (;;) {
+      crew.barrier->wait();
+      if (crew.work == nullptr) return;
+      (*crew.work)({index, crew.size(), crew.barrier.get()});
+      crew.barrier->wait();
     }
   }
-  const auto size = static_cast<int64_t>(threads.size()) + 1;
-  Barrier shared(size);
-  barrier = &shared;
-  team_size.store(size, std::memory_order_release);
-  work({0, size, &shared});
-  for (std::thread& thread : threads) thread.join();
-}
+
+  void start() {
+    stop();
+    crew_ = std::make_unique<Crew>();
+    Crew& crew = *crew_;
+    crew.process = process_id();
+    crew.threads.reserve(static_cast<size_t>(std::max<int64_t>(0, num_threads_ - 1)));
+    for (int64_t index = 1; index < num_threads_; ++index) {
+      try {
+        crew.threads.emplace_back(follow, std::ref(crew), index);
+      } catch (const std::system_error&) {
+        break;
+      }
+    }
+    crew.barrier = std::make_unique<Barrier>(crew.size());
+    crew.is_ready.store(true, std::memory_order_release);
+  }
+
+  void stop() {
+    if (!crew_) return;
+    if (crew_->process != process_id()) {  // its threads are another process'
+      static_cast<void>(crew_.release());
+      return;
+    }
+    crew_->work = nullptr;
+    crew_->barrier->wait();
+    for (std::thread& thread : crew_->threads) thread.join();
+    crew_.reset();
+  }
+
+  int64_t num_threads_;
+  std::unique_ptr<Crew> crew_;
+};
 
 }  // namespace amt::engine

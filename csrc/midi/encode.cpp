@@ -1,3 +1,4 @@
+// Its twin is amt/midi/reference/encode.py.
 #include <algorithm>
 #include <array>
 #include <limits>

@@ -4,13 +4,16 @@
 #include <array>
 #include <bitset>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
+#include "named_values.h"
 #include "vocabulary.h"
 
 namespace amt::midi {
 
+// What the music may not do beyond being canonical. Its twin is amt/midi/limits.py.
 struct Constraints {
   int64_t max_polyphony = kNumPrograms * kNumPitches;  // sounding non-drum notes
   int64_t max_steps = int64_t{1} << 40;
@@ -20,10 +23,23 @@ struct Constraints {
   int time_signature_index = -1;
 };
 
+template <typename Visitor>
+void visit_fields(Constraints& constraints, Visitor& visit) {
+  visit("max_polyphony", constraints.max_polyphony);
+  visit("max_steps", constraints.max_steps);
+  visit("programs", constraints.programs);
+  visit("pitch_classes", constraints.pitch_classes);
+  visit("tempo_index", constraints.tempo_index);
+  visit("time_signature_index", constraints.time_signature_index);
+}
+
 class Grammar {
  public:
   // Throws std::invalid_argument if no note could ever be played.
   Grammar(Vocabulary vocabulary, Constraints constraints);
+  // What both texts describe by name, see named_values.h. Throws std::invalid_argument.
+  Grammar(std::string_view vocabulary, std::string_view constraints)
+      : Grammar(Vocabulary(from_text<VocabularyConfig>(vocabulary)), from_text<Constraints>(constraints)) {}
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
   const Constraints& constraints() const { return constraints_; }

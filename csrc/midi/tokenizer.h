@@ -1,4 +1,5 @@
-// Notes to token ids and back. docs/tokens.md is the definition, amt/reference/tokenizer.py the same in plain Python.
+// Notes to token ids and back. docs/tokens.md is the definition, amt/midi/reference/tokenizer.py the same in plain
+// Python.
 #pragma once
 
 #include <cstdint>

@@ -41,6 +41,17 @@ struct VocabularyConfig {
   std::vector<int> tempos_bpm;  // ascending
 };
 
+template <typename Visitor>
+void visit_fields(VocabularyConfig& config, Visitor& visit) {
+  visit("is_score", config.is_score);
+  visit("step_ms", config.step_ms);
+  visit("steps_per_beat", config.steps_per_beat);
+  visit("max_time_shift", config.max_time_shift);
+  visit("num_velocities", config.num_velocities);
+  visit("max_gap_steps", config.max_gap_steps);
+  visit("tempos_bpm", config.tempos_bpm);
+}
+
 class Vocabulary {
  public:
   static constexpr int kPadId = 0, kBosId = 1, kEosId = 2;

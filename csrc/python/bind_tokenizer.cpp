@@ -96,31 +96,13 @@ std::vector<Outcome> encode_many(const std::vector<std::string_view>& files, con
   return outcomes;
 }
 
-template <size_t N>
-std::bitset<N> to_bitset(const std::optional<std::vector<int>>& values, const char* name) {
-  if (!values) return std::bitset<N>().set();
-  std::bitset<N> bits;
-  for (int value : *values) {
-    if (value < 0 || value >= static_cast<int>(N)) {
-      throw std::invalid_argument(std::string(name) + " must be between 0 and " + std::to_string(N - 1) + ", got " +
-                                  std::to_string(value));
-    }
-    bits[static_cast<size_t>(value)] = true;
-  }
-  return bits;
-}
-
 }  // namespace
 
 void bind_tokenizer(py::module_& m) {
   py::class_<Vocabulary>(m, "Tokenizer", "Notes to token ids and back, by one vocabulary.")
-      .def(py::init([](bool is_score, int step_ms, int steps_per_beat, int max_time_shift, int num_velocities,
-                       int64_t max_gap_steps, std::vector<int> tempos_bpm) {
-             return Vocabulary({is_score, step_ms, steps_per_beat, max_time_shift, num_velocities, max_gap_steps,
-                                std::move(tempos_bpm)});
-           }),
-           py::kw_only(), py::arg("is_score"), py::arg("step_ms"), py::arg("steps_per_beat"), py::arg("max_time_shift"),
-           py::arg("num_velocities"), py::arg("max_gap_steps"), py::arg("tempos_bpm"))
+      .def(py::init(
+               [](const std::string& vocabulary) { return Vocabulary(from_text<midi::VocabularyConfig>(vocabulary)); }),
+           py::arg("vocabulary"), "vocabulary: a text of midi/named_values.h.")
       .def_property_readonly("vocab_size", &Vocabulary::size)
       .def(
           "encode",
@@ -193,22 +175,8 @@ void bind_tokenizer(py::module_& m) {
           py::arg("ids"), "The MIDI file of token ids.");
 
   py::class_<Grammar>(m, "Grammar", "Which token may come next, under constraints.")
-      .def(py::init([](const Vocabulary& vocabulary, std::optional<int64_t> max_polyphony,
-                       std::optional<int64_t> max_steps, const std::optional<std::vector<int>>& programs,
-                       const std::optional<std::vector<int>>& pitch_classes, std::optional<int> tempo_index,
-                       std::optional<int> time_signature_index) {
-             midi::Constraints constraints;
-             constraints.max_polyphony = max_polyphony.value_or(constraints.max_polyphony);
-             constraints.max_steps = max_steps.value_or(constraints.max_steps);
-             constraints.programs = to_bitset<midi::kNumPrograms>(programs, "programs");
-             constraints.pitch_classes = to_bitset<12>(pitch_classes, "pitch_classes");
-             constraints.tempo_index = tempo_index.value_or(-1);
-             constraints.time_signature_index = time_signature_index.value_or(-1);
-             return Grammar(vocabulary, constraints);
-           }),
-           py::arg("tokenizer"), py::kw_only(), py::arg("max_polyphony") = py::none(),
-           py::arg("max_steps") = py::none(), py::arg("programs") = py::none(), py::arg("pitch_classes") = py::none(),
-           py::arg("tempo_index") = py::none(), py::arg("time_signature_index") = py::none());
+      .def(py::init<std::string_view, std::string_view>(), py::arg("vocabulary"), py::arg("constraints"),
+           "vocabulary, constraints: texts of midi/named_values.h.");
 
   py::class_<GrammarState>(m, "GrammarState", "A place in a token sequence.")
       .def(py::init<const Grammar&>(), py::arg("grammar"), py::keep_alive<1, 2>())

@@ -1,4 +1,4 @@
-"""Fused attention in Triton, forward and backward: what `amt/reference/attention.py` means, without its score matrix.
+"""Fused attention in Triton, forward and backward: `amt/ops/reference/attention.py` without its score matrix.
 
 Tensors are (batch, num_heads, seq_len, head_dim) with any strides but a last one of 1. A tile is BLOCK_Q queries by
 BLOCK_K keys. Scores are kept in units of log2(e), so that softmax is a power of two. Tiles that need no mask take a
@@ -18,7 +18,7 @@ import triton.language as tl
 
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
-DROPOUT = tl.constexpr(1)  # amt.reference.philox.DROPOUT
+DROPOUT = tl.constexpr(1)  # amt.ops.reference.philox.DROPOUT
 GROUP = tl.constexpr(8)  # columns that share a draw: 16 bits each
 
 
@@ -98,7 +98,7 @@ def _scores(
 
 @triton.jit
 def _kept(seed, i, first_column, batch_head, threshold, BLOCK_Q: tl.constexpr, BLOCK_K: tl.constexpr):
-    """Which weights of a tile dropout keeps; see `amt.reference.attention.kept_weights`."""
+    """Which weights of a tile dropout keeps; see `amt.ops.reference.attention.kept_weights`."""
     group = first_column // GROUP + tl.arange(0, BLOCK_K // GROUP)
     row, column = tl.broadcast(i[:, None].to(tl.uint32), group[None, :].to(tl.uint32))
     nothing = row * 0

@@ -9,7 +9,7 @@ import torch
 
 import triton
 from amt._triton import attention as kernels
-from amt.reference.attention import Call, dropout_threshold, keep_scale
+from amt.ops.reference.attention import Call, dropout_threshold, keep_scale
 
 HEAD_DIMS = (32, 64, 128)
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -33,9 +33,9 @@ CONFIGS: dict[int, dict[str, dict[tuple[int, int], tuple[Config, Config]]]] = {
         "forward": {
             (32, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
             (64, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
-            (128, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
+            (128, 2): (Config(128, 64, 8, 3), Config(64, 32, 4, 3)),
             (32, 4): (Config(64, 32, 8, 2), Config(64, 32, 8, 2)),
-            (64, 4): (Config(64, 32, 8, 2), Config(32, 32, 8, 2)),
+            (64, 4): (Config(64, 32, 8, 2), Config(32, 32, 8, 1)),
             (128, 4): (Config(32, 32, 8, 1), Config(16, 32, 8, 1)),
         },
         "key_value_gradient": {
@@ -43,12 +43,12 @@ CONFIGS: dict[int, dict[str, dict[tuple[int, int], tuple[Config, Config]]]] = {
             (64, 2): (Config(64, 64, 4, 3), Config(64, 64, 8, 2)),
             (128, 2): (Config(64, 32, 8, 2), Config(64, 32, 8, 2)),
             (32, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
-            (64, 4): (Config(32, 32, 8, 1), Config(32, 32, 8, 1)),
+            (64, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
             (128, 4): (Config(16, 32, 4, 1), Config(16, 32, 4, 1)),
         },
         "query_gradient": {
-            (32, 2): (Config(64, 64, 4, 3), Config(64, 64, 8, 2)),
-            (64, 2): (Config(64, 64, 4, 3), Config(64, 64, 8, 2)),
+            (32, 2): (Config(64, 64, 4, 3), Config(64, 32, 4, 2)),
+            (64, 2): (Config(64, 64, 4, 3), Config(64, 32, 4, 2)),
             (128, 2): (Config(64, 64, 4, 3), Config(32, 64, 8, 1)),
             (32, 4): (Config(32, 32, 8, 2), Config(32, 32, 4, 2)),
             (64, 4): (Config(32, 32, 8, 2), Config(32, 32, 4, 2)),

@@ -31,14 +31,14 @@ def test_bars_are_kept(style, bars):
     piece = amt.arrange(style, seed=1, bars=bars)
     assert piece.facts["bars"] == bars
     numerator, denominator = map(int, piece.facts["meter"].split("/"))
-    assert -(-piece.score.end_ticks // (1920 * numerator // denominator)) == bars
+    assert -(-piece.music.end_ticks // (1920 * numerator // denominator)) == bars
 
 
 @pytest.mark.parametrize(("key", "tempo"), [("E minor", 97), ("Ab major", 174), ("F# minor", 61.5)])
 def test_key_and_tempo_are_kept(key, tempo):
     piece = amt.arrange("pop", seed=2, key=key, tempo=tempo)
     assert (piece.facts["key"], piece.facts["tempo_bpm"]) == (key, tempo)
-    assert abs(piece.score.tempos[0].bpm - tempo) < 0.01
+    assert abs(piece.music.tempos[0].bpm - tempo) < 0.01
 
 
 def test_the_duration_is_about_what_was_asked():

@@ -7,7 +7,7 @@ from amt.arranger.compose import compose
 from amt.arranger.fields import StyleError
 from amt.arranger.library import find_style
 from amt.arranger.style_file import parse_style
-from amt.evaluation.sanity import sanity
+from amt.midi.sanity import sanity
 
 GOOD = {
     "name": "test",
@@ -130,7 +130,7 @@ def test_the_style_of_the_docs_makes_music(tmp_path):
     path.write_text(blocks[0], encoding="utf-8")
     for seed in range(6):
         piece = compose(find_style(str(path)), seed)
-        assert sanity(piece.score) == [] and len(piece.captions) >= 12
+        assert sanity(piece.music) == [] and len(piece.captions) >= 12
 
 
 def test_a_style_file_of_ones_own(tmp_path):

@@ -11,7 +11,7 @@ from amt.arranger.instruments import instruments
 from amt.arranger.library import find_style, style_files, styles
 from amt.arranger.review import out_of_range, runs, shared_bars, stray_notes
 from amt.arranger.style import Style
-from amt.evaluation.sanity import has_feel, sanity
+from amt.midi.sanity import has_feel, sanity
 from amt.midi.theory import parse_key
 
 NUM = 8
@@ -42,8 +42,8 @@ def test_every_style_is_found_by_what_its_pieces_are_called():
 @pytest.mark.parametrize("name", NAMES)
 def test_pieces_are_sane_and_keep_their_promises(name):
     pieces = pieces_of(name)
-    assert [problem for piece in pieces for problem in sanity(piece.score)] == []
-    kept = [has_feel(piece.score, feel) for piece in pieces for feel in piece.facts["promises"]]
+    assert [problem for piece in pieces for problem in sanity(piece.music)] == []
+    kept = [has_feel(piece.music, feel) for piece in pieces for feel in piece.facts["promises"]]
     assert sum(kept) >= len(kept) - 1
 
 
@@ -68,7 +68,7 @@ def test_pieces_of_a_style_differ(name):
 def test_facts_are_those_of_the_notes(name):
     style = styles()[name]
     for piece in pieces_of(name):
-        facts, score, notes = piece.facts, piece.score, piece.notes
+        facts, score, notes = piece.facts, piece.music, piece.notes
         assert facts["n_notes"] == len(notes)
         assert abs(facts["duration_s"] - piece.duration_s) < 0.06
         programs = np.unique(np.where(notes.is_drum, 128, notes.program)).tolist()
@@ -93,7 +93,7 @@ def test_facts_are_those_of_the_notes(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_piece_ends_in_its_last_bar(name):
     for piece in pieces_of(name):
-        bar = piece.notes.start_ticks // (piece.score.end_ticks // piece.facts["bars"])
+        bar = piece.notes.start_ticks // (piece.music.end_ticks // piece.facts["bars"])
         assert bar.max() >= piece.facts["bars"] - 1
         assert 8 <= piece.duration_s <= 330
 

@@ -18,7 +18,7 @@ from amt.bench.process import Worker, WorkerError
 from amt.bench.rows import Row, best_settings, with_ratios, with_times
 from amt.bench.tokenizer import CASES, made_files, measure_tokenizer
 from amt.cli import main
-from amt.config import ModelConfig
+from amt.nn.config import ModelConfig
 
 TINY = ModelConfig(
     vocab_size=23,

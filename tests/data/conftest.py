@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from amt.reference.random_pieces import random_piece
+from amt.midi.reference.random_pieces import random_piece
 
 
 def write_corpus(folder, num_pieces=12):

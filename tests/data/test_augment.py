@@ -6,19 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from amt.config import TokenizerConfig
-from amt.data.augment import (
-    UNCONDITIONAL,
-    Augmentation,
-    change_tempo,
-    change_velocity,
-    retimed_caption,
-    transpose,
-    transposed_caption,
-)
+from amt.data.augment import Augmentation, change_tempo, change_velocity, retimed_caption, transpose, transposed_caption
+from amt.midi.config import TokenizerConfig
+from amt.midi.reference.random_pieces import random_piece
 from amt.midi.tokenizer import EventTokenizer
-from amt.reference.random_pieces import random_piece
-from amt.wishes import pitch_classes
+from amt.request.limits import pitch_classes
+from amt.text.encoder import UNCONDITIONAL
 
 CONFIG = TokenizerConfig()
 

@@ -8,7 +8,7 @@ from amt.data import prepare as prepare_module
 from amt.data.corpus import read_corpus
 from amt.data.dataset import STEPS_PER_BLOCK, PreparedSplit
 from amt.data.prepare import prepare
-from amt.data.segments import segments
+from amt.midi.segments import segments
 from amt.midi.tokenizer import EventTokenizer
 
 MAX_LEN = 65

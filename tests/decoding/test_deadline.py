@@ -3,16 +3,17 @@ import dataclasses
 import pytest
 import torch
 
-from amt.config import GenerationConfig
-from amt.decoding import deadline, generate, stream
-from amt.decoding.engine import Engine
+from amt.decoding import deadline, generate, make_request, stream
+from amt.decoding.backends import choose
+from amt.decoding.backends.engine import Engine
 from amt.models import MusicTransformer
+from amt.request.options import GenerationConfig
 
 GREEDY = GenerationConfig(do_sample=False, max_new_tokens=20, min_new_tokens=20)
 SAMPLING = dataclasses.replace(GREEDY, do_sample=True, seed=5, num_return_sequences=3)
 BEAMS = dataclasses.replace(GREEDY, num_beams=3, num_return_sequences=2)
 STRATEGIES = pytest.mark.parametrize("config", [GREEDY, SAMPLING, BEAMS], ids=["greedy", "sampling", "beams"])
-BACKENDS = pytest.mark.parametrize("backend", ["engine", "reference"])
+BACKENDS = pytest.mark.parametrize("backend", ["engine", "plain"])
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_the_step_in_which_the_time_is_over_is_the_last(model, clock, config):
 def test_the_engine_stops_in_the_midst(decoder, monkeypatch):
     times = iter([0, *[0.5] * 6, *[2.0] * 100])  # the deadline, then two readings after each part of the run
     monkeypatch.setattr(deadline, "monotonic", times.__next__)
-    monkeypatch.setattr("amt.decoding.engine.CHUNK_MS", 0)  # parts of one step
+    monkeypatch.setattr("amt.decoding.backends.engine.CHUNK_MS", 0)  # parts of one step
     (hypothesis,), _ = generate(decoder("engine"), *prompts(), within(GREEDY, 1))
     assert hypothesis.num_new_tokens == 4 and hypothesis.finish_reason == "stopped"
     whole = generate(decoder("engine"), *prompts(), GREEDY)[0][0]
@@ -109,9 +110,9 @@ def test_what_has_ended_before_keeps_its_reason(decoder, backend):
 
 
 def test_beams_that_run_when_the_time_is_over_compete_as_they_are(decoder, clock, monkeypatch):
-    monkeypatch.setattr("amt.decoding.engine.CHUNK_MS", 0)  # parts of one step
+    monkeypatch.setattr("amt.decoding.backends.engine.CHUNK_MS", 0)  # parts of one step
     # The clock is read at 0, then once a step by the reference, and twice by the engine.
-    pairs = (("engine", 10), ("reference", 5))
+    pairs = (("engine", 10), ("plain", 5))
     results = [generate(decoder(backend), *prompts(1), within(BEAMS, max_time)) for backend, max_time in pairs]
     assert [h.token_ids for h in results[0][0]] == [h.token_ids for h in results[1][0]]
     scores = [hypothesis.score for hypothesis in results[0][0]]
@@ -121,7 +122,8 @@ def test_beams_that_run_when_the_time_is_over_compete_as_they_are(decoder, clock
 @BACKENDS
 def test_a_stream_stops_in_time(decoder, backend, clock):
     config = within(dataclasses.replace(SAMPLING, num_return_sequences=1), 3)
-    _, tokens = stream(decoder(backend), *prompts(1), config)
+    model = decoder(backend)
+    tokens = stream(choose(model, backend="plain"), make_request(model, *prompts(1), config))
     assert len(list(tokens)) == 3
 
 

@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,10 +18,10 @@ from transformers import (
 from transformers.generation import BaseStreamer
 from transformers.modeling_outputs import CausalLMOutput
 
-from amt.config import GenerationConfig
 from amt.decoding import generate
 from amt.errors import DecodingError
 from amt.models import MusicTransformer
+from amt.request.options import GenerationConfig
 from amt.testing import assert_within_bound
 
 VOCAB_SIZE = 11
@@ -62,6 +63,9 @@ class Brackets:
 
     def copy(self):
         return copy.deepcopy(self)
+
+
+BRACKETS = SimpleNamespace(start=Brackets)
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +260,7 @@ def test_new_tokens_are_cut_to_what_fits(tables, config):
         ({"prefixes": [[1], [1, 5, EOS]]}, "prefix 1 has eos at position 2"),
         ({"prefixes": [[0], [1]]}, "prefix 0 has pad at position 1"),
         ({"prefixes": [[1], [5] * 63]}, "prefix 1 has 64 tokens, bos included, and the model takes 64"),
-        ({"make_grammar": Brackets, "prefixes": [[1], [1, 5]]}, "prefix 1 breaks the grammar at position 1: token 5"),
+        ({"grammar": BRACKETS, "prefixes": [[1], [1, 5]]}, "prefix 1 breaks the grammar at position 1: token 5"),
     ],
 )
 def test_bad_options(table, options, message):
@@ -335,7 +339,7 @@ def test_length_penalty_beyond_float32(table):
 @pytest.mark.parametrize("max_new_tokens", [3, 6, 12])
 def test_grammar_holds_and_closes_in_time(table, config, max_new_tokens):
     values = config.to_dict() | {"max_new_tokens": max_new_tokens}
-    results = run(table, GenerationConfig.from_dict(values), num_prompts=4, make_grammar=Brackets)
+    results = run(table, GenerationConfig.from_dict(values), num_prompts=4, grammar=BRACKETS)
     for hypothesis in flat(results):
         state = Brackets()
         for token in hypothesis.token_ids:
@@ -349,10 +353,10 @@ def test_grammar_wins_over_bans(table, num_beams):
     config = GenerationConfig(
         do_sample=False, num_beams=num_beams, max_new_tokens=3, min_new_tokens=3, no_repeat_ngram_size=1
     )
-    (hypothesis,), _ = run(table, config, make_grammar=Brackets)
+    (hypothesis,), _ = run(table, config, grammar=BRACKETS)
     assert hypothesis.token_ids == (1, OPEN, CLOSE, EOS)
     # OPEN is banned as a repeat and eos as too early: the first ban is lifted, so that eos still waits.
-    (hypothesis,), _ = run(table, config, make_grammar=Brackets, prefixes=[[1, OPEN, CLOSE]] * 2)
+    (hypothesis,), _ = run(table, config, grammar=BRACKETS, prefixes=[[1, OPEN, CLOSE]] * 2)
     assert hypothesis.token_ids == (1, OPEN, CLOSE, OPEN, CLOSE, EOS)
 
 
@@ -361,13 +365,13 @@ def test_a_processor_cannot_bring_back_what_is_not_legal(table, config):
     def everything(input_ids, scores):
         return torch.zeros_like(scores)
 
-    for hypothesis in flat(run(table, config, make_grammar=Brackets, logits_processor=[everything])):
+    for hypothesis in flat(run(table, config, grammar=BRACKETS, logits_processor=[everything])):
         assert set(hypothesis.token_ids) <= {1, EOS, OPEN, CLOSE, NOTE}
 
 
 def test_grammar_of_another_vocabulary(tables):
     with pytest.raises(ValueError, match="the grammar knows 11 tokens, the model has 12"):
-        run(tables.Model(12, seed=0), GREEDY, make_grammar=Brackets)
+        run(tables.Model(12, seed=0), GREEDY, grammar=BRACKETS)
 
 
 @STRATEGIES

@@ -3,9 +3,9 @@ import random
 import pytest
 import torch
 
-from amt.config import GenerationConfig
 from amt.decoding import generate
 from amt.errors import DecodingError
+from amt.request.options import GenerationConfig
 
 PLACEHOLDER = -1e6  # transformers' placeholders score below this, real hypotheses above
 

@@ -15,13 +15,14 @@ from unittest import mock
 
 import torch
 
-from amt.config import GenerationConfig, TokenizerConfig
 from amt.decoding import generate
-from amt.decoding.engine import Engine
+from amt.decoding.backends.engine import Engine
 from amt.errors import DecodingError
+from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
+from amt.midi.limits import Constraints
 from amt.models import MusicTransformer
-from amt.reference.grammar import Constraints
+from amt.request.options import GenerationConfig
 
 TOKENIZER = TokenizerConfig("performance", step_ms=100, num_velocities=2)
 
@@ -66,7 +67,7 @@ class Case:
             negative_embeddings=self.negative,
             prefixes=self.prefixes[which],
             seeds=self.seeds[which],
-            make_grammar=self.grammar and self.grammar.start,
+            grammar=self.grammar,
             **more,
         )
 
@@ -124,6 +125,7 @@ def random_config(rng: random.Random, vocab_size: int) -> GenerationConfig:
             "top_k": rng.choice([0, 0, 3, 20]),
             "top_p": rng.choice([1.0, 1.0, 0.9, 0.5]),
             "min_p": rng.choice([0.0, 0.0, 0.05]),
+            "typical_p": rng.choice([1.0, 1.0, 0.9, 0.3]),
         }
     if kind == "beams":
         num_beams = rng.choice([2, 3, 4, 8, 16])

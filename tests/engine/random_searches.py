@@ -15,10 +15,12 @@ import numpy as np
 import search_library as native
 import torch
 
-from amt.config import GenerationConfig, TokenizerConfig
 from amt.decoding import generate
 from amt.errors import DecodingError
-from amt.midi.grammar import Constraints, Grammar
+from amt.midi.config import TokenizerConfig
+from amt.midi.grammar import Grammar
+from amt.midi.limits import Constraints
+from amt.request.options import GenerationConfig
 
 EOS = 2
 MAX_LEN = 48
@@ -95,9 +97,6 @@ class Case:
     def limit(self):
         return min(self.config.max_new_tokens, MAX_LEN - len(self.prefix))
 
-    def make_grammar(self):
-        return Grammar(self.tokenizer, self.constraints).start()
-
 
 def random_options(rng, mode, vocab_size):
     def some():
@@ -124,6 +123,7 @@ def random_options(rng, mode, vocab_size):
             top_k=rng.choice((0, 0, 1, 2, 5, 40)),
             top_p=rng.choice((1.0, 1.0, 0.1, 0.5, 0.9, 0.98)),
             min_p=rng.choice((0.0, 0.0, 0.02, 0.1, 0.5)),
+            typical_p=rng.choice((1.0, 1.0, 0.95, 0.5, 0.1)),
             num_return_sequences=rng.choice((1, 1, 2, 3, 5)),
             seed=rng.choice((0, 7, rng.randrange(1 << 64))),
             **rules,
@@ -196,7 +196,7 @@ def run_reference(case):
         case.config,
         prefixes=[case.prefix],
         seeds=None if case.config.seed is None else [case.config.seed],
-        make_grammar=case.make_grammar if case.tokenizer else None,
+        grammar=Grammar(case.tokenizer, case.constraints) if case.tokenizer else None,
     )[0]
     scores = [h.score for h in hypotheses]
     if case.config.num_beams == 1:  # `sum` depends on the version of Python

@@ -1,21 +1,26 @@
 """The engine gives what plain PyTorch gives, alone and in any batch, and says clearly what it will not do."""
 
+import dataclasses
 import math
+import os
 import random
+import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
 from random_models import difference, random_case, random_model
 
 import amt
-from amt.config import GenerationConfig
 from amt.decoding import generate
 from amt.decoding import generate as generate_module
-from amt.decoding.engine import Engine
+from amt.decoding.backends.engine import Engine
 from amt.errors import BackendUnavailableError, DecodingError
 from amt.models import MusicTransformer
+from amt.named_values import named_values
 from amt.ops import native
-from amt.ops.decode import DecoderShape, Generation, Group, SearchOptions, pack_decoder
+from amt.ops.decode import DecoderShape, Generation, PromptRows, pack_decoder
+from amt.request.options import GenerationConfig
 from amt.testing import assert_within_bound
 
 NUM_CASES = 150
@@ -69,7 +74,8 @@ def tokens(results):
 
 def run(engine, prompts, config, chosen, **options):
     embeddings, mask, prefixes = prompts
-    return engine.generate(
+    return generate(
+        engine,
         embeddings[chosen],
         mask[chosen],
         config,
@@ -103,14 +109,14 @@ def test_padding_changes_nothing(engine, prompts):
     embeddings, mask, prefixes = prompts
     wider = torch.cat([embeddings, torch.full((64, 3, 6), 9.0)], 1)
     wider_mask = torch.cat([mask, torch.zeros(64, 3, dtype=torch.bool)], 1)
-    narrow = engine.generate(embeddings, mask, CONFIGS["greedy"], prefixes=prefixes)
-    assert engine.generate(wider, wider_mask, CONFIGS["greedy"], prefixes=prefixes) == narrow
+    narrow = generate(engine, embeddings, mask, CONFIGS["greedy"], prefixes=prefixes)
+    assert generate(engine, wider, wider_mask, CONFIGS["greedy"], prefixes=prefixes) == narrow
 
 
 def test_parts_of_a_run_change_nothing(engine, prompts, monkeypatch):
     whole = run(engine, prompts, CONFIGS["beams"], range(5))
     whole_run = Generation.run
-    monkeypatch.setattr(Generation, "run", lambda self, **limits: whole_run(self, max_steps=1))
+    monkeypatch.setattr(Generation, "run", lambda self, *limits, **is_last: whole_run(self, max_steps=1))
     assert run(engine, prompts, CONFIGS["beams"], range(5)) == whole
 
 
@@ -135,10 +141,11 @@ def test_looking_up_saves_passes(engine, prompts):
     memory = engine.memory_kv(engine.encode(embeddings[:1], mask[:1]).detach()).detach()
 
     def num_tokens(lookup, num_groups=1, negative_memory=None):
-        options = SearchOptions(
-            "greedy", prompt_lookup_num_tokens=lookup, eos_token_id=52, suppress_tokens=(52,), guidance_scale=2.0
-        )
-        groups = [Group(0, [1], 59, negative_memory=negative_memory) for _ in range(num_groups)]
+        options = {
+            "mode": "greedy", "prompt_lookup_num_tokens": lookup, "eos_token_id": 52, "suppress_tokens": (52,),
+            "max_matching_ngram_size": 8, "guidance_scale": 2.0,
+        }  # fmt: skip
+        groups = [PromptRows(0, [1], 59, negative_memory=negative_memory) for _ in range(num_groups)]
         generation = Generation(engine.packed, options, groups, [memory], [mask[0]])
         return generation.run(max_steps=25)[0]
 
@@ -151,24 +158,22 @@ def test_looking_up_saves_passes(engine, prompts):
 
 def test_more_drafts_than_there_may_be(engine, prompts):
     memory = engine.memory_kv(engine.encode(prompts[0][:1], prompts[1][:1]).detach()).detach()
-    with pytest.raises(ValueError, match="0 to 64 drafts, got 65"):
+    with pytest.raises(ValueError, match="prompt_lookup_num_tokens must be 0 to 64, got 65"):
         Generation(
-            engine.packed, SearchOptions("greedy", prompt_lookup_num_tokens=65), [Group(0, [1], 9)], [memory], [None]
+            engine.packed, {"mode": "greedy", "prompt_lookup_num_tokens": 65}, [PromptRows(0, [1], 9)], [memory], [None]
         )
 
 
-def test_a_generation_is_bytes_that_can_be_cloned_and_go_on_by_themselves(engine, model, prompts):
-    embeddings, mask, _ = prompts
-    memory = engine.memory_kv(engine.encode(embeddings[:1], mask[:1]).detach()).detach()
-    options = SearchOptions("beams", num_rows=3)
-    generation = Generation(engine.packed, options, [Group(0, [1], 30)], [memory], [mask[0]])
-    generation.run(max_steps=7)
-    before = generation.state.clone()
-    generation.run()
-    result = generation.read()
-    generation.state.copy_(before)
-    generation.run()
-    assert generation.read() == result
+def test_new_tokens_are_those_of_the_result(engine, prompts):
+    generation = start(engine, prompt=PromptRows(0, [1, 7], 50))
+    found = []
+    while not generation.run(max_steps=1)[1]:
+        found += generation.new_tokens(len(found))
+    found += generation.new_tokens(len(found))
+    ((row,),) = generation.read()
+    assert [token for token, _ in found] == list(row.token_ids[2:])
+    assert [log_prob for _, log_prob in found] == list(row.log_probs)
+    assert generation.new_tokens(len(found)) == []
 
 
 @pytest.mark.parametrize("name", ["greedy", "sampling"])
@@ -217,11 +222,17 @@ def test_guidance_reads_the_negative_text(engine, prompts):
     embeddings, mask, prefixes = prompts
     options = {"prefixes": prefixes[:4], "seeds": range(4)}
     masked = torch.cat([NEGATIVE, torch.full((1, 3, 6), 9.0)], 1)
-    again = engine.generate(
-        embeddings[:4], mask[:4], config, negative_embeddings=masked, negative_mask=torch.arange(5)[None] < 2, **options
+    again = generate(
+        engine,
+        embeddings[:4],
+        mask[:4],
+        config,
+        negative_embeddings=masked,
+        negative_mask=torch.arange(5)[None] < 2,
+        **options,
     )
     assert again == guided
-    other = engine.generate(embeddings[:4], mask[:4], config, negative_embeddings=-NEGATIVE, **options)
+    other = generate(engine, embeddings[:4], mask[:4], config, negative_embeddings=-NEGATIVE, **options)
     assert tokens(other) != tokens(guided)
 
 
@@ -229,7 +240,7 @@ def test_the_engine_really_runs(engine, prompts, model, monkeypatch):
     monkeypatch.setattr(model, "decode_step", None)  # what plain PyTorch needs
     monkeypatch.setattr(generate_module, "decode_one", None, raising=False)
     assert run(engine, prompts, CONFIGS["greedy"], range(2))
-    assert engine.backend == f"engine float32 {native.chosen_kernel_set()}"
+    assert engine.label == f"engine float32 {native.chosen_kernel_set()}"
 
 
 def logits_of(model, isa, weights="float32"):
@@ -242,7 +253,7 @@ def logits_of(model, isa, weights="float32"):
 @pytest.mark.parametrize("isa", native.kernel_sets() if native.is_available() else [])
 def test_every_instruction_set_agrees(model, isa):
     engine, logits = logits_of(model, isa)
-    assert engine.backend.endswith(isa)
+    assert engine.label.endswith(isa)
     memory = torch.linspace(-1, 1, 4 * model.config.d_model).view(1, 4, -1)
     ids = torch.arange(3, 23)[None]
     with torch.no_grad():
@@ -262,7 +273,7 @@ def test_vector_sets_with_fused_products_agree_to_the_bit(model, weights):
 
 def test_the_environment_names_an_instruction_set(model, monkeypatch):
     monkeypatch.setenv("AMT_CPU_ISA", "generic")
-    assert Engine(model).backend == "engine float32 generic"
+    assert Engine(model).label == "engine float32 generic"
     monkeypatch.setenv("AMT_CPU_ISA", "abacus")
     with pytest.raises(BackendUnavailableError, match="AMT_CPU_ISA is 'abacus'; here there are generic"):
         Engine(model)
@@ -308,7 +319,7 @@ def test_nan_logits_name_the_step():
         model.token_embedding.weight[7] = 3e38  # finite, and too large for the layers
     engine = Engine(model)
     with pytest.raises(DecodingError, match="at step 0"):
-        engine.generate(torch.randn(1, 2, 6), None, CONFIGS["greedy"], prefixes=[[7]])
+        generate(engine, torch.randn(1, 2, 6), None, CONFIGS["greedy"], prefixes=[[7]])
 
 
 BAD_SHAPES = {
@@ -327,10 +338,15 @@ def test_wrong_shapes_are_refused(model, name):
         pack_decoder(DecoderShape(**vars(shape) | changes), tensors, "float32")
 
 
-def start(engine, memory=None, group=None, mask=None, **options):
+def start(engine, memory=None, prompt=None, mask=None, grammar=None, **options):
     memory = torch.zeros(2, 2, 3, 4, 16) if memory is None else memory
     return Generation(
-        engine.packed, SearchOptions(**{"mode": "greedy"} | options), [group or Group(0, [1], 5)], [memory], [mask]
+        engine.packed,
+        {"mode": "greedy"} | options,
+        [prompt or PromptRows(0, [1], 5)],
+        [memory],
+        [mask],
+        grammar=grammar,
     )
 
 
@@ -338,11 +354,11 @@ BAD_CALLS = {
     "memory shape": ({"memory": torch.zeros(2, 2, 3, 4, 8)}, "memory 0 must be"),
     "memory too long": ({"memory": torch.zeros(2, 2, 3, 61, 16)}, "a memory of 61 positions; the model takes 1 to 60"),
     "mask": ({"mask": torch.ones(3, dtype=torch.bool)}, "the mask of memory 0 has another length"),
-    "too long": ({"group": Group(0, [1, 5], 59)}, "prompt 0 would have 61 tokens; the model takes 60"),
-    "no prefix": ({"group": Group(0, [], 5)}, "prompt 0 has no prefix, not even bos"),
-    "token": ({"group": Group(0, [1, 53], 5)}, "prompt 0 has token 53 in its prefix; ids are 0 to 52"),
-    "memory number": ({"group": Group(1, [1], 5)}, "prompt 0 has no memory"),
-    "negative memory": ({"group": Group(0, [1], 5, negative_memory=1)}, "prompt 0 has no negative memory"),
+    "too long": ({"prompt": PromptRows(0, [1, 5], 59)}, "prompt 0 would have 61 tokens; the model takes 60"),
+    "no prefix": ({"prompt": PromptRows(0, [], 5)}, "prompt 0 has no prefix, not even bos"),
+    "token": ({"prompt": PromptRows(0, [1, 53], 5)}, "prompt 0 has token 53 in its prefix; ids are 0 to 52"),
+    "memory number": ({"prompt": PromptRows(1, [1], 5)}, "prompt 0 has no memory"),
+    "negative memory": ({"prompt": PromptRows(0, [1], 5, negative_memory=1)}, "prompt 0 has no negative memory"),
     "rows": ({"mode": "beams", "num_rows": 65}, "the engine runs 1 to 64 rows of a prompt, got 65"),
 }
 
@@ -354,47 +370,91 @@ def test_wrong_calls_are_refused(engine, name):
         start(engine, **changes)
 
 
-def test_bytes_of_something_else_are_refused(engine, model):
-    generation = start(engine)
-    generation.packed = torch.zeros_like(engine.packed)
+def test_bytes_of_something_else_are_refused(engine):
+    other = SimpleNamespace(packed=torch.zeros_like(engine.packed))
     with pytest.raises(ValueError, match="not packed decoder weights"):
-        generation.run()
-    other = Engine(random_model(random.Random(2), 16))
-    generation.packed = other.packed
-    with pytest.raises(ValueError, match="begun with other weights"):
-        generation.run()
+        start(other)
+
+
+def test_a_generation_that_is_none_is_refused(engine):
     generation = start(engine)
-    generation.state = torch.zeros(64, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="not the state of a generation"):
+    generation._number += 1 << 40
+    with pytest.raises(ValueError, match="there is no generation"):
         generation.run()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tok_k": 3}, "tok_k is not a setting that is known here"),
+        ({"top_k": 1 << 40}, "top_k does not fit: 1099511627776"),
+        ({"top_k": 0.5}, "top_k must be a whole number, got 0.5"),
+        ({"mode": "guess"}, "mode is none of its values: guess"),
+        ({"suppress_tokens": (53,)}, "a suppressed token is no token"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(engine, options, message):
+    with pytest.raises(ValueError, match=message):
+        start(engine, **options)
+
+
+def test_a_grammar_that_cannot_be_is_refused_by_name(engine):
+    config = amt.TokenizerConfig()
+    wrong = {"programs 129": "programs must be between 0 and 128", "pitch 3": "pitch is not a setting"}
+    for constraints, message in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            start(engine, grammar=(config.to_text(), constraints))
+
+
+def test_two_threads_cannot_run_one_generation(engine):
+    generation = start(engine, prompt=PromptRows(0, [1], 50))
+    lock_held, results = threading.Barrier(2), []
+
+    def work():
+        lock_held.wait()
+        for _ in range(200):
+            try:
+                generation.run(max_steps=1)
+            except ValueError as error:
+                results.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all("at work in another thread" in message for message in results)
+
+
+def test_a_fork_goes_on_with_threads_of_its_own(model, prompts):
+    """What a process inherits has lost its threads."""
+    generation = start(Engine(model), prompt=PromptRows(0, [1], 50))
+    generation.num_threads = 2
+    generation.run(max_steps=3)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if generation.run(max_steps=5)[0] > 3 else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_weights_of_no_known_type_are_refused(model):
-    with pytest.raises(ValueError, match="weights must be one of float32, bfloat16, int8; got 'int4'"):
+    with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16, int8; got 'int4'"):
         Engine(model, "int4")
 
 
 def test_opcheck(engine):
-    memory = torch.zeros(2, 2, 3, 4, 16)
-    plan = (
-        [1, 0, 1, 2, 0, 0, 0, 0, -1, -1, 3, 8, 0], [1.0, 1.0, 0.0, 1.0, 1.0, 2.0], [],
-        [memory], [torch.empty(0, dtype=torch.uint8)],
-        torch.tensor([[0, 1, 5, 0, 0, 0]]), torch.tensor([1], dtype=torch.int32),
-    )  # fmt: skip
-    ops = native.ops()
-    state = torch.zeros(ops.generation_bytes(engine.packed, *plan), dtype=torch.uint8)
-    torch.library.opcheck(ops.generation_start_.default, (state, engine.packed, *plan))
-    ops.generation_start_(state, engine.packed, *plan)
+    generation, ops = start(engine), native.ops()
+    number = generation._number
     progress = torch.zeros(7, dtype=torch.int64)
-    torch.library.opcheck(ops.generation_run_.default, (state, engine.packed, progress, 1, 2, 1000, False, "generic"))
+    torch.library.opcheck(ops.generation_run_.default, (number, progress, 1, 2, 1000, False, "generic"))
     outputs = torch.zeros(1, 1, 3, dtype=torch.int64), torch.zeros(1, 1, 6, dtype=torch.int32)
     more = torch.zeros(1, 1, 6), torch.zeros(1, 1, dtype=torch.float64)
-    torch.library.opcheck(ops.generation_read_.default, (state, engine.packed, *outputs, *more))
+    torch.library.opcheck(ops.generation_read_.default, (number, *outputs, *more))
     model = random_model(random.Random(2), 16)
     shape, tensors = model.decoder_weights()
-    packed = torch.zeros(ops.packed_decoder_bytes(shape.numbers("int8")), dtype=torch.uint8)
-    arguments = packed, shape.numbers("int8"), [tensor.detach() for tensor in tensors]
-    torch.library.opcheck(ops.pack_decoder_.default, arguments)
+    text = named_values({**dataclasses.asdict(shape), "dtype": "int8"})
+    packed = torch.zeros(ops.packed_decoder_bytes(text), dtype=torch.uint8)
+    torch.library.opcheck(ops.pack_decoder_.default, (packed, text, [tensor.detach() for tensor in tensors]))
 
 
 def test_many_cancelled_runs_leave_memory_where_it_was(engine, prompts):
@@ -405,8 +465,8 @@ def test_many_cancelled_runs_leave_memory_where_it_was(engine, prompts):
     memory = engine.memory_kv(engine.encode(embeddings[:1], mask[:1]).detach()).detach()
 
     def begin_and_drop():
-        options = SearchOptions("sample", num_rows=2)
-        Generation(engine.packed, options, [Group(0, [1], 50)], [memory], [mask[0]]).run(max_steps=2)
+        options = {"mode": "sample", "num_rows": 2}
+        Generation(engine.packed, options, [PromptRows(0, [1], 50)], [memory], [mask[0]]).run(max_steps=2)
 
     for _ in range(100):
         begin_and_drop()
@@ -419,6 +479,6 @@ def test_many_cancelled_runs_leave_memory_where_it_was(engine, prompts):
 def test_generate_uses_the_engine_and_names_it():
     piece = amt.generate("a lively jig", seed=3, max_new_tokens=40)
     assert piece.backend == f"engine float32 {native.chosen_kernel_set()}"
-    plain = amt.generate("a lively jig", seed=3, max_new_tokens=40, backend="reference")
-    assert plain.backend == "reference (PyTorch)"
+    plain = amt.generate("a lively jig", seed=3, max_new_tokens=40, backend="plain")
+    assert plain.backend == "plain PyTorch"
     assert piece.tokens == plain.tokens

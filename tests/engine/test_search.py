@@ -9,10 +9,10 @@ import random_searches as searches
 import search_library as native
 import torch
 
-from amt.config import GenerationConfig
 from amt.errors import DecodingError
-from amt.midi.grammar import Constraints
-from amt.reference.philox import uniform
+from amt.midi.limits import Constraints
+from amt.ops.reference.philox import uniform
+from amt.request.options import GenerationConfig
 from amt.testing import assert_within_bound
 
 GREEDY = GenerationConfig(do_sample=False, max_new_tokens=12)
@@ -219,6 +219,6 @@ def test_a_length_penalty_beyond_float32_is_refused(library):
 @pytest.mark.parametrize("options", [{"num_beams": 65}, {"vocab_size": 1}, {"eos_token_id": 11}], ids=str)
 def test_options_that_no_search_can_have(library, options):
     made = native.options_from(BEAMS, options.get("vocab_size", 11), options.get("eos_token_id", 2))
-    made.num_rows = options.get("num_beams", 3)
+    made["num_rows"] = options.get("num_beams", 3)
     with pytest.raises(ValueError, match="no such search"):
         native.Search(library, made, 48)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from amt.evaluation.copying import LENGTHS, longest_copies, note_codes
-from amt.midi.data import MidiData, Note, NoteTable
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import Note
 
 
 def midi(pitches, ways=None, ticks_per_beat=480, **options):

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from amt.data.corpus import Piece
+from amt.data.corpus import CorpusPiece
 from amt.evaluation.evaluate import (
     Example,
     caption_of,
@@ -14,11 +14,12 @@ from amt.evaluation.evaluate import (
 )
 from amt.evaluation.retrieval import ranks_of_right, retrieval_rows
 from amt.evaluation.rows import row
-from amt.midi.data import MidiData, Note, NoteTable
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import Note
 
 
 def piece(name, midi, captions=("one", "two")):
-    return Piece(name, midi, captions, "valid", "", "", {"programs": [0]})
+    return CorpusPiece(name, midi, captions, "valid", "", "", {"programs": [0]})
 
 
 def score(*pitches):

@@ -3,7 +3,8 @@
 import pytest
 
 from amt.evaluation.following import Asked, agreement, asked_of, keys_in, relative_key
-from amt.midi.data import MidiData, Note, NoteTable, Tempo, TimeSignature
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import Note, Tempo, TimeSignature
 from amt.midi.facts import measure
 
 ROW = {"quarter_bpm": 90.0, "key": "Ab major", "meter": "3/4", "programs": [0, 40], "drums": False}

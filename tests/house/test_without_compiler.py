@@ -10,7 +10,7 @@ if {is_blocked}:
     sys.modules["amt._midi"] = None
 import amt
 from amt.midi import native
-from amt.reference.random_pieces import random_piece
+from amt.midi.reference.random_pieces import random_piece
 
 rng = random.Random(11)
 rows = []
@@ -78,6 +78,6 @@ def test_music_without_the_engine_is_the_same():
     assert generate("amt._midi") == [tokens, *compiled]
     for blocked in (["amt/_ops.so"], ["amt/_ops.so", "amt._midi"]):
         same, backend, decoding, refusal = generate(*blocked)
-        assert (same, backend) == (tokens, "reference (PyTorch)")
-        assert decoding.startswith("reference (PyTorch), slow: the op library is not built; install a C++17 compiler")
-        assert refusal.endswith("reinstall with AMT_BUILD=require; or decode with backend='reference'")
+        assert (same, backend) == (tokens, "plain PyTorch")
+        assert decoding.startswith("plain PyTorch, slow: the op library is not built; install a C++17 compiler")
+        assert refusal.endswith("reinstall with AMT_BUILD=require; or decode with backend='plain'")

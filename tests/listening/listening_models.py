@@ -5,11 +5,14 @@ import hashlib
 import torch
 
 import amt
-from amt.config import GenerationConfig, ModelConfig, TokenizerConfig
-from amt.generator import Generator
-from amt.midi.data import MidiData, Note, Tempo, TimeSignature
+from amt.midi.config import TokenizerConfig
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, Tempo, TimeSignature
 from amt.models import build_model
-from amt.text import TextEncoderSpec
+from amt.models.opened import OpenedModel
+from amt.nn.config import ModelConfig
+from amt.request.options import GenerationConfig
+from amt.text.encoder import TextEncoder, TextEncoderSpec
 
 DIM = 384
 LISTENING = ModelConfig(
@@ -18,7 +21,7 @@ LISTENING = ModelConfig(
 )  # fmt: skip
 
 
-class WordEncoder:
+class WordEncoder(TextEncoder):
     """A state for each word, drawn from the word alone; counts the texts that it has read."""
 
     def __init__(self):
@@ -44,7 +47,7 @@ def save_model(folder, config=LISTENING, seed=3):
 
 def open_model(folder):
     """A generator of its own, with a WordEncoder."""
-    generator = Generator(amt.load_checkpoint(folder))
+    generator = OpenedModel(amt.load_checkpoint(folder))
     generator.text_encoder = WordEncoder()
     return generator
 

@@ -5,8 +5,8 @@ import pytest
 
 import amt
 from amt.midi.events import Timeline
+from amt.midi.reference.random_pieces import random_piece
 from amt.midi.units import ticks_to_seconds
-from amt.reference.random_pieces import random_piece
 
 PRESETS = pytest.mark.parametrize("preset", ["score", "performance"])
 

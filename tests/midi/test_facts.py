@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from amt.data.corpus import read_corpus
-from amt.midi.data import MidiData, Note, NoteTable, Tempo, TimeSignature
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import Note, Tempo, TimeSignature
 from amt.midi.facts import KEY_PROFILES, estimate_key, estimate_keys, key_name, measure
 from amt.midi.programs import DRUMS
 from amt.midi.reader import read_midi
-from amt.reference.random_pieces import random_piece
+from amt.midi.reference.random_pieces import random_piece
 
 MAJOR, HARMONIC_MINOR = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 11)
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from amt.errors import MidiError
-from amt.midi.data import KeySignature, MidiData, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import KeySignature, Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.native import native
 from amt.midi.reader import read_midi
 

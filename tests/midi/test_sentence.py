@@ -1,6 +1,7 @@
 import pytest
 
-from amt.midi.data import MidiData, Note, Tempo, TimeSignature
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, Tempo, TimeSignature
 from amt.midi.facts import measure
 from amt.midi.programs import DRUMS, PROGRAMS
 from amt.midi.sentence import sentence, spoken_program

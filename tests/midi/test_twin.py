@@ -7,16 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amt.config import TokenizerConfig
-from amt.midi.data import MidiData, PedalSpan
-from amt.midi.grammar import Constraints, Grammar
+from amt.midi.config import TokenizerConfig
+from amt.midi.data import MidiData
+from amt.midi.elements import PedalSpan
+from amt.midi.grammar import Grammar
+from amt.midi.limits import Constraints
 from amt.midi.reader import read_midi
+from amt.midi.reference import grammar as reference_grammar
+from amt.midi.reference import smf_reader, smf_writer
+from amt.midi.reference import tokenizer as reference_tokenizer
+from amt.midi.reference.random_pieces import random_piece, random_walk
 from amt.midi.tokenizer import EventTokenizer
-from amt.reference import grammar as reference_grammar
-from amt.reference import smf as reference_smf
-from amt.reference import tokenizer as reference_tokenizer
-from amt.reference.random_pieces import random_piece, random_walk
-from amt.reference.vocabulary import DRUMS
+from amt.midi.vocabulary import DRUMS
 
 pytest.importorskip("amt._midi", reason="amt._midi is not built: there is nothing to compare")
 
@@ -151,15 +153,15 @@ def test_grammars_allow_the_same_step_by_step(config, data):
 @given(rng=st.randoms(use_true_random=False))
 def test_files_written_by_one_are_read_alike_by_both(rng):
     midi_data = random_piece(rng)
-    for data in (reference_smf.write_midi(midi_data), midi_data.to_bytes()):
+    for data in (smf_writer.write_midi(midi_data), midi_data.to_bytes()):
         assert_same_music(read_midi(data, strict=True), midi_data)
-        assert_same_music(reference_smf.read_midi(data, strict=True), midi_data)
+        assert_same_music(smf_reader.read_midi(data, strict=True), midi_data)
 
 
 def test_real_files_are_read_and_encoded_alike(corpus_files):
     for _, data in corpus_files[::10]:
         native = read_midi(data)
-        assert_same_music(native, reference_smf.read_midi(data))
+        assert_same_music(native, smf_reader.read_midi(data))
         for config in (CONFIGS["score"], CONFIGS["performance"]):
             ids = assert_same_encoding(native, config)
             assert_same_decoding(ids, config)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from amt.midi.data import Tempo
+from amt.midi.elements import Tempo
 from amt.midi.units import ticks_to_seconds
 
 

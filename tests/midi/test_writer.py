@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amt.midi.data import KeySignature, MidiData, Note, NoteTable, PedalSpan, Tempo, TimeSignature
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import KeySignature, Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.native import native
 from amt.midi.reader import read_midi
 

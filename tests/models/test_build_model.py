@@ -1,5 +1,5 @@
-from amt.config import ModelConfig
 from amt.models import MusicTextTransformer, MusicTransformer, build_model
+from amt.nn.config import ModelConfig
 
 SMALL = {"vocab_size": 23, "d_model": 12, "nhead": 3, "num_encoder_layers": 2, "num_decoder_layers": 2}
 

@@ -3,8 +3,8 @@ import inspect
 import pytest
 import torch
 
-from amt.config import ModelConfig
 from amt.models import MusicTextTransformer
+from amt.nn.config import ModelConfig
 from amt.testing import assert_within_bound
 from amt.training.losses import embedding_loss, token_loss
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from amt.config import ModelConfig
+from amt.nn.config import ModelConfig
 from amt.nn.layers import Decoder, Encoder, FeedForward, drop, swiglu_hidden_size
 from amt.testing import assert_within_bound
 

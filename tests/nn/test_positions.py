@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from amt.nn.positions import MAX_RELATIVE_DISTANCE, Positions, rotary_tables, rotate, sinusoidal_table
-from amt.reference.attention import dense_bias
+from amt.ops.reference.attention import dense_bias
 from amt.testing import assert_within_bound
 
 

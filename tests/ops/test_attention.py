@@ -7,8 +7,8 @@ import torch
 import amt
 from amt.errors import BackendUnavailableError
 from amt.ops import attention, attention_backend, explain, fused
-from amt.reference import attention as reference
-from amt.reference.attention import Call
+from amt.ops.reference import attention as reference
+from amt.ops.reference.attention import Call
 from amt.testing import assert_within_bound
 
 LENGTHS = [(1, 1), (1, 7), (5, 5), (3, 7), (7, 3), (65, 64), (0, 3), (3, 0)]
@@ -128,16 +128,14 @@ def test_any_strides(backend):
     strided = [t.transpose(1, 2).contiguous().transpose(1, 2) for t in (query, key, value)]
     mask = padding(7)
     output = attention(*strided, is_causal=True, key_padding_mask=mask, backend=backend)
-    assert_within_bound(
-        output, attention(query, key, value, is_causal=True, key_padding_mask=mask, backend="reference")
-    )
+    assert_within_bound(output, attention(query, key, value, is_causal=True, key_padding_mask=mask, backend="plain"))
 
 
 @pytest.mark.parametrize("backend", PLAIN)
 def test_scale(backend):
     query, key, value = inputs(3, 4)
     output = attention(query, key, value, scale=0.5, backend=backend)
-    assert_within_bound(output, attention(query * (0.5 * 5**0.5), key, value, backend="reference"))
+    assert_within_bound(output, attention(query * (0.5 * 5**0.5), key, value, backend="plain"))
 
 
 @pytest.mark.parametrize("backend", PLAIN)
@@ -171,7 +169,7 @@ def test_parts_of_the_queries_are_the_whole(query_len, key_len, names, monkeypat
         options["key_lengths"] = torch.tensor([key_len - 1, 0])
     if "bias" in names:
         options["relative_bias"] = bias()
-    whole = attention(query, key, value, backend="reference", **options)
+    whole = attention(query, key, value, backend="plain", **options)
     assert_within_bound(attention(query, key, value, backend="sdpa", dropout_p=1e-20, **options), whole)
 
 
@@ -183,9 +181,9 @@ def test_dropout_from_a_seed():
     assert torch.equal(first, attention(query, key, value, seed=torch.tensor(5), **options))
     assert not torch.equal(first, attention(query, key, value, seed=6, **options))
     assert attention(query, key, value, seed=5, dropout_p=1.0).abs().max() == 0
-    drawn = [attention(query, key, value, backend="reference", **options) for _ in range(2)]
+    drawn = [attention(query, key, value, backend="plain", **options) for _ in range(2)]
     torch.manual_seed(0)
-    assert torch.equal(drawn[0], attention(query, key, value, backend="reference", **options))
+    assert torch.equal(drawn[0], attention(query, key, value, backend="plain", **options))
     assert not torch.equal(*drawn)
 
 
@@ -340,7 +338,7 @@ def test_explain_says_what_runs_and_why():
     assert explain(query, key, value) == "sdpa: the tensors are on cpu"
     reason = explain(query, key, value, dropout_p=0.1, seed=3)
     assert reason == "reference: the tensors are on cpu; not sdpa: dropout from a seed"
-    assert explain(query, key, value, backend="reference", is_causal=True) == "reference: asked for"
+    assert explain(query, key, value, backend="plain", is_causal=True) == "reference: asked for"
     with attention_backend("reference"):
         assert explain(query, key, value).startswith("reference")
     assert explain(query, key, value).startswith("sdpa")

@@ -9,7 +9,7 @@ import torch
 
 from amt._triton import launch
 from amt.ops import attention, explain, fused
-from amt.reference import attention as reference
+from amt.ops.reference import attention as reference
 from amt.testing import assert_within_bound
 
 DEVICE = "cpu" if launch.IS_INTERPRETED else "cuda"
@@ -190,8 +190,8 @@ def test_lse_and_its_gradient():
 
 def test_fifty_steps_of_training():
     """A small model learns with the kernels what it learns with the reference: the same losses, in float32."""
-    from amt.config import ModelConfig
     from amt.models import build_model
+    from amt.nn.config import ModelConfig
     from amt.ops import attention_backend
 
     config = ModelConfig(

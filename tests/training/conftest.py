@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from amt.config import TokenizerConfig
 from amt.data.prepare import SEGMENT_DTYPE
+from amt.midi.config import TokenizerConfig
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from amt.config import ModelConfig, TokenizerConfig, TrainConfig
+from amt.midi.config import TokenizerConfig
 from amt.models import build_model
-from amt.text import TextEncoderSpec
+from amt.nn.config import ModelConfig
+from amt.text.encoder import TextEncoderSpec
 from amt.training import state as state_module
 from amt.training import train as train_module
+from amt.training.config import TrainConfig
 from amt.training.objective import Objective, Rows
 from amt.training.optimizers import ADAMW_SHARE_BESIDE_MUON, make_optimizers, set_learning_rate
 from amt.training.ranks import Ranks
@@ -254,7 +256,7 @@ def test_a_killed_run_resumes(data, tmp_path):
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 import test_train
-from amt.text import TextEncoderSpec
+from amt.text.encoder import TextEncoderSpec
 from amt.training import state as state_module
 from amt.training import train as train_module
 from amt.training.objective import Objective, Rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from amt.bench.job import Job
 from amt.bench.peers.models import prompts_and_model
-from amt.decoding.engine import Engine
+from amt.decoding import generate
+from amt.decoding.backends.engine import Engine
 
 
 class EngineRunner:
@@ -16,11 +17,11 @@ class EngineRunner:
         self.case = job.decode_case
         model, self.embeddings = prompts_and_model(job)
         self.engine = Engine(model, job.dtype, num_threads=job.threads)  # type: ignore[arg-type]
-        self.version = str(self.engine.backend)
+        self.version = str(self.engine.label)
 
     def generate(self) -> list[list[int]]:
         """See `Runner`."""
-        results = self.engine.generate(self.embeddings, None, self.case.generation_config)
+        results = generate(self.engine, self.embeddings, None, self.case.generation_config)
         return [list(best.token_ids[1:]) for best, *_ in results]
 
 

@@ -17,8 +17,8 @@ def prompts_and_model(job: Job) -> tuple[MusicTransformer, torch.Tensor]:
     torch.set_num_threads(job.threads)
     if not job.decode_case.is_shipped:
         return random_model(job.model_config), torch.from_numpy(text_embeddings(job))
-    from amt.api import DEFAULT_MODEL, WEIGHTS
-    from amt.checkpoint import load_checkpoint
+    from amt.models.checkpoint import load_checkpoint
+    from amt.models.opened import DEFAULT_MODEL, WEIGHTS
 
     checkpoint = load_checkpoint(WEIGHTS / DEFAULT_MODEL)
     src_len = SRC_LEN if checkpoint.text_spec.pooling == "none" else 1

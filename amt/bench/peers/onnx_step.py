@@ -17,7 +17,7 @@ import numpy as np
 
 from amt.bench.cases import BOS, EOS, SRC_LEN, TOP_P, DecodeCase
 from amt.bench.job import Job, optional, random_model, text_embeddings
-from amt.config import ModelConfig
+from amt.nn.config import ModelConfig
 
 FORBIDDEN = -1e9
 

@@ -1,0 +1,120 @@
+"""What can decode a request: a row for each backend, and the one place that chooses among them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal, Protocol, get_args
+
+from amt.config import check_choice
+from amt.decoding.backends import engine, plain
+from amt.decoding.deadline import Deadline
+from amt.decoding.hypothesis import Hypothesis, NewToken
+from amt.decoding.protocols import DecoderModel
+from amt.ops import native
+from amt.ops.decode import ENGINE_DTYPES, EngineDtype
+from amt.request.request import Request
+
+BackendName = Literal["auto", "engine", "plain"]
+
+
+class State(Protocol):
+    """A request on its way."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all sequences have ended."""
+        ...
+
+    @property
+    def num_tokens(self) -> int:
+        """New tokens so far, of all sequences; one that has ended early counts as whole."""
+        ...
+
+    def step(self, num_steps: int) -> None:
+        """Go on by some passes, at most so many, for about 50 ms: so that Python can be interrupted."""
+        ...
+
+    def new_tokens(self) -> list[NewToken]:
+        """What the only sequence has got since the last call."""
+        ...
+
+    def read(self) -> list[list[Hypothesis]]:
+        """For each prompt its results, the best first."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """A way to decode.
+
+    Attributes:
+        name: in `BackendName` and in `amt.info()`.
+        refusal: why it cannot decode a request, in a few words; None: it can.
+        start: begins a request with a model; its errors name the prompt.
+    """
+
+    name: str
+    refusal: Callable[[Request], str | None]
+    start: Callable[[DecoderModel, Request, Deadline], State]
+
+
+ENGINE = Backend("engine", engine.refusal, engine.start)
+PLAIN = Backend("plain", lambda request: None, plain.start)
+BACKENDS = (ENGINE, PLAIN)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What decodes a request, and why.
+
+    Attributes:
+        backend: the row of the table.
+        decoder: the model, or its packed decoder.
+        label: what runs, as `piece.backend` says it.
+        reason: why this and nothing else.
+    """
+
+    backend: Backend
+    decoder: DecoderModel
+    label: str
+    reason: str
+
+    def start(self, request: Request, deadline: Deadline) -> State:
+        """Begin."""
+        return self.backend.start(self.decoder, request, deadline)
+
+
+def choose(
+    model: DecoderModel, request: Request | None = None, backend: str = "auto", dtype: str = "float32"
+) -> Choice:
+    """What decodes a request.
+
+    Args:
+        model: a model, or an `Engine`, which is a choice in itself.
+        request: None: one without anything that only Python knows.
+        backend: "engine": the compiled engine or an error; "plain": PyTorch; "auto": the engine if it is here.
+        dtype: of the engine's weights; anything but float32 asks for the engine.
+
+    Raises:
+        ValueError: no such backend or dtype, or a dtype that the backend does not have.
+        BackendUnavailableError: the engine was asked for and is not here.
+    """
+    check_choice("backend", backend, get_args(BackendName))
+    check_choice("dtype", dtype, ENGINE_DTYPES)
+    if not isinstance(model, engine.Engine):
+        if backend == "plain" and dtype != "float32":
+            raise ValueError(f"dtype={dtype!r} needs backend='engine'; plain PyTorch has float32 only")
+        if backend == "plain":
+            return Choice(PLAIN, model, plain.LABEL, "asked for")
+        if backend == "auto" and dtype == "float32" and not native.is_available():
+            return Choice(PLAIN, model, plain.LABEL, native.explain())
+        model = engine.packed_engine(model, _engine_dtype(dtype))
+    refusal = None if request is None else engine.refusal(request)
+    if refusal is not None:
+        return Choice(PLAIN, model, model.label, f"step by step from Python: {refusal}")
+    return Choice(ENGINE, model, model.label, "the compiled engine is here")
+
+
+def _engine_dtype(name: str) -> EngineDtype:
+    return next(dtype for dtype in ENGINE_DTYPES if dtype == name)

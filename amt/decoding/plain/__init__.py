@@ -1,0 +1,1 @@
+"""Decoding in plain PyTorch: one prompt at a time, slow, and the meaning of every other backend."""

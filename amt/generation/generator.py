@@ -1,0 +1,195 @@
+"""Writing music: from words and limits to a request, and from what was decoded to pieces."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from amt.generation.piece import Piece
+from amt.generation.stream import Stream
+from amt.midi.grammar import Grammar
+from amt.midi.limits import Constraints
+from amt.midi.reader import MidiSource
+from amt.models.opened import OpenedModel
+from amt.request.limits import NEEDS, Limits
+from amt.request.options import GenerationConfig
+from amt.request.reading import check_text, read
+from amt.stages import stage
+
+if TYPE_CHECKING:
+    from amt.decoding.backends import Choice
+    from amt.request.request import Prompt, Request, Text
+
+
+def ask(
+    opened: OpenedModel,
+    texts: Sequence[str],
+    options: GenerationConfig,
+    limits: Limits,
+    *,
+    prompt_midi: MidiSource | None = None,
+    negative_prompt: str | None = None,
+    logits_processor: Sequence[Any] | None = None,
+    stopping_criteria: Sequence[Any] | None = None,
+) -> Request:
+    """The request of a call: texts are read, limits completed by them, everything is checked.
+
+    Raises:
+        ValueError: something cannot be meant so. MidiError: `prompt_midi` cannot be read.
+    """
+    from amt.decoding.checks import make_prompt
+    from amt.request.request import Request, completed
+
+    for text in texts:
+        check_text(text)
+    config = opened.tokenizer.config
+    warnings: list[str] = []
+    readings = [read(text) for text in texts]
+    of_each = [completed(limits, reading, config) for reading in readings]
+    constraints = [each.constraints(config) for each in of_each]
+    grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
+    prefix: tuple[int, ...] = ()
+    if prompt_midi is not None:
+        prefix = _prefix(opened, prompt_midi, of_each, warnings)
+    with stage("text encoder"):
+        states = opened.text_encoder.encode_each(texts)
+    warnings += opened.text_encoder.truncation_warnings(texts)
+    prompts = [
+        make_prompt(
+            opened.checkpoint.model.config,
+            options,
+            index,
+            (states[index], None),
+            prefix=prefix,
+            grammar=grammars[constraints[index]],
+            text=text,
+            reading=readings[index],
+            limits=of_each[index],
+        )
+        for index, text in enumerate(texts)
+    ]
+    return Request(
+        tuple(prompts),
+        options,
+        _negative(opened, options, negative_prompt),
+        tuple(logits_processor or ()),
+        tuple(stopping_criteria or ()),
+        warnings=tuple(warnings),
+    )
+
+
+def write(
+    opened: OpenedModel,
+    request: Request,
+    choice: Choice,
+    *,
+    streamer: Any = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[list[Piece]]:
+    """For each text its pieces; in beam search the best first."""
+    from amt.decoding import decode
+
+    results = decode(choice, request, streamer=streamer, progress=progress)
+    return [
+        [_piece(opened, request, choice, prompt, found.token_ids, found.token_log_probs) for found in hypotheses]
+        for prompt, hypotheses in zip(request.prompts, results, strict=True)
+    ]
+
+
+def write_stream(opened: OpenedModel, request: Request, choice: Choice) -> Stream:
+    """The only piece of a request, while it is being written."""
+    from amt.decoding import stream
+
+    (prompt,) = request.prompts
+
+    def make_piece(token_ids: Iterable[int], log_probs: Iterable[float]) -> Piece:
+        return _piece(opened, request, choice, prompt, token_ids, log_probs)
+
+    return Stream(prompt.prefix, stream(choice, request), opened.tokenizer.config, make_piece, seed=prompt.seed)
+
+
+def _piece(
+    opened: OpenedModel,
+    request: Request,
+    choice: Choice,
+    prompt: Prompt,
+    token_ids: Iterable[int],
+    log_probs: Iterable[float],
+) -> Piece:
+    with stage("file"):
+        piece = Piece.of_prompt(tuple(token_ids), opened.tokenizer.config, prompt)
+    warnings = [*prompt.reading.warnings, *request.warnings]
+    if not len(piece.notes):
+        warnings.append("the model wrote no notes; try another seed or other words")
+    return dataclasses.replace(
+        piece,
+        warnings=warnings,
+        token_log_probs=tuple(log_probs),
+        backend=choice.label,
+        backend_reason=choice.reason,
+    )
+
+
+def _negative(opened: OpenedModel, options: GenerationConfig, negative_prompt: str | None) -> Text | None:
+    """What guidance leads away from; None without it."""
+    from amt.text.encoder import UNCONDITIONAL
+
+    if options.guidance_scale == 1.0:
+        if negative_prompt is not None:
+            raise ValueError("a negative_prompt needs guidance: give guidance_scale, such as 2, too")
+        return None
+    if negative_prompt is not None:
+        try:
+            check_text(negative_prompt)
+        except ValueError as error:
+            raise ValueError(f"negative_prompt: {error}") from error
+    with stage("text encoder"):
+        return opened.text_encoder.encode_each([negative_prompt or UNCONDITIONAL])[0], None
+
+
+def _prefix(
+    opened: OpenedModel, source: MidiSource, all_limits: Sequence[Limits], warnings: list[str]
+) -> tuple[int, ...]:
+    """The tokens to continue from: the whole piece, or its last bars where it is long."""
+    from amt.midi.reader import read_midi
+    from amt.midi.segments import last_bars
+
+    longest = opened.checkpoint.model.config.max_sequence_length
+    room = longest // 2
+    data = read_midi(source)
+    encoding = opened.tokenizer.encode(data)
+    if not encoding.report.kept_notes:
+        raise ValueError("the MIDI file to continue has no notes that this model can play; give another one")
+    if len(encoding) > room:
+        encoding = opened.tokenizer.encode(last_bars(data, opened.tokenizer, room))
+        warnings.append(
+            f"the MIDI file is longer than the {room} tokens that can be continued;"
+            " the result begins with its last bars"
+        )
+    if len(encoding) > longest:
+        raise ValueError(
+            f"the last bar of the MIDI file to continue has {len(encoding)} tokens and this model reads {longest};"
+            " thin it out or give another file"
+        )
+    prefix = tuple(int(token) for token in encoding.ids[:-1])
+    for limits in all_limits:
+        _check_prefix(opened, prefix, limits)
+    return prefix
+
+
+def _check_prefix(opened: OpenedModel, prefix: Sequence[int], limits: Limits) -> None:
+    """Raise ValueError with the first limit that the music to continue does not keep."""
+    config = opened.tokenizer.config
+    for name, value in vars(limits).items():
+        if value is None:
+            continue
+        alone = {other: given for other, given in vars(limits).items() if other in (name, NEEDS.get(name))}
+        state = Grammar(config, Limits(**alone).constraints(config)).start()
+        try:
+            for token in prefix:
+                state.advance(token)
+        except ValueError as error:
+            raise ValueError(
+                f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
+            ) from error

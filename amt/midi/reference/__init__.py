@@ -1,0 +1,1 @@
+"""The twin of csrc/midi: files, tokens and grammar in plain Python. It says what is right."""

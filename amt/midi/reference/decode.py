@@ -1,0 +1,167 @@
+"""Token ids to notes, in plain Python. docs/tokens.md, "From ids to notes", is the definition.
+
+Its twin is csrc/midi/decode.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from amt.midi.config import TokenizerConfig
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.reference.time_grid import COMMON_TIME_INDEX, DEFAULT_US_PER_BEAT, StepNote, StepPedal, changes
+from amt.midi.vocabulary import DRUMS, time_signature, vocabulary_of
+
+PERFORMANCE_TICKS_PER_BEAT = 500  # at 120 BPM a tick is a millisecond
+SCORE_TICKS_PER_STEP = 20
+MAX_TICKS = 2**31 - 1
+
+DECODE_REPORT = ("ignored_tokens", "dropped_notes", "closed_notes")
+
+
+def decode(ids: Iterable[int], config: TokenizerConfig) -> tuple[MidiData, dict[str, int]]:
+    """The piece that ids say; any ids of the vocabulary mean something.
+
+    Args:
+        ids: token ids; `eos` ends them.
+        config: the preset and its numbers.
+
+    Returns:
+        the piece, and the report with the keys of DECODE_REPORT.
+
+    Raises:
+        ValueError: an id is not in the vocabulary, or the music is longer than a file can hold.
+    """
+    decoder = _Decoder(config)
+    vocabulary = decoder.vocabulary
+    for position, token_id in enumerate(ids):
+        if not 0 <= token_id < len(vocabulary):
+            raise ValueError(
+                f"token id {token_id} at position {position} is not in the vocabulary of {len(vocabulary)}"
+            )
+        event = vocabulary.events[token_id]
+        if event.kind == "eos":
+            break
+        if event.kind not in ("pad", "bos"):
+            getattr(decoder, event.kind)(event.value)
+        if decoder.now >= decoder.max_steps:
+            raise ValueError(f"the music up to position {position} is longer than a MIDI file can hold (2^31 ticks)")
+    return decoder.finish(), decoder.report
+
+
+class _Decoder:
+    """The state while reading ids; one method for each kind of token. All times are steps until `finish`."""
+
+    def __init__(self, config: TokenizerConfig):
+        self.config = config
+        self.vocabulary = vocabulary_of(config)
+        self.report = dict.fromkeys(DECODE_REPORT, 0)
+        is_score = config.preset == "score"
+        self.ticks_per_step = SCORE_TICKS_PER_STEP if is_score else config.step_ms
+        self.ticks_per_beat = SCORE_TICKS_PER_STEP * config.steps_per_beat if is_score else PERFORMANCE_TICKS_PER_BEAT
+        self.drum_steps = max(1, config.steps_per_beat // 4)
+        self.max_steps = MAX_TICKS // self.ticks_per_step - self.drum_steps
+        self.now = 0
+        self.program_in_force = 0
+        self.velocity_in_force = self.vocabulary.bin_velocity(config.num_velocities // 2)
+        self.sounding: dict[tuple[int, int], StepNote] = {}  # by program and pitch
+        self.pedal_start: dict[int, int] = {}  # by program
+        self.notes: list[StepNote] = []
+        self.pedals: list[StepPedal] = []
+        self.tempos = {0: DEFAULT_US_PER_BEAT}  # by step
+        self.time_signatures = {0: COMMON_TIME_INDEX}
+
+    def time_shift(self, steps: int) -> None:
+        self.now += steps
+
+    def velocity(self, velocity_bin: int) -> None:
+        self.velocity_in_force = self.vocabulary.bin_velocity(velocity_bin)
+
+    def program(self, program: int) -> None:
+        self.program_in_force = program
+
+    def tempo(self, index: int) -> None:
+        self.tempos[self.now] = self.vocabulary.tempo_us_per_beat(index)
+
+    def time_signature(self, index: int) -> None:
+        self.time_signatures[self.now] = index
+
+    def note_on(self, pitch: int) -> None:
+        place = (self.program_in_force, pitch)
+        if self.program_in_force == DRUMS:
+            before = self.sounding.pop(place, None)
+            if before is not None and before.start == self.now:
+                self.sounding[place] = before
+                self.report["ignored_tokens"] += 1
+                return
+            if before is not None:
+                self.notes.append(replace(before, end=min(before.end, self.now)))
+        elif place in self.sounding:
+            self.end_note(self.sounding.pop(place))
+        # Drum notes end by themselves, others when a token or the end of the ids ends them.
+        end = self.now + self.drum_steps
+        self.sounding[place] = StepNote(self.program_in_force, pitch, self.now, end, self.velocity_in_force)
+
+    def note_off(self, pitch: int) -> None:
+        place = (self.program_in_force, pitch)
+        if self.program_in_force == DRUMS or place not in self.sounding:
+            self.report["ignored_tokens"] += 1
+        else:
+            self.end_note(self.sounding.pop(place))
+
+    def end_note(self, note: StepNote) -> None:
+        if note.start == self.now:
+            self.report["dropped_notes"] += 1
+        else:
+            self.notes.append(replace(note, end=self.now))
+
+    def pedal_on(self, _: int) -> None:
+        if self.program_in_force == DRUMS or self.program_in_force in self.pedal_start:
+            self.report["ignored_tokens"] += 1
+        else:
+            self.pedal_start[self.program_in_force] = self.now
+
+    def pedal_off(self, _: int) -> None:
+        if self.program_in_force not in self.pedal_start:
+            self.report["ignored_tokens"] += 1
+        else:
+            self.end_pedal(self.program_in_force)
+
+    def end_pedal(self, program: int) -> None:
+        start = self.pedal_start.pop(program)
+        if start < self.now:
+            self.pedals.append(StepPedal(program, start, self.now))
+
+    def finish(self) -> MidiData:
+        """End what sounds, and say everything in ticks."""
+        for note in self.sounding.values():
+            if note.program == DRUMS:
+                self.notes.append(note)
+            else:
+                self.notes.append(replace(note, end=max(self.now, note.start + 1)))
+                self.report["closed_notes"] += 1
+        for program in list(self.pedal_start):
+            self.end_pedal(program)
+
+        ticks = self.ticks_per_step
+        return MidiData(
+            notes=[
+                Note(
+                    start_ticks=ticks * note.start,
+                    end_ticks=ticks * note.end,
+                    pitch=note.pitch,
+                    velocity=note.velocity,
+                    program=0 if note.program == DRUMS else note.program,
+                    is_drum=note.program == DRUMS,
+                )
+                for note in self.notes
+            ],
+            pedals=[PedalSpan(ticks * start, ticks * end, program) for program, start, end in sorted(self.pedals)],
+            tempos=[Tempo(ticks * step, us_per_beat) for step, us_per_beat in changes(self.tempos)],
+            time_signatures=[
+                TimeSignature(ticks * step, *time_signature(index)) for step, index in changes(self.time_signatures)
+            ],
+            ticks_per_beat=self.ticks_per_beat,
+        )

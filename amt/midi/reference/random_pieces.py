@@ -1,0 +1,55 @@
+"""Random music for tests: pieces in ticks, and walks through the grammar."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.reference.grammar import GrammarState
+
+
+def random_piece(rng: random.Random) -> MidiData:
+    """A short piece in which everything happens: chords, repeated notes, overlaps, drums, pedals, rests, changes."""
+    ticks_per_beat = rng.choice([1, 7, 24, 96, 480, 1000])
+    unit = rng.choice([1, 2, 13, max(1, ticks_per_beat // 4), ticks_per_beat])
+
+    def tick() -> int:
+        rest = rng.choice([0] * 9 + [70 * ticks_per_beat])
+        return unit * rng.randrange(20) + rest
+
+    def span() -> tuple[int, int]:
+        start = tick()
+        return start, start + rng.choice([0, 1, unit, unit * rng.randrange(30)])
+
+    programs = rng.sample(range(128), 3)
+    pitches = rng.sample(range(128), 4)
+    velocities = [1, 64, 65, 127]
+    notes = []
+    for _ in range(rng.randrange(30)):
+        pitch, velocity, program = rng.choice(pitches), rng.choice(velocities), rng.choice(programs)
+        notes.append(Note(*span(), pitch, velocity, program, rng.random() < 0.2))
+    pedals = [PedalSpan(*span(), rng.choice(programs), rng.random() < 0.1) for _ in range(rng.randrange(5))]
+    tempos = [Tempo(tick(), rng.choice([1, 250_000, 500_000, 512_345, 16_777_215])) for _ in range(rng.randrange(4))]
+    signatures = [
+        TimeSignature(tick(), rng.choice([1, 3, 4, 16, 17]), rng.choice([1, 4, 8, 32])) for _ in range(rng.randrange(4))
+    ]
+    return MidiData(notes, pedals, tempos, signatures, ticks_per_beat=ticks_per_beat)
+
+
+def random_walk(state: GrammarState, rng: random.Random, num_tokens: int) -> list[int]:
+    """Advance a state to `eos` by at most `num_tokens` tokens: first a random kind that may follow, then its token."""
+    ids: list[int] = []
+    while not state.is_finished:
+        ids_of_kind: dict[str, list[int]] = {}
+        for token_id in np.flatnonzero(state.allowed(num_tokens - len(ids))):
+            ids_of_kind.setdefault(state.vocabulary.events[token_id].kind, []).append(int(token_id))
+        if len(ids_of_kind) > 1 and rng.random() < 0.8:
+            ids_of_kind.pop("eos", None)
+        candidates = ids_of_kind[rng.choice(sorted(ids_of_kind))]
+        # Few different values, so that pitches and programs meet again.
+        ids.append(rng.choice(candidates[:3] if rng.random() < 0.5 else candidates))
+        state.advance(ids[-1])
+    return ids

@@ -1,0 +1,129 @@
+"""Long pieces in parts that fit a model, cut at bar lines."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import TimeSignature
+from amt.midi.tokenizer import EventTokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """Consecutive tokens of one piece, beginning like a piece of its own.
+
+    `ids` ends with `eos` only if the piece ends there.
+    """
+
+    ids: np.ndarray
+    is_start: bool
+
+
+def bars_at(data: MidiData, ticks: np.ndarray) -> np.ndarray:
+    """The bar line at or before each tick, by the time signatures.
+
+    They are computed, not listed: a small file may declare any number of empty bars.
+    """
+    changes = [TimeSignature(0, 4, 4), *data.time_signatures]
+    starts = np.array([change.tick for change in changes], np.int64)
+    lengths = np.array([data.ticks_per_beat * 4 * change.numerator // change.denominator for change in changes])
+    index = np.searchsorted(starts, ticks, "right") - 1
+    start, length = starts[index], np.maximum(lengths[index], 1)
+    bars: np.ndarray = start + (ticks - start) // length * length
+    return bars
+
+
+def cut(data: MidiData, start: int, end: int) -> MidiData:
+    """The music from tick `start` to tick `end`, moved to tick 0; notes that cross the end are shortened.
+
+    Notes that sound already at `start` are left out.
+    """
+    notes = data.notes
+    inside = (notes.start_ticks >= start) & (notes.start_ticks < end)
+
+    def moved(changes: Sequence[Any]) -> list[Any]:
+        before = [change for change in changes if change.tick <= start][-1:]
+        after = [change for change in changes if start < change.tick < end]
+        return [dataclasses.replace(change, tick=max(0, change.tick - start)) for change in before + after]
+
+    return data.replace(
+        notes=NoteTable(
+            start_ticks=notes.start_ticks[inside] - start,
+            end_ticks=np.minimum(notes.end_ticks[inside], end) - start,
+            pitch=notes.pitch[inside],
+            velocity=notes.velocity[inside],
+            program=notes.program[inside],
+            is_drum=notes.is_drum[inside],
+        ),
+        pedals=[
+            dataclasses.replace(
+                pedal, start_ticks=max(pedal.start_ticks - start, 0), end_ticks=min(pedal.end_ticks, end) - start
+            )
+            for pedal in data.pedals
+            if pedal.start_ticks < end and pedal.end_ticks > start
+        ],
+        tempos=moved(data.tempos),
+        time_signatures=moved(data.time_signatures),
+        key_signatures=moved(data.key_signatures),
+        repairs=(),
+        end_ticks=0,
+    )
+
+
+def segments(data: MidiData, tokenizer: EventTokenizer, max_len: int, max_segments: int | None = None) -> list[Segment]:
+    """A piece as segments of at most `max_len` tokens.
+
+    Cuts lie on bar lines, where about nine tenths of `max_len` are full; what is still too long is cut off.
+
+    Args:
+        max_segments: only the first ones; None: all.
+    """
+    ids = tokenizer.encode(data).ids
+    if len(ids) <= max_len:
+        return [Segment(ids, True)]
+    starts = data.notes.start_ticks
+    bars = bars_at(data, starts)
+    notes_per_segment = max(1, int(0.9 * max_len * len(starts) / len(ids)))
+    parts: list[Segment] = []
+    first = end = 0
+    while first < len(starts) and (max_segments is None or len(parts) < max_segments):
+        # A bar that was cut in two does not begin again.
+        begin = max(end, int(bars[first])) if parts else 0
+        last = first + notes_per_segment
+        is_end = last >= len(starts)
+        if is_end:
+            end = data.end_ticks + 1
+            last = len(starts)
+        else:
+            end = int(bars[last])
+            if end <= starts[first]:  # one bar holds more than a segment
+                end = int(starts[last])
+            last = int(np.searchsorted(starts, end))
+            if last == first:
+                last = int(np.searchsorted(starts, starts[first], "right"))
+                end = int(starts[first]) + 1
+        part = tokenizer.encode(cut(data, begin, end)).ids
+        parts.append(Segment((part if is_end else part[:-1])[:max_len], not parts))
+        first = last
+    return parts
+
+
+def last_bars(data: MidiData, tokenizer: EventTokenizer, max_len: int) -> MidiData:
+    """The end of a piece, from the earliest bar with a new note that leaves at most `max_len` tokens.
+
+    If none does, it is the last bar.
+    """
+    bars = np.unique(bars_at(data, data.notes.start_ticks)).tolist()
+    low, high = 0, len(bars) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if len(tokenizer.encode(cut(data, bars[middle], data.end_ticks + 1))) <= max_len:
+            high = middle
+        else:
+            low = middle + 1
+    return cut(data, bars[low], data.end_ticks + 1)

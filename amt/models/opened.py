@@ -1,0 +1,109 @@
+"""A model with all that belongs to it, and where models are found."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from amt.errors import CheckpointError
+from amt.midi.tokenizer import EventTokenizer
+
+if TYPE_CHECKING:
+    from amt.models.checkpoint import Checkpoint
+    from amt.text.encoder import TextEncoder
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+DEFAULT_MODEL = "score-small"
+
+
+class OpenedModel:
+    """A model, its tokenizer and its text encoder. Made by `amt.load`.
+
+    Args:
+        checkpoint: the model and its settings.
+        allow_download: whether the network may be used to get the text encoder.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, allow_download: bool = False):
+        self.checkpoint = checkpoint
+        self.tokenizer = EventTokenizer(checkpoint.tokenizer_config)
+        self._allow_download = allow_download
+        self._captions: dict[str, np.ndarray] = {}
+
+    @functools.cached_property
+    def text_encoder(self) -> TextEncoder:
+        """The encoder that the model was trained with; opened when it is first used."""
+        from amt.text.encoder import TextEncoder
+
+        return TextEncoder(self.checkpoint.text_spec, allow_download=self._allow_download)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A sha256 over the model's weights and settings: what says that two embeddings are of one space."""
+        import torch
+
+        parts = (self.checkpoint.model.config, self.checkpoint.tokenizer_config, self.checkpoint.text_spec)
+        digest = hashlib.sha256(json.dumps([part.to_dict() for part in parts], sort_keys=True).encode())
+        for name, tensor in sorted(self.checkpoint.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def caption_embeddings(self, texts: Sequence[str]) -> np.ndarray:
+        """The embeddings of texts, (len(texts), dim) float32, of unit length; they stay in memory for the next call."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._captions]
+        if new:
+            self._captions.update(zip(new, self.text_encoder.sentence_embeddings(new), strict=True))
+        return np.stack([self._captions[text] for text in texts])
+
+
+# What names a model: of the package, a folder, OWNER/NAME on the hub, or an opened one; None is the default.
+ModelSource: TypeAlias = str | Path | OpenedModel | None
+
+
+def packaged_models() -> dict[str, Path]:
+    """The models that are part of the package: their names and folders."""
+    return {path.parent.name: path.parent for path in sorted(WEIGHTS.glob("*/config.json"))}
+
+
+def load(model: ModelSource = None, *, allow_download: bool = False) -> OpenedModel:
+    """A model: the one in the package, a folder, or (with `allow_download`) one on the Hugging Face hub.
+
+    The last few stay in memory; a folder whose files have changed is read again.
+
+    Args:
+        model: the name of a model in the package, a folder, or OWNER/NAME on the hub; default: "score-small". What was
+            loaded already is returned as it is.
+        allow_download: whether the network may be used.
+
+    Raises:
+        CheckpointError: it is not there or damaged.
+    """
+    if isinstance(model, OpenedModel):
+        return model
+    name = str(model or DEFAULT_MODEL)
+    packaged = packaged_models()
+    folder = packaged.get(name, Path(name))
+    if not folder.exists() and name.count("/") != 1:
+        raise CheckpointError(
+            f"there is no model {name!r}: it is not a folder, and those in the package are"
+            f" {', '.join(packaged) or '(none)'}; give the folder of a model"
+        )
+    if not folder.is_dir():
+        return _load(folder, allow_download, ())
+    files = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
+    return _load(folder.absolute(), allow_download, tuple((name, s.st_size, s.st_mtime_ns) for name, s in files))
+
+
+@functools.lru_cache(maxsize=4)
+def _load(source: Path, allow_download: bool, files: tuple[tuple[str, int, int], ...]) -> OpenedModel:
+    """The model in a folder with these files, or on the hub."""
+    from amt.models.checkpoint import load_checkpoint
+
+    return OpenedModel(load_checkpoint(source, allow_download=allow_download), allow_download=allow_download)

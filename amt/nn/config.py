@@ -1,0 +1,49 @@
+"""The architecture of a model, as settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from amt.config import MAX_LAYERS, MAX_VOCAB_SIZE, MAX_WIDTH, Config, check_range
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(Config):
+    """The architecture of a model. The defaults are the plain configuration of `torch.nn.Transformer`.
+
+    `architecture` "music" is MusicTransformer, "music_text" MusicTextTransformer (whose MIDI encoder has
+    `num_encoder_layers` layers too, and is trained on parts of `midi_to_text_len` tokens at most).
+    """
+
+    architecture: Literal["music", "music_text"] = "music"
+    vocab_size: int = 659
+    d_model: int = 512
+    nhead: int = 8
+    num_encoder_layers: int = 6
+    num_decoder_layers: int = 6
+    dim_feedforward: int = 2048
+    dropout: float = 0.1
+    max_sequence_length: int = 1024
+    text_embedding_dim: int = 768
+    norm_first: bool = False
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"
+    positions: Literal["sinusoidal", "rotary", "relative"] = "sinusoidal"
+    tie_output: bool = False
+    midi_to_text_len: int = 512
+
+    def check(self) -> None:
+        check_range("vocab_size", self.vocab_size, 4, MAX_VOCAB_SIZE)
+        check_range("d_model", self.d_model, 2, MAX_WIDTH)
+        check_range("nhead", self.nhead, 1, self.d_model)
+        if self.d_model % (2 * self.nhead):
+            raise ValueError(
+                f"d_model must be a multiple of 2 * nhead, got d_model={self.d_model} and nhead={self.nhead}"
+            )
+        check_range("num_encoder_layers", self.num_encoder_layers, 1, MAX_LAYERS)
+        check_range("num_decoder_layers", self.num_decoder_layers, 1, MAX_LAYERS)
+        check_range("dim_feedforward", self.dim_feedforward, 1, MAX_WIDTH * 4)
+        check_range("dropout", self.dropout, 0.0, 1.0)
+        check_range("max_sequence_length", self.max_sequence_length, 1, 1 << 20)
+        check_range("text_embedding_dim", self.text_embedding_dim, 1, MAX_WIDTH)
+        check_range("midi_to_text_len", self.midi_to_text_len, 4, 1 << 20)

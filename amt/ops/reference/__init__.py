@@ -1,0 +1,1 @@
+"""What the operations mean, in plain PyTorch."""

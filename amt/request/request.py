@@ -1,0 +1,106 @@
+"""What is asked for, as one object: from the words of a call to the backend that decodes it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from amt.midi.config import TokenizerConfig
+from amt.midi.vocabulary import EOS_ID
+from amt.request.limits import Limits
+from amt.request.options import GenerationConfig
+from amt.request.reading import Reading
+
+if TYPE_CHECKING:
+    import torch
+
+    # Embeddings (1, text_len, dim), and a mask (1, text_len), True = real, or None: one text without padding.
+    Text = tuple[torch.Tensor, "torch.Tensor | None"]
+
+
+class MakesGrammarStates(Protocol):
+    """What says which tokens may follow: `amt.Grammar`, or an object of the user's own."""
+
+    def start(self) -> Any:
+        """A state that has taken no token yet; see `amt.decoding.protocols.GrammarState`."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prompt:
+    """One text of a request.
+
+    Attributes:
+        states: the text's embedding.
+        prefix: the tokens that the music begins with, bos first.
+        max_new_tokens: how many may follow.
+        seed: for sampling; None where nothing is drawn.
+        grammar: what may follow; None: any token.
+        first_sequence: the number of the first of its samples, for the random numbers.
+        text, reading, limits: the words, what they ask for, and what the music is held to.
+    """
+
+    states: Text
+    prefix: tuple[int, ...]
+    max_new_tokens: int
+    seed: int | None = None
+    grammar: MakesGrammarStates | None = None
+    first_sequence: int = 0
+    text: str = ""
+    reading: Reading = Reading()  # noqa: RUF009 (it is frozen)
+    limits: Limits = Limits()  # noqa: RUF009
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Request:
+    """All texts of a call, and how their tokens are chosen.
+
+    Attributes:
+        prompts: the texts.
+        options: for all of them.
+        negative: the text that guidance leads away from; None without guidance.
+        logits_processor, stopping_criteria: the user's own.
+        eos_token_id: the token that ends a sequence.
+        warnings: what the user should know, one line each.
+    """
+
+    prompts: tuple[Prompt, ...]
+    options: GenerationConfig
+    negative: Text | None = None
+    logits_processor: Sequence[Any] = ()
+    stopping_criteria: Sequence[Any] = ()
+    eos_token_id: int = EOS_ID
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def sequences_per_prompt(self) -> int:
+        """How many sequences are decoded for each prompt, one for all of its beams."""
+        return self.options.num_return_sequences if self.options.num_beams == 1 else 1
+
+    @property
+    def max_new_tokens(self) -> int:
+        """How many new tokens all sequences may have together."""
+        return self.sequences_per_prompt * sum(prompt.max_new_tokens for prompt in self.prompts)
+
+    def texts(self, prompt: Prompt) -> list[Text]:
+        """What the model reads for a prompt: its text and, with guidance, the negative one."""
+        return [prompt.states] if self.negative is None else [prompt.states, self.negative]
+
+    def only(self, prompt: int, sequence: int = 0) -> Request:
+        """The request for one sequence of one prompt."""
+        chosen = self.prompts[prompt]
+        single = dataclasses.replace(chosen, first_sequence=chosen.first_sequence + sequence)
+        return dataclasses.replace(
+            self, prompts=(single,), options=dataclasses.replace(self.options, num_return_sequences=1)
+        )
+
+
+def completed(limits: Limits, reading: Reading, config: TokenizerConfig) -> Limits:
+    """The limits, with the tempo that `duration` needs and the time signature that `bars` needs from the text."""
+    tempo, signature = limits.tempo, limits.time_signature
+    if limits.duration is not None and tempo is None and config.preset == "score":
+        tempo = reading.tempo_bpm
+    if limits.bars is not None and signature is None and reading.metre is not None:
+        signature = "{}/{}".format(*reading.metre.value)
+    return dataclasses.replace(limits, tempo=tempo, time_signature=signature)

@@ -1,0 +1,1 @@
+"""Pieces and texts in one space: describing a piece, and searching a folder."""

@@ -1,0 +1,92 @@
+"""How a model is trained, as settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+from amt.config import Config, check_range
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(Config):
+    """How a model is trained.
+
+    The learning rate rises over `warmup_steps`, stays, and falls to 0 over the last `decay_steps`: "linear", or as half
+    a "cosine". `optimizer`: see `amt.training.optimizers`. `precision` of matrix products and attention; weights are
+    float32.
+
+    Args:
+        batch_size: rows a step.
+        accumulation_steps: parts of the batch that are computed one after the other; the step is the same.
+        ema_decay: share that the average of the weights keeps of itself each step; the trained model is then the
+            average. 0: no average.
+        header_weight: weight of a piece's first time signature and tempo in the loss; other tokens have 1.
+        lead_weight, lead_len: weight of the first so many tokens behind them: what the caption says shows there, before
+            the music itself tells what comes next.
+        midi_to_text_weight: weight of the squared error of MIDI -> text; only in a "music_text" model.
+        contrastive_weight: weight of telling the caption of a row from those of the others.
+        transpose, tempo_change, velocity_change, caption_dropout: see `amt.data.augment.Augmentation`.
+    """
+
+    max_steps: int = 1000
+    batch_size: int = 8
+    accumulation_steps: int = 1
+    max_len: int = 1025
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    decay_steps: int = 300
+    schedule: Literal["linear", "cosine"] = "linear"
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    max_grad_norm: float = 1.0
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    ema_decay: float = 0.0
+    header_weight: float = 1.0
+    lead_weight: float = 1.0
+    lead_len: int = 32
+    midi_to_text_weight: float = 1.0
+    contrastive_weight: float = 0.0
+    transpose: int = 0
+    tempo_change: float = 0.0
+    velocity_change: int = 0
+    caption_dropout: float = 0.0
+    seed: int = 0
+    save_every: int = 200
+    eval_every: int = 200
+    eval_batches: int = 8
+
+    def check(self) -> None:
+        check_range("max_steps", self.max_steps, 1, 1 << 40)
+        check_range("batch_size", self.batch_size, 1, 1 << 16)
+        check_range("accumulation_steps", self.accumulation_steps, 1, self.batch_size)
+        check_range("max_len", self.max_len, 4, (1 << 20) + 1)
+        check_range("learning_rate", self.learning_rate, 0.0, 10.0)
+        check_range("warmup_steps", self.warmup_steps, 0, self.max_steps)
+        check_range("decay_steps", self.decay_steps, 0, self.max_steps)
+        check_range("weight_decay", self.weight_decay, 0.0, 10.0)
+        check_range("beta1", self.beta1, 0.0, 0.99999)
+        check_range("beta2", self.beta2, 0.0, 0.99999)
+        check_range("max_grad_norm", self.max_grad_norm, 1e-6, 1e6)
+        check_range("ema_decay", self.ema_decay, 0.0, 0.99999)
+        check_range("lead_len", self.lead_len, 0, 1 << 20)
+        for name in ("header_weight", "lead_weight", "midi_to_text_weight", "contrastive_weight"):
+            check_range(name, getattr(self, name), 0.0, 1e4)
+        check_range("transpose", self.transpose, 0, 12)
+        check_range("tempo_change", self.tempo_change, 0.0, 1.0)
+        check_range("velocity_change", self.velocity_change, 0, 63)
+        check_range("caption_dropout", self.caption_dropout, 0.0, 1.0)
+        check_range("seed", self.seed, 0, (1 << 64) - 1)
+        for name in ("save_every", "eval_every", "eval_batches"):
+            check_range(name, getattr(self, name), 1, 1 << 40)
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        rise = (step + 1) / self.warmup_steps if self.warmup_steps else 1.0
+        fall = min(1.0, (self.max_steps - step) / self.decay_steps) if self.decay_steps else 1.0
+        if self.schedule == "cosine":
+            fall = 0.5 - 0.5 * math.cos(math.pi * fall)
+        return self.learning_rate * min(1.0, rise) * fall

@@ -1,0 +1,1 @@
+"""A piece to look at and to listen to."""

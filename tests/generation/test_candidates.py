@@ -1,0 +1,75 @@
+"""Candidates come back in the order in which they fit."""
+
+import dataclasses
+
+import pytest
+from listening_models import LISTENING, open_model, save_model, tune
+
+import amt
+from amt.generation.candidates import check_rerank, ranked
+from amt.generation.piece import Piece
+from amt.midi.data import MidiData
+from amt.midi.elements import Tempo
+from amt.midi.tokenizer import EventTokenizer
+
+TEXT = "a waltz at 120 BPM in 3/4"
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    return open_model(save_model(tmp_path_factory.mktemp("models") / "both"))
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory):
+    """A model that only writes."""
+    config = dataclasses.replace(LISTENING, architecture="music")
+    return open_model(save_model(tmp_path_factory.mktemp("models") / "writer", config))
+
+
+def piece(number, bpm=60, text=TEXT):
+    data = tune(number)
+    data = MidiData(data.notes, tempos=[Tempo(0, round(60e6 / bpm))], time_signatures=data.time_signatures)
+    tokenizer = EventTokenizer()
+    return Piece.from_tokens(
+        tuple(int(i) for i in tokenizer.encode(data).ids), tokenizer.config, text=text, seed=number
+    )
+
+
+def test_by_model_the_nearest_is_first(generator):
+    pieces = [piece(number) for number in range(6)]
+    (wanted,) = generator.caption_embeddings([TEXT])
+    cosines = [float(amt.describe(each, model=generator, num_captions=0).embedding @ wanted) for each in pieces]
+    found = ranked(pieces, generator, "model")
+    order = sorted(range(6), key=lambda index: -cosines[index])
+    assert [each.seed for each in found] == order
+    assert [each.text_cosine for each in found] == pytest.approx([cosines[index] for index in order], abs=1e-5)
+    assert len(set(cosines)) == 6
+
+
+def test_by_facts_what_does_most_is_first(generator, writer):
+    pieces = [piece(0, bpm=60), piece(1, bpm=120), piece(2, bpm=90)]
+    assert [row.is_met for row in pieces[1].report] == [True, True]
+    for each in (generator, writer):
+        assert ranked(pieces, each, "facts")[0].seed == 1
+    assert [each.seed for each in ranked(pieces, writer, "facts")] == [1, 0, 2]  # equal ones as written
+    assert ranked(pieces, writer, "facts")[0].text_cosine is None
+
+
+def test_a_piece_without_notes_is_last(generator):
+    silent = Piece.from_tokens((1, 583, 540, 2), EventTokenizer().config, text=TEXT)
+    found = ranked([silent, piece(1)], generator, "model")
+    assert found[1].text_cosine == -1.0
+
+
+def test_wrong_calls(generator, writer):
+    for number in (0, 2.0, True, "8"):
+        with pytest.raises(ValueError, match="rerank must be a whole number"):
+            check_rerank(number, "facts", generator)
+    with pytest.raises(ValueError, match="rerank_by"):
+        check_rerank(2, "luck", generator)
+    with pytest.raises(ValueError, match="MusicTextTransformer"):
+        check_rerank(2, "model", writer)
+    check_rerank(1, "model", writer)
+    with pytest.raises(ValueError, match=r"rerank \(8\) must be at most num_beams \(4\)"):
+        check_rerank(8, "facts", generator, 4)

@@ -1,0 +1,208 @@
+import pytest
+
+import amt
+from amt.midi.config import TokenizerConfig
+from amt.midi.data import MidiData
+from amt.midi.elements import Note, Tempo, TimeSignature
+from amt.request.limits import Limits
+from amt.request.reading import Reading, read
+from amt.request.report import ReportRow, compare
+
+SCORE = TokenizerConfig()
+D_MINOR = [62, 65, 69, 62, 64, 65, 67, 69, 70, 69, 73, 74]
+
+
+def song(pitches=D_MINOR, tempo=600_000, metre=(3, 4), **columns):
+    """A quarter note for each pitch."""
+    notes = [Note(480 * beat, 480 * (beat + 1), pitch, 80, **columns) for beat, pitch in enumerate(pitches)]
+    return MidiData(notes, tempos=[Tempo(0, tempo)], time_signatures=[TimeSignature(0, *metre)])
+
+
+def rows_of(text, limits, music, config=SCORE):
+    reading = Reading() if text is None else read(text)
+    return compare(reading, limits, None if limits is None else limits.constraints(config), music, config)
+
+
+def check(text, music, limits=None):
+    return [(row.name, row.asked, row.got, row.is_met) for row in rows_of(text, limits, music)]
+
+
+def test_nothing_asked_is_nothing_to_compare():
+    assert rows_of(None, None, song()) == rows_of("music", Limits(), song()) == []
+    assert amt.Piece((1,), song()).report == []
+
+
+def test_what_a_text_asks_for_softly():
+    text = "a waltz in D minor, 3/4, 104 BPM, for piano, about 8 seconds"
+    assert check(text, song()) == [
+        ("key", "D minor", "D minor", True),
+        ("tempo", "104 quarter notes a minute", "100 quarter notes a minute", True),
+        ("time_signature", "3/4", "3/4", True),
+        ("instruments", "piano", "Acoustic Grand Piano", True),
+        ("duration", "about 8 s", "7.2 s", True),
+    ]
+    assert not any(row.is_hard for row in rows_of(text, None, song()))
+    text = "a waltz in C major, 6/8, 120 BPM, for piano and violin, about 9 seconds"
+    assert check(text, song()) == [
+        ("key", "C major", "D minor", False),
+        ("tempo", "180 quarter notes a minute", "100 quarter notes a minute", False),  # dotted quarters
+        ("time_signature", "6/8", "3/4", False),
+        ("instruments", "piano, violin", "Acoustic Grand Piano", False),
+        ("duration", "about 9 s", "7.2 s", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "programs", "is_met"),
+    [
+        ("guitar", [25], True),
+        ("guitar", [25, 0], False),
+        ("guitar and piano", [25, 0], True),
+        ("string quartet", [40, 41, 42], True),
+        ("string quartet", [40, 42], False),
+        ("choir and orchestra", [52, 40, 60], True),
+        ("choir and orchestra", [40, 60], False),
+        ("drums", [], False),
+    ],
+    ids=str,
+)
+def test_instruments_are_the_set_of_those_named(text, programs, is_met):
+    score = MidiData([Note(0, 480, 60, 80, program) for program in programs])
+    assert [row[-1] for row in check(text, score)] == [is_met]
+
+
+def test_what_a_text_refuses_does_not_play():
+    assert check("no drums", song(is_drum=True)) == [("without", "drums", "Drums", False)]
+    assert check("everything but drums", song())[0][::3] == ("without", True)
+
+
+def test_drums_are_an_instrument():
+    assert check("drum kit", song(is_drum=True)) == [("instruments", "drums", "Drums", True)]
+    assert check("D minor", song(is_drum=True)) == [("key", "D minor", "none", False)]
+
+
+def test_free_time_has_no_tempo_to_compare():
+    rows = rows_of("D minor, 3/4, 104 BPM", None, song(), TokenizerConfig(preset="performance"))
+    assert [row.name for row in rows] == ["key"]
+
+
+def test_a_hard_wish_is_measured_on_the_notes():
+    limits = Limits(["piano"], 101, "3/4", "D minor", 12, 1, duration=8, bars=4)
+    assert check(None, song(), limits) == [
+        ("key", "D minor", "0 of 12 notes outside its scale", True),
+        ("tempo", "101 quarter notes a minute", "100 quarter notes a minute", True),
+        ("time_signature", "3/4", "3/4", True),
+        ("instruments", "Acoustic Grand Piano", "Acoustic Grand Piano", True),
+        ("max_beats", "at most 12 beats", "12 beats", True),
+        ("max_polyphony", "at most 1 notes", "1 notes", True),
+        ("duration", "at most 8 s", "7.2 s", True),
+        ("bars", "at most 4", "4", True),
+    ]
+    assert all(row.is_hard for row in rows_of(None, limits, song()))
+
+
+def test_a_hard_wish_that_is_not_kept_shows():
+    limits = Limits(["violin"], 120, "6/8", "Eb major", 11, 1, duration=7, bars=3)
+    score = song()
+    chord = MidiData([*score.notes, Note(0, 480, 90, 80)], (), score.tempos, score.time_signatures)
+    rows = rows_of(None, limits, chord)
+    assert len(rows) == 8 and not any(row.is_met for row in rows)
+    changed = MidiData(song().notes, (), [Tempo(0, 500_000), Tempo(960, 600_000)])
+    assert check(None, changed, Limits(tempo=120)) == [
+        ("tempo", "120 quarter notes a minute", "120 quarter notes a minute, 100 quarter notes a minute", False)
+    ]
+
+
+def test_a_hard_wish_stands_for_what_the_text_says_of_the_same_thing():
+    rows = rows_of("D minor at 90 BPM for violin", Limits(tempo=100, instruments=["piano"]), song())
+    assert [(row.name, row.is_hard, row.is_met) for row in rows] == [
+        ("tempo", True, True),
+        ("instruments", True, True),
+        ("key", False, True),
+    ]
+
+
+def test_a_row_in_words():
+    row = ReportRow("time_signature", "3/4", "4/4", is_met=False, is_hard=False)
+    assert str(row) == "time signature: asked for 3/4, got 4/4: not kept"
+
+
+# What is written keeps every hard limit, always
+
+CONTROLS = {
+    "instruments": {"instruments": ["violin", "drums"]},
+    "tempo": {"tempo": 101},
+    "time_signature": {"time_signature": "6/8"},
+    "key": {"key": "Bb major"},
+    "max_beats": {"max_beats": 3},
+    "max_polyphony": {"max_polyphony": 1},
+    "duration": {"tempo": 90, "duration": 1.7},
+    "duration of drums": {"tempo": 90, "duration": 0.9, "instruments": ["drums"]},
+    "bars": {"time_signature": "3/8", "bars": 2},
+}  # fmt: skip
+CONTROLS["all"] = {name: value for limits in CONTROLS.values() for name, value in limits.items()} | {
+    "instruments": ["violin", "drums"]
+}
+GREEDY, BEAMS = {"do_sample": False}, {"num_beams": 3}
+DECODINGS = {
+    "engine": [GREEDY, BEAMS, *({"seed": seed} for seed in range(6))],
+    "plain": [GREEDY, BEAMS, {"seed": 6}],
+}
+
+
+@pytest.fixture(scope="module")
+def generator(make_generator):
+    return make_generator(160)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("backend", DECODINGS)
+def test_hard_wishes_are_kept_always(generator, backend, control):
+    limits = CONTROLS[control]
+    max_new_tokens = 150 if backend == "engine" else 30
+    for decoding in DECODINGS[backend]:
+        piece = amt.generate(
+            "music", model=generator, backend=backend, max_new_tokens=max_new_tokens, **limits, **decoding
+        )
+        rows = {row.name: row for row in piece.report}
+        assert set(rows) == set(limits) and all(row.is_met and row.is_hard for row in rows.values()), (decoding, rows)
+        assert amt.read_midi(piece.to_bytes()).notes == piece.notes
+        assert tuple(amt.EventTokenizer().encode(piece.music).ids.tolist()) == piece.tokens
+
+
+def test_a_drum_at_the_limit_is_cut_there(generator):
+    """Its token says only where it is hit; decoding alone would let it sound for a quarter of a beat."""
+    pieces = [
+        amt.generate("music", model=generator, max_new_tokens=150, seed=seed, instruments=["drums"], max_beats=1)
+        for seed in range(6)
+    ]
+    longer = [amt.EventTokenizer().decode(piece.tokens).end_ticks for piece in pieces]
+    assert max(longer) > 480 and max(piece.music.end_ticks for piece in pieces) == 480
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_without_the_options_the_same_wishes_are_not_kept(generator, control):
+    kept = [
+        all(
+            row.is_met
+            for row in rows_of(
+                None,
+                Limits(**CONTROLS[control]),
+                amt.generate("music", model=generator, max_new_tokens=150, seed=seed).music,
+            )
+        )
+        for seed in range(4)
+    ]
+    assert not all(kept)
+
+
+def test_the_model_of_the_package_keeps_them_too(generator):
+    text = "a waltz in D minor for piano and drums in 3/4 time at 96 BPM"
+    for decoding in [GREEDY, BEAMS, *({"seed": seed} for seed in range(8))]:
+        piece = amt.generate(text, duration=6, bars=5, key="D minor", max_polyphony=3, max_new_tokens=200, **decoding)
+        rows = {row.name: row for row in piece.report}
+        assert {name for name, row in rows.items() if row.is_hard} == {
+            "tempo", "time_signature", "duration", "bars", "key", "max_polyphony"
+        }  # fmt: skip
+        assert all(row.is_met for row in rows.values() if row.is_hard), rows
+        assert piece.duration_s > 3  # limits are there to be reached
