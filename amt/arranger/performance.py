@@ -106,7 +106,8 @@ def _ranges() -> tuple[np.ndarray, np.ndarray]:
 def varied_top(notes: np.ndarray) -> np.ndarray:
     """Notes in which the highest pitch is not the same too often in a row.
 
-    In every tenth place the highest note is left out if others sound with it, and else goes an octave down or up.
+    In every tenth place the highest note is left out if others sound with it, and else goes an octave down or up; if
+    the instrument reaches neither, it rests.
 
     Args:
         notes: rows of `assemble`, sorted by start.
@@ -129,8 +130,13 @@ def varied_top(notes: np.ndarray) -> np.ndarray:
                 dropped += highest.tolist()
                 continue
             for row in highest:
-                low = _ranges()[0][notes[row, 4]]
-                notes[row, 2] += -12 if notes[row, 2] - 12 >= low else 12
+                program, other = notes[row, 4], notes[row, 2] - 12
+                if other < _ranges()[0][program]:
+                    other += 24
+                if other <= _ranges()[1][program]:
+                    notes[row, 2] = other
+                else:
+                    dropped.append(int(row))
     return np.delete(notes, dropped, 0) if dropped else notes
 
 
