@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from amt.version import __version__ as __version__
 
 _HOMES = {
+    "arrange": "amt.arranger.arrange",
+    "Arrangement": "amt.arranger.arrangement",
     "generate": "amt.api",
     "info": "amt.api",
     "load": "amt.models.opened",
@@ -74,6 +76,8 @@ if TYPE_CHECKING:
     from amt.api import info as info
     from amt.api import profile as profile
     from amt.api import stream as stream
+    from amt.arranger.arrange import arrange as arrange
+    from amt.arranger.arrangement import Arrangement as Arrangement
     from amt.data.prepare import prepare as prepare
     from amt.errors import AmtError as AmtError
     from amt.errors import BackendUnavailableError as BackendUnavailableError

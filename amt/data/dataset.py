@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections import Counter
 from pathlib import Path
@@ -46,7 +47,8 @@ class PreparedSplit:
     """One split of a prepared folder, memory-mapped.
 
     Segments are drawn so that a kind of music, which is a (source, form), comes up with the square root of its number
-    of pieces; half of the draws of a longer piece take its beginning.
+    of pieces; half of the draws of a longer piece take its beginning. Of corpora that were mixed with weights each has
+    its weight's share of the draws.
     """
 
     def __init__(self, folder: str | Path, split: str):
@@ -63,10 +65,29 @@ class PreparedSplit:
         except (ValueError, EOFError) as error:
             raise ValueError(f"{folder / split} is empty or damaged; prepare it again ({error})") from error
         self._first = np.searchsorted(self.segments["piece"], np.arange(len(self.pieces) + 1))
-        kinds = [(piece["source"], piece["form"]) for piece in self.pieces]
+        self._folder = folder / split
+        self._cumulative = np.cumsum(self._weights(folder / "corpora.json"))
+
+    def _weights(self, shares: Path) -> np.ndarray:
+        """How often each piece is drawn; they add up to 1."""
+        kinds = [(piece.get("corpus", ""), piece["source"], piece["form"]) for piece in self.pieces]
+        has_shares = shares.is_file()
+        if not has_shares:
+            kinds = [("", *kind[1:]) for kind in kinds]
         counts = Counter(kinds)
         weights = np.array([counts[kind] ** -0.5 for kind in kinds])
-        self._cumulative = np.cumsum(weights / weights.sum())
+        if has_shares:
+            names = np.array([kind[0] for kind in kinds])
+            for name, share in json.loads(shares.read_text(encoding="utf-8")).items():
+                own = names == name
+                weights[own] *= share / max(float(weights[own].sum()), 1e-300)
+        return np.asarray(weights / weights.sum())
+
+    @functools.cached_property
+    def facts(self) -> list[dict[str, Any]]:
+        """Whatever else the corpora say of the pieces, in the order of `pieces`; read when it is first asked for."""
+        with open(self._folder / "facts.jsonl", encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
 
     def _check(self) -> None:
         """Raise ValueError if the three files do not fit each other."""

@@ -1,7 +1,9 @@
 """From MIDI files and captions to token ids on disk.
 
 A prepared folder has for each split `tokens.npy` (uint16, all segments one after the other), `segments.npy` (one row a
-segment) and `pieces.jsonl` (one row a piece), and one `tokenizer.json`. Text embeddings lie in `embeddings/`.
+segment), `pieces.jsonl` (one row a piece: what training reads) and `facts.jsonl` (one row a piece: whatever else its
+corpus says of it), and one `tokenizer.json`. Text embeddings lie in `embeddings/`. `corpora.json` is there if several
+corpora were mixed with weights.
 
 Pieces are tokenized in blocks, each a file of its own in `NAME.part` until all are put together: a stopped run goes on
 after the last whole block.
@@ -19,7 +21,7 @@ import multiprocessing
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +45,12 @@ BLOCK_PIECES = 256
 MAX_VOCABULARY = 1 << 16  # ids are stored in 16 bits
 
 Progress = Callable[[str, int], object]
+Folder = str | os.PathLike[str]
 
 
 def prepare(
-    corpus: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    corpus: Folder | Sequence[Folder] | Mapping[Folder, float],
+    out: Folder,
     *,
     tokenizer_config: TokenizerConfig | None = None,
     sources: tuple[str, ...] | None = None,
@@ -61,7 +64,8 @@ def prepare(
     A run that was stopped goes on where it was, if it is called again with the same settings.
 
     Args:
-        corpus: see `amt.data.corpus.read_corpus`.
+        corpus: a folder as for `amt.data.corpus.read_corpus`, or several: a list, which is as if they were one, or a
+            mapping from each to its weight, which is its share of the draws in training.
         out: the folder to make.
         tokenizer_config: default: the score preset.
         sources: only pieces of these sources.
@@ -87,9 +91,10 @@ def prepare(
         raise ValueError(f"a vocabulary of {vocab_size} does not fit the 16 bits of a prepared folder")
     jobs = jobs or os.cpu_count() or 1
     check_range("jobs", jobs, 1, 1024)
+    folders, weights = _corpora(corpus)
     part = _Part(out.with_name(out.name + ".part"), {"tokenizer": config.to_dict(), "max_len": max_len})
     try:
-        return _prepare(part, corpus, out, config, sources, embed, jobs, progress)
+        return _prepare(part, folders, weights, out, config, sources, embed, jobs, progress)
     except BaseException:
         part.remove_whole()
         part.remove_if_empty()
@@ -98,7 +103,8 @@ def prepare(
 
 def _prepare(
     part: _Part,
-    corpus: str | os.PathLike[str],
+    folders: dict[str, Path],
+    weights: dict[str, float] | None,
     out: Path,
     config: TokenizerConfig,
     sources: tuple[str, ...] | None,
@@ -107,7 +113,11 @@ def _prepare(
     progress: Progress | None,
 ) -> dict[str, Any]:
     skipped: list[dict[str, str]] = []
-    pieces = read_corpus(corpus, sources, lambda name, reason: skipped.append({"file": name, "reason": reason}))
+    pieces = (
+        dataclasses.replace(piece, corpus=name if len(folders) > 1 else "")
+        for name, folder in folders.items()
+        for piece in read_corpus(folder, sources, lambda name, reason: skipped.append({"file": name, "reason": reason}))
+    )
     blocks = part.encode(pieces, jobs, progress)
     whole = part.folder / "whole"
     part.remove_whole()
@@ -116,11 +126,14 @@ def _prepare(
         chosen = f" of the sources {', '.join(sources)}" if sources else ""
         reason = f"; {failures[0]['file']}: {failures[0]['reason']}" if failures else ""
         part.remove()
-        raise ValueError(f"{corpus} has no MIDI file{chosen} that its table names and that can be read{reason}")
+        names = " and ".join(map(str, folders.values()))
+        raise ValueError(f"{names} has no MIDI file{chosen} that its table names and that can be read{reason}")
     with new_folder(whole, part.joined_bytes(blocks)) as new:
         summary: dict[str, Any] = {split: part.join(blocks, split, new / split) for split in SPLITS}
         summary["failures"] = failures
         config.save(new / "tokenizer.json")
+        if weights is not None:
+            (new / "corpora.json").write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
         (new / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     if embed:
         captions = {
@@ -135,6 +148,26 @@ def _prepare(
     os.replace(whole, out)
     part.remove()
     return summary
+
+
+def _corpora(
+    corpus: Folder | Sequence[Folder] | Mapping[Folder, float],
+) -> tuple[dict[str, Path], dict[str, float] | None]:
+    """The folders by their names, and their weights, if there are any."""
+    if isinstance(corpus, (str, os.PathLike)):
+        return {"": Path(corpus)}, None
+    paths = [Path(each) for each in corpus]
+    if not paths or len(set(paths)) < len(paths):
+        raise ValueError(f"name at least one corpus, and each once; got {', '.join(map(str, paths)) or 'none'}")
+    short = [path.name for path in paths]
+    names = [str(path) if short.count(path.name) > 1 else path.name for path in paths]
+    folders = dict(zip(names, paths, strict=True))
+    if not isinstance(corpus, Mapping):
+        return folders, None
+    for path, weight in corpus.items():
+        if not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
+            raise ValueError(f"the weight of {path} must be a number above 0, got {weight!r}")
+    return folders, dict(zip(names, map(float, corpus.values()), strict=True))
 
 
 class _Part:
@@ -216,7 +249,11 @@ class _Part:
         rows: list[tuple[int, int, int, bool]] = []
         end = num_pieces = 0
         # Written one after the other: a mapped file gets its room page by page, and a full disk kills by a signal.
-        with open(folder / "tokens.npy", "wb") as tokens, open(folder / "pieces.jsonl", "w", encoding="utf-8") as lines:
+        with (
+            open(folder / "tokens.npy", "wb") as tokens,
+            open(folder / "pieces.jsonl", "w", encoding="utf-8") as lines,
+            open(folder / "facts.jsonl", "w", encoding="utf-8") as facts,
+        ):
             np.lib.format.write_array_header_1_0(tokens, header)
             for block in blocks:
                 with np.load(block, allow_pickle=False) as arrays:
@@ -231,7 +268,8 @@ class _Part:
                     for place, length in enumerate(piece["lengths"]):
                         rows.append((end, length, num_pieces, place == 0))
                         end += length
-                    lines.write(_line(piece))
+                    lines.write(_line(piece["row"]))
+                    facts.write(_line(piece["facts"]))
                     num_pieces += 1
         contents = io.BytesIO()  # written straight to a file, NumPy would not say that the disk is full
         np.save(contents, np.array(rows, SEGMENT_DTYPE))
@@ -246,13 +284,13 @@ class _Part:
         return (
             2 * num_tokens
             + SEGMENT_DTYPE.itemsize * num_segments
-            + sum(len(_line(piece).encode()) for piece in pieces)
+            + sum(len(_line(piece[part]).encode()) for piece in pieces for part in ("row", "facts"))
             + num_header_bytes
         )
 
 
-def _line(piece: dict[str, Any]) -> str:
-    return json.dumps(piece["row"], ensure_ascii=False) + "\n"
+def _line(values: dict[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False) + "\n"
 
 
 def _blocks(pieces: Iterable[CorpusPiece]) -> Iterator[list[CorpusPiece]]:
@@ -284,9 +322,15 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
             continue
         row = {"file": piece.name, "source": piece.source, "form": piece.form, "captions": piece.captions}
         row |= {field: piece.row[field] for field in KEPT_FIELDS if field in piece.row}
-        notes["pieces"].append({"row": row, "split": piece.split, "lengths": [len(part.ids) for part in parts]})
+        row |= {"corpus": piece.corpus} if piece.corpus else {}
+        facts = {name: value for name, value in piece.row.items() if name not in (*row, "caption", "location")}
+        notes["pieces"].append(
+            {"row": row, "facts": facts, "split": piece.split, "lengths": [len(part.ids) for part in parts]}
+        )
         tokens += [part.ids.astype(np.uint16) for part in parts]
     stream = io.BytesIO()
-    np.savez(stream, tokens=np.concatenate(tokens), notes=np.frombuffer(json.dumps(notes).encode(), np.uint8))
+    np.savez(
+        stream, tokens=np.concatenate(tokens), notes=np.frombuffer(json.dumps(notes, default=str).encode(), np.uint8)
+    )
     write_atomically(path, stream.getvalue())
     return len(notes["pieces"])

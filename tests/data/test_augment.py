@@ -108,6 +108,23 @@ def test_beats_a_minute_in_captions():
     assert retimed_caption("in 1984", 1.5) == "in 1984"
 
 
+def test_modes_and_plain_tempos_in_captions():
+    assert transposed_caption("a jig in A mixolydian", 2) == "a jig in B mixolydian"
+    assert retimed_caption("funk, tempo 100", 1.1) == "funk, tempo 110"
+    assert retimed_caption("mood: calm; tempo: 90; key: C major", 2.0) == "mood: calm; tempo: 180; key: C major"
+
+
+@pytest.mark.parametrize("caption", ["Ein Stück in d-Moll", "ré mineur", "pop on the chords C Am F G", "sad song, Dm"])
+def test_music_whose_caption_cannot_follow_is_not_transposed(caption):
+    draws = np.array([0.99, 0.5, 0.5, 0.5])
+    num_moved = 0
+    for _, ids in pieces(6):
+        same, text = Augmentation(transpose=5).apply(ids, caption, draws, CONFIG)
+        assert np.array_equal(same, ids) and text == caption
+        num_moved += not np.array_equal(Augmentation(transpose=5).apply(ids, "a waltz", draws, CONFIG)[0], ids)
+    assert num_moved
+
+
 def test_no_augmentation_changes_nothing():
     for _, ids in pieces(3):
         after, caption = Augmentation().apply(ids, "in C major at 90 BPM", np.array([0.9, 0.1, 0.5, 0.0]), CONFIG)

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import resource
@@ -301,3 +302,75 @@ def test_an_existing_folder_is_not_touched(prepared, small_corpus):
 def test_a_folder_that_is_not_prepared_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="amt prepare"):
         PreparedSplit(tmp_path, "train")
+
+
+def test_facts_are_kept_beside_what_training_reads(small_corpus, tmp_path):
+    corpus = tmp_path / "facts"
+    corpus.mkdir()
+    rows = []
+    for piece in read_corpus(small_corpus):
+        if piece.split == "train" and "broken" not in piece.name:
+            (corpus / piece.name).parent.mkdir(exist_ok=True)
+            (corpus / piece.name).write_bytes(piece.midi)
+            rows.append(piece.row | {"mood": ["calm"], "sections": [["A", 1, 8]], "number": len(rows)})
+    (corpus / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    prepare(corpus, tmp_path / "out", max_len=MAX_LEN, embed=False, jobs=1)
+    split = PreparedSplit(tmp_path / "out", "train")
+    by_file = {row["file"]: row for row in rows}
+    assert len(split.facts) == len(split.pieces) == len(rows)
+    for piece, facts in zip(split.pieces, split.facts, strict=True):
+        row = by_file[piece["file"]]
+        assert facts == {"split": "train"} | {name: row[name] for name in ("mood", "sections", "number")}
+
+
+def several(small_corpus, tmp_path):
+    """Two corpora of the same pieces; the second has half of them."""
+    folders = []
+    pieces = [piece for piece in read_corpus(small_corpus) if "broken" not in piece.name]
+    for name, chosen in (("one", pieces), ("two", pieces[::2])):
+        folder = tmp_path / name
+        folder.mkdir()
+        for piece in chosen:
+            (folder / piece.name).parent.mkdir(exist_ok=True)
+            (folder / piece.name).write_bytes(piece.midi)
+        rows = "".join(json.dumps(piece.row) + "\n" for piece in chosen)
+        (folder / "metadata.jsonl").write_text(rows, encoding="utf-8")
+        folders.append(folder)
+    return folders
+
+
+def test_several_corpora_have_their_shares_of_the_draws(small_corpus, tmp_path):
+    one, two = several(small_corpus, tmp_path)
+    summary = prepare({one: 1, two: 3}, tmp_path / "mixed", max_len=MAX_LEN, embed=False, jobs=1)
+    assert sum(summary[name]["pieces"] for name in ("train", "valid", "test")) == 18
+    split = PreparedSplit(tmp_path / "mixed", "train")
+    chances = np.diff(split._cumulative, prepend=0)
+    corpora = np.array([piece["corpus"] for piece in split.pieces])
+    assert set(corpora) == {"one", "two"}
+    assert abs(chances[corpora == "two"].sum() - 0.75) < 1e-9 and abs(chances.sum() - 1) < 1e-9
+
+
+def test_several_corpora_without_weights_are_as_one(small_corpus, tmp_path):
+    one, two = several(small_corpus, tmp_path)
+    prepare([one, two], tmp_path / "mixed", max_len=MAX_LEN, embed=False, jobs=1)
+    split = PreparedSplit(tmp_path / "mixed", "train")
+    kinds = [(piece["source"], piece["form"]) for piece in split.pieces]
+    weights = np.array([kinds.count(kind) ** -0.5 for kind in kinds])
+    assert np.array_equal(split._cumulative, np.cumsum(weights / weights.sum()))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [((1, 0), "weight of .*two must be a number above 0, got 0"), ((1, float("nan")), "got nan")],
+)
+def test_wrong_weights(small_corpus, tmp_path, weights, message):
+    folders = several(small_corpus, tmp_path)
+    with pytest.raises(ValueError, match=message):
+        prepare(dict(zip(folders, weights, strict=True)), tmp_path / "mixed", embed=False)
+
+
+def test_a_corpus_is_named_once(small_corpus, tmp_path):
+    with pytest.raises(ValueError, match="name at least one corpus, and each once"):
+        prepare([small_corpus, small_corpus], tmp_path / "mixed", embed=False)
+    with pytest.raises(ValueError, match="got none"):
+        prepare([], tmp_path / "mixed", embed=False)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "amt"
 PUBLIC = ("__init__", "__main__")  # the face of the package: it names what all rooms offer
 COMPILED = ("amt._midi", "amt._triton")  # beside the rooms: the compiled module, and kernels/triton
-TORCH_FREE = ("midi", "request", "errors", "config", "named_values", "files", "version")
+TORCH_FREE = ("midi", "arranger", "request", "errors", "config", "named_values", "files", "version")
 
 
 def house_map() -> dict[str, set[str]]:
