@@ -20,11 +20,14 @@ from amt.decoding.backends.engine import Engine
 from amt.errors import DecodingError
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
-from amt.midi.limits import Constraints
+from amt.midi.reference.random_pieces import random_constraints
 from amt.models import MusicTransformer
 from amt.request.options import GenerationConfig
 
-TOKENIZER = TokenizerConfig("performance", step_ms=100, num_velocities=2)
+TOKENIZERS = (
+    TokenizerConfig("performance", step_ms=100, num_velocities=2),
+    TokenizerConfig(max_time_shift=8, num_velocities=2, tempos_bpm=(60, 120)),
+)
 
 
 @dataclasses.dataclass
@@ -162,7 +165,8 @@ def random_case(seed: int) -> Case:
     rng = random.Random(seed)
     grammar = None
     if rng.random() < 0.3:
-        grammar = Grammar(TOKENIZER, Constraints(max_polyphony=rng.choice([None, 2])))
+        tokenizer = rng.choice(TOKENIZERS)
+        grammar = Grammar(tokenizer, random_constraints(rng, tokenizer))
     model = random_model(rng, grammar.vocab_size if grammar else rng.choice([5, 16, 37, 100]))
     batch_size, text_len = rng.choice([1, 1, 2, 5]), rng.choice([1, 2, 7])
     mask = None
