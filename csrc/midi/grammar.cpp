@@ -62,7 +62,9 @@ GrammarState::GrammarState(const Grammar& grammar)
     : grammar_(&grammar),
       num_programs_(static_cast<int64_t>(constraints().required_programs.count())),
       step_us_(is_score() ? 0 : int64_t{1000} * vocabulary().config().step_ms),
-      program_(is_score() ? -1 : 0) {}
+      program_(is_score() ? -1 : 0) {
+  velocities_.fill(-1);
+}
 
 bool GrammarState::is_allowed(int id) const {
   if (id < 0 || id >= vocabulary().size()) return false;
@@ -92,13 +94,13 @@ bool GrammarState::is_body_allowed(Event event) const {
     case Kind::kEos:
       return may_eos();
     case Kind::kNoteOn:
-      return velocity_ >= 0 && program_ >= 0 && may_note_on(program_, event.value);
+      return program_ >= 0 && velocity() >= 0 && may_note_on(program_, event.value);
     case Kind::kNoteOff:
       return program_ >= 0 && may_note_off(event.value);
     case Kind::kTimeShift:
       return may_time_shift(event.value);
     case Kind::kVelocity:
-      return program_ >= 0 && event.value != velocity_ && may_any_note_on(program_);
+      return program_ >= 0 && event.value != velocity() && may_any_note_on(program_);
     case Kind::kProgram:
       return may_program(event.value);
     case Kind::kTempo:
@@ -216,7 +218,7 @@ void GrammarState::body_allowed(uint8_t* mask) const {
   const auto allow = [mask](int first, int num, auto is_allowed_value) {
     for (int value = 0; value < num; ++value) mask[first + value] = is_allowed_value(value);
   };
-  if (program_ >= 0 && velocity_ >= 0) {
+  if (program_ >= 0 && velocity() >= 0) {
     allow(ids.note_on(0), kNumPitches, [pitches = startable(program_)](int pitch) { return pitches[pitch]; });
   }
   if (last_ == Last::kVelocity) return;
@@ -226,7 +228,7 @@ void GrammarState::body_allowed(uint8_t* mask) const {
       allow(ids.note_off(0), kNumPitches, [this](int pitch) { return may_note_off(pitch); });
     }
     if (may_any_note_on(program_)) {
-      allow(ids.velocity(0), ids.config().num_velocities, [this](int bin) { return bin != velocity_; });
+      allow(ids.velocity(0), ids.config().num_velocities, [in_force = velocity()](int bin) { return bin != in_force; });
     }
   }
   allow(ids.time_shift(1), ids.config().max_time_shift, [this](int value) { return may_time_shift(value + 1); });
@@ -328,7 +330,7 @@ void GrammarState::apply(Event event) {
     case Kind::kVelocity:
       // The group has begun: only its note_on may follow.
       last_ = Last::kVelocity;
-      velocity_ = event.value;
+      velocities_[vocabulary().velocity_holder(program_)] = static_cast<int8_t>(event.value);
       if (group_ != program_) enter(kPedalDown);
       break;
     case Kind::kProgram:

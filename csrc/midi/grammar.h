@@ -83,6 +83,10 @@ class Grammar {
   // Microseconds are counted in units of 1 / `us_scale`, so that steps are whole numbers of them.
   int64_t us_scale() const { return us_scale_; }
   int64_t step_us(int tempo_index) const { return vocabulary_.tempo_us(tempo_index); }
+  int64_t slowest_step_us() const {
+    const VocabularyConfig& config = vocabulary_.config();
+    return config.is_score ? step_us(constraints_.tempo_min_index) : int64_t{1000} * config.step_ms;
+  }
 
  private:
   Vocabulary vocabulary_;
@@ -158,6 +162,7 @@ class GrammarState {
   // The pitches that may start now in the group of a program, be it the current one or the next.
   std::bitset<kNumPitches> startable(int program) const;
   bool may_note_on(int program, int pitch) const { return startable(program)[pitch]; }
+  int velocity() const { return velocities_[vocabulary().velocity_holder(program_)]; }
   bool may_any_note_on(int program) const { return startable(program).any(); }
   bool may_note_off(int pitch) const;
   bool may_time_shift(int64_t steps) const;
@@ -214,9 +219,10 @@ class GrammarState {
   int64_t elapsed_us_ = 0, step_us_ = 0;  // in units of 1 / us_scale
   int64_t last_sound_ = 0;                // the last step at which a note sounded or began
   int64_t num_fillers_ = 0;               // tokens since the last note_on, but for note_off
-  int program_, velocity_ = -1, tempo_ = -1, time_signature_ = -1;
+  int program_, tempo_ = -1, time_signature_ = -1;
   int group_ = -1, last_pitch_ = -1;
-  int num_changes_now_ = 0;  // 1: a time signature, 2: a tempo came at this step
+  std::array<int8_t, kNumPrograms> velocities_;  // in force: of each program, or the first for all
+  int num_changes_now_ = 0;                      // 1: a time signature, 2: a tempo came at this step
   Stage stage_ = Stage::kStart;
   Last last_ = Last::kEvent;
   Phase phase_ = kNoPhase;

@@ -15,7 +15,12 @@ constexpr int kHeld = 8;  // what may not come yet ranks behind all the rest
 }  // namespace
 
 bool GrammarState::must_enter(int64_t num_missing, int64_t steps) const {
-  return now_ + steps >= constraints().entry_by_step || !has_room(steps + num_missing + 2);
+  if (now_ + steps >= constraints().entry_by_step) return true;
+  const int64_t to_enter = num_missing + 2;
+  // The tempo may become slower.
+  return now_ + steps + to_enter > constraints().max_steps ||
+         elapsed_us_ + steps * step_us_ + to_enter * grammar_->slowest_step_us() >
+             constraints().max_us * grammar_->us_scale();
 }
 
 int GrammarState::goal(int64_t remaining) const {

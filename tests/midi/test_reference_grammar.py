@@ -18,10 +18,12 @@ PERFORMANCE = TokenizerConfig(preset="performance")
 # Everything small, so that limits are met.
 SMALL_SCORE = TokenizerConfig(max_time_shift=3, max_gap_steps=7, num_velocities=1, tempos_bpm=(60, 120))
 SMALL_PERFORMANCE = TokenizerConfig(preset="performance", max_time_shift=3, max_gap_steps=6, num_velocities=2)
+SMALL_SCORE_2 = TokenizerConfig(version=2, max_time_shift=3, max_gap_steps=7, num_velocities=2, tempos_bpm=(60, 120))
 CONFIGS = {
     "score": SCORE,
     "performance": PERFORMANCE,
     "small_score": SMALL_SCORE,
+    "small_score_2": SMALL_SCORE_2,
     "small_performance": SMALL_PERFORMANCE,
 }
 
@@ -251,6 +253,16 @@ def test_at_the_last_step_everything_ends_in_order():
 def test_no_way_leads_to_a_last_step_with_nothing_to_end():
     assert may_follow(state_after(HEADER, max_steps=8), "time_shift") == list(range(1, 8))
     assert may_follow(state_after([*HEADER, *NOTE], max_steps=8), "time_shift") == list(range(1, 9))
+
+
+def test_in_version_2_each_program_holds_its_velocity():
+    config = TokenizerConfig(version=2)
+    events = [*HEADER, *NOTE, ("program", 7), ("velocity", 9), ("note_on", 50), ("time_shift", 4), ("program", 5)]
+    assert may_follow(state_after(events[:7], config), "note_on") == []
+    state = state_after(events, config)
+    assert len(may_follow(state, "note_on")) == 127 and 9 not in may_follow(state, "velocity")
+    one_for_all = state_after([*HEADER, *NOTE, ("program", 7)])
+    assert len(may_follow(one_for_all, "note_on")) == 128 and 9 not in may_follow(one_for_all, "velocity")
 
 
 def test_copies_go_their_own_way():

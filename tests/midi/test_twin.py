@@ -22,9 +22,11 @@ pytest.importorskip("amt._midi", reason="amt._midi is not built: there is nothin
 
 CONFIGS = {
     "score": TokenizerConfig(),
+    "score_2": TokenizerConfig(version=2),
     "performance": TokenizerConfig(preset="performance"),
     # Everything small, so that limits are met.
     "small_score": TokenizerConfig(max_time_shift=3, max_gap_steps=7, num_velocities=1, tempos_bpm=(60, 120)),
+    "small_score_2": TokenizerConfig(version=2, max_time_shift=3, max_gap_steps=7, num_velocities=2, tempos_bpm=(60,)),
     "small_performance": TokenizerConfig(
         preset="performance", step_ms=1, max_time_shift=3, max_gap_steps=6, num_velocities=2
     ),
@@ -145,7 +147,7 @@ def test_real_files_are_read_and_encoded_alike(corpus_files):
     for _, data in corpus_files[::10]:
         native = read_midi(data)
         assert_same_music(native, smf_reader.read_midi(data))
-        for config in (CONFIGS["score"], CONFIGS["performance"]):
+        for config in (CONFIGS["score"], CONFIGS["score_2"], CONFIGS["performance"]):
             ids = assert_same_encoding(native, config)
             assert_same_decoding(ids, config)
             state = Grammar(config).start()

@@ -58,7 +58,7 @@ class GrammarState:
         self.steps_since_event = 0
         self.last = Event("bos", 0)
         self.program = None if self.is_score else 0
-        self.velocity: int | None = None
+        self.velocities: dict[int, int] = {}  # in force; see TokenizerConfig.velocity_holder
         self.tempo: int | None = None
         self.time_signature: int | None = None
         self.sounding: dict[tuple[int, int], int] = {}  # (program, pitch): the step of its start; drums never sound
@@ -80,6 +80,7 @@ class GrammarState:
         """A state that goes its own way."""
         other = copy.copy(self)
         other.header = list(self.header)
+        other.velocities = dict(self.velocities)
         other.sounding = dict(self.sounding)
         other.pedals = set(self.pedals)
         other.has_played = set(self.has_played)
@@ -149,7 +150,7 @@ class GrammarState:
         if kind == "velocity":
             return self._refusal_of_velocity(value)
         if kind == "note_on":
-            if self.velocity is None:
+            if self._velocity() is None:
                 return "note_on needs a velocity before it"
             return self._refusal_of_note_on(self.program, value)
         if kind == "pedal_on":
@@ -223,7 +224,7 @@ class GrammarState:
 
     def _refusal_of_velocity(self, velocity_bin: int) -> str | None:
         assert self.program is not None
-        if velocity_bin == self.velocity:
+        if velocity_bin == self._velocity():
             return "it is in force already"
         if not self._may_any_note_start(self.program):
             return "no note_on may follow"
@@ -279,6 +280,9 @@ class GrammarState:
         known = self.has_begun | self.required
         return program in known or self.constraints.max_programs is None or len(known) < self.constraints.max_programs
 
+    def _velocity(self) -> int | None:
+        return None if self.program is None else self.velocities.get(self.config.velocity_holder(self.program))
+
     def _is_full(self) -> bool:
         return len(self.sounding) >= self.max_polyphony
 
@@ -317,8 +321,18 @@ class GrammarState:
 
     def _must_enter(self, steps: int) -> bool:
         """Whether so many steps from now the programs that are missing have to begin."""
-        entry = self.constraints.entry_by_step
-        return (entry is not None and self.now + steps >= entry) or not self._has_room(steps + len(self._missing()) + 2)
+        given = self.constraints
+        if given.entry_by_step is not None and self.now + steps >= given.entry_by_step:
+            return True
+        to_enter = len(self._missing()) + 2
+        if given.max_steps is not None and self.now + steps + to_enter > given.max_steps:
+            return True
+        slowest_us = self.step_us
+        if self.is_score:  # the tempo may become slower
+            slowest = given.tempo_min_index or 0 if given.tempo_index is None else given.tempo_index
+            slowest_us = self.vocabulary.tempo_us_per_beat(slowest)
+        elapsed_us = self.elapsed_us + steps * self.step_us + to_enter * slowest_us
+        return given.max_us is not None and elapsed_us > given.max_us * self.us_scale
 
     def _goal(self, remaining: int | None) -> int | str:
         """What this step must bring: nothing, any note, a program's note, or one that cannot come right now."""
@@ -443,7 +457,7 @@ class GrammarState:
             self.program = value
             self.position = (value, BEGIN, 0)
         elif kind == "velocity":
-            self.velocity = value
+            self.velocities[self.config.velocity_holder(program)] = value
             self.position = max(self.position, (program, NOTE_ON, -1))
         elif kind == "note_off":
             del self.sounding[program, value]
