@@ -19,7 +19,7 @@ class TokenizerConfig(Config):
     """What the token ids mean; docs/tokens.md is the definition."""
 
     preset: Literal["score", "performance"] = "score"
-    version: int = 1
+    version: int = 1  # 2: velocity is held for each program, not one for all; of the preset score
     step_ms: int = 10
     steps_per_beat: int = 24
     max_time_shift: int = 0  # 0: the preset's, 96 (score) or 100 (performance)
@@ -28,7 +28,9 @@ class TokenizerConfig(Config):
     tempos_bpm: tuple[int, ...] = _metronome_marks()
 
     def check(self) -> None:
-        check_choice("version", self.version, (1,))
+        check_choice("version", self.version, (1, 2))
+        if self.version > 1 and self.preset != "score":
+            raise ValueError(f"version {self.version} is one of the preset score; {self.preset} has version 1")
         check_choice("step_ms", self.step_ms, (1, 2, 4, 5, 10, 20, 25, 50, 100))
         check_range("steps_per_beat", self.steps_per_beat, 1, 960)
         check_range("num_velocities", self.num_velocities, 1, 64)
@@ -47,7 +49,18 @@ class TokenizerConfig(Config):
         check_range("max_time_shift", self.max_time_shift, 1, 4096)
         check_range("max_gap_steps", self.max_gap_steps, 1, 1 << 20)
 
+    @property
+    def holds_velocity_by_program(self) -> bool:
+        """Whether each program has a velocity in force, not one for all."""
+        return self.version > 1
+
+    def velocity_holder(self, program: int) -> int:
+        """Of what holds a velocity, the one that a program goes by."""
+        return program if self.holds_velocity_by_program else 0
+
     def to_text(self) -> str:
         """What `VocabularyConfig` of csrc/midi/vocabulary.h reads; see `amt.named_values`."""
         names = ("step_ms", "steps_per_beat", "max_time_shift", "num_velocities", "max_gap_steps", "tempos_bpm")
-        return named_values({"is_score": self.preset == "score", **{name: getattr(self, name) for name in names}})
+        numbers = {name: getattr(self, name) for name in names}
+        flags = {"is_score": self.preset == "score", "holds_velocity_by_program": self.holds_velocity_by_program}
+        return named_values(flags | numbers)

@@ -49,7 +49,7 @@ class Timeline:
         self._vocabulary = vocabulary_of(config)
         self._step = 0
         self._program = 0
-        self._velocity = self._vocabulary.bin_velocity(config.num_velocities // 2)
+        self._velocities: dict[int, int] = {}  # in force; see TokenizerConfig.velocity_holder
         self._us_per_beat = DEFAULT_US_PER_BEAT
         # Where the tempo began: in steps, and in microseconds times steps a beat, which are whole.
         self._tempo_step, self._tempo_time = 0, 0
@@ -62,7 +62,7 @@ class Timeline:
         elif event.kind == "program":
             self._program = event.value
         elif event.kind == "velocity":
-            self._velocity = self._vocabulary.bin_velocity(event.value)
+            self._velocities[self._config.velocity_holder(self._program)] = self._vocabulary.bin_velocity(event.value)
         elif event.kind == "tempo":
             self._tempo_step, self._tempo_time = self._step, self._time()
             self._us_per_beat = self._vocabulary.tempo_us_per_beat(event.value)
@@ -72,7 +72,9 @@ class Timeline:
         else:
             beat = self._step * self._config.step_ms / PERFORMANCE_BEAT_MS
             time_s = self._step * self._config.step_ms / 1000
-        return TimedEvent(*event, self._step, beat, time_s, self._program, self._velocity)
+        middle = self._vocabulary.bin_velocity(self._config.num_velocities // 2)
+        velocity = self._velocities.get(self._config.velocity_holder(self._program), middle)
+        return TimedEvent(*event, self._step, beat, time_s, self._program, velocity)
 
     def _time(self) -> int:
         return self._tempo_time + (self._step - self._tempo_step) * self._us_per_beat

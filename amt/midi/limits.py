@@ -10,55 +10,150 @@ from dataclasses import dataclass
 
 from amt.config import check_range
 from amt.midi.config import TokenizerConfig
-from amt.midi.vocabulary import DENOMINATORS, DRUMS, MAX_NUMERATOR
+from amt.midi.vocabulary import DENOMINATORS, DRUMS, MAX_NUMERATOR, NUM_PITCHES
 from amt.named_values import named_values
+
+MANY = (1 << 40) - 1
+# With a longest note, so many notes sound at once at most.
+MAX_TIMED_NOTES = 256
+SCORE_ONLY = (
+    "programs",
+    "required_programs",
+    "entry_by_step",
+    "max_programs",
+    "tempo_index",
+    "tempo_min_index",
+    "tempo_max_index",
+    "time_signature_index",
+)
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """What the music may not do beyond being canonical; None leaves it free.
+    """What the music may not do, and what it must do, beyond being canonical; None leaves it free.
 
     Args:
         max_polyphony: non-drum notes that may sound at once.
-        max_steps: the step at which everything has ended.
+        max_note_steps: the longest non-drum note; at most 256 of them then sound at once.
+        min_steps, max_steps: the step at which everything has ended is not before and not after these.
+        min_us, max_us: the same in microseconds of the tempos that the music has.
+        max_rest_steps: steps that may pass without a sounding note or a new one.
+        max_filler_tokens: tokens that may come without a `note_on`; `note_off` is not counted.
         programs: those that may play; 128 = drums.
+        required_programs: those that have a note before the end.
+        entry_by_step: the step by which these have begun.
+        max_programs: how many programs play.
         pitch_classes: 0..11, of non-drum notes.
+        min_pitch, max_pitch: for each of the 129 programs its lowest and highest pitch.
         tempo_index: of the header; no later change.
+        tempo_min_index, tempo_max_index: what every tempo lies between, both ends included.
         time_signature_index: of the header; no later change.
     """
 
     max_polyphony: int | None = None
+    max_note_steps: int | None = None
+    min_steps: int | None = None
     max_steps: int | None = None
+    min_us: int | None = None
+    max_us: int | None = None
+    max_rest_steps: int | None = None
+    max_filler_tokens: int | None = None
     programs: tuple[int, ...] | None = None
+    required_programs: tuple[int, ...] | None = None
+    entry_by_step: int | None = None
+    max_programs: int | None = None
     pitch_classes: tuple[int, ...] | None = None
+    min_pitch: tuple[int, ...] | None = None
+    max_pitch: tuple[int, ...] | None = None
     tempo_index: int | None = None
+    tempo_min_index: int | None = None
+    tempo_max_index: int | None = None
     time_signature_index: int | None = None
 
     def __post_init__(self) -> None:
-        if self.max_polyphony is not None:
-            check_range("max_polyphony", self.max_polyphony, 1, 1 << 40)
-        if self.max_steps is not None:
-            check_range("max_steps", self.max_steps, 1, 1 << 40)
-        for name, values, high in (("programs", self.programs, DRUMS), ("pitch_classes", self.pitch_classes, 11)):
-            if values is None:
-                continue
-            if not values:
+        for name, low, high in (
+            ("max_polyphony", 1, MANY),
+            ("max_note_steps", 1, MANY),
+            ("min_steps", 0, MANY),
+            ("max_steps", 1, MANY),
+            ("min_us", 0, MANY),
+            ("max_us", 1, MANY),
+            ("max_rest_steps", 1, MANY),
+            ("max_filler_tokens", 1, MANY),
+            ("programs", 0, DRUMS),
+            ("required_programs", 0, DRUMS),
+            ("entry_by_step", 0, MANY),
+            ("max_programs", 1, DRUMS + 1),
+            ("pitch_classes", 0, 11),
+            ("min_pitch", 0, NUM_PITCHES),
+            ("max_pitch", -1, NUM_PITCHES - 1),
+            ("tempo_index", 0, 511),
+            ("tempo_min_index", 0, 511),
+            ("tempo_max_index", 0, 511),
+            ("time_signature_index", 0, MAX_NUMERATOR * len(DENOMINATORS) - 1),
+        ):
+            value = getattr(self, name)
+            for member in value if isinstance(value, tuple) else () if value is None else (value,):
+                check_range(name, member, low, high)
+        for name in ("programs", "pitch_classes"):
+            if getattr(self, name) == ():
                 raise ValueError(f"{name} must name at least one; leave it out to allow all")
-            for value in values:
-                check_range(name, value, 0, high)
-        if self.tempo_index is not None:
-            check_range("tempo_index", self.tempo_index, 0, 511)
-        if self.time_signature_index is not None:
-            check_range("time_signature_index", self.time_signature_index, 0, MAX_NUMERATOR * len(DENOMINATORS) - 1)
+        for name in ("min_pitch", "max_pitch"):
+            pitches = getattr(self, name)
+            if pitches is not None and len(pitches) != DRUMS + 1:
+                raise ValueError(f"{name} must have a pitch for each of {DRUMS + 1} programs, got {len(pitches)}")
+        for low_name, high_name in (
+            ("min_steps", "max_steps"),
+            ("min_us", "max_us"),
+            ("tempo_min_index", "tempo_max_index"),
+        ):
+            low, high = getattr(self, low_name), getattr(self, high_name)
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"{low_name} is {low}, above {high_name}, which is {high}")
+        self._check_programs()
+
+    def _check_programs(self) -> None:
+        programs = tuple(program for program in range(DRUMS + 1) if self.playable(program))
+        if not programs:
+            raise ValueError("programs, min_pitch, max_pitch and pitch_classes leave no pitch to play")
+        for program in self.required_programs or ():
+            if program not in programs:
+                raise ValueError(
+                    f"program {program} of required_programs has nothing to play: programs, min_pitch, max_pitch and"
+                    " pitch_classes leave it no pitch"
+                )
+        if self.max_programs is not None and len(set(self.required_programs or ())) > self.max_programs:
+            raise ValueError(f"required_programs are more than max_programs, which is {self.max_programs}")
+
+    def playable(self, program: int) -> frozenset[int]:
+        """The pitches that a program may play at all."""
+        if self.programs is not None and program not in self.programs:
+            return frozenset()
+        low = 0 if self.min_pitch is None else self.min_pitch[program]
+        high = NUM_PITCHES - 1 if self.max_pitch is None else self.max_pitch[program]
+        classes = range(12) if self.pitch_classes is None or program == DRUMS else self.pitch_classes
+        return frozenset(pitch for pitch in range(low, high + 1) if pitch % 12 in classes)
+
+    @property
+    def demands(self) -> bool:
+        """Whether something has to come: a note, a program, an end that is late enough."""
+        return bool(self.limits_rests or self.required_programs or self.min_steps or self.min_us)
+
+    @property
+    def limits_rests(self) -> bool:
+        return self.max_rest_steps is not None or self.max_filler_tokens is not None
 
     def check_for(self, config: TokenizerConfig) -> None:
         """Raise ValueError for a constraint that the preset cannot keep."""
         if config.preset == "performance":
-            for name in ("programs", "tempo_index", "time_signature_index"):
+            for name in SCORE_ONLY:
                 if getattr(self, name) is not None:
                     raise ValueError(f"the preset 'performance' has no {name} to constrain; use the preset 'score'")
-        if self.tempo_index is not None:
-            check_range("tempo_index", self.tempo_index, 0, len(config.tempos_bpm) - 1)
+            if not self.playable(0):
+                raise ValueError("min_pitch, max_pitch and pitch_classes leave no pitch to play")
+        for name in ("tempo_index", "tempo_min_index"):
+            if getattr(self, name) is not None:
+                check_range(name, getattr(self, name), 0, len(config.tempos_bpm) - 1)
 
     def to_text(self) -> str:
         """What `Constraints` of csrc/midi/grammar.h reads; see `amt.named_values`."""

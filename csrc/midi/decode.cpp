@@ -1,5 +1,6 @@
 // Its twin is amt/midi/reference/decode.py.
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -19,8 +20,8 @@ class Decoder {
         ticks_per_step_(is_score_ ? 20 : vocabulary.config().step_ms),
         drum_steps_(std::max(1, vocabulary.config().steps_per_beat / 4)),
         open_(static_cast<size_t>(kNumPrograms) * kNumPitches, kSilent),
-        pedal_start_(kNumPrograms, kSilent),
-        velocity_(vocabulary.bin_velocity(vocabulary.config().num_velocities / 2)) {
+        pedal_start_(kNumPrograms, kSilent) {
+    velocities_.fill(vocabulary.bin_velocity(vocabulary.config().num_velocities / 2));
     MidiData& data = result_.data;
     data.ticks_per_beat = is_score_ ? ticks_per_step_ * vocabulary.config().steps_per_beat : 500;
     data.tempos.push_back({0, 500'000});
@@ -59,7 +60,7 @@ class Decoder {
         }
         break;
       case Kind::kVelocity:
-        velocity_ = vocabulary_.bin_velocity(event.value);
+        velocities_[vocabulary_.velocity_holder(program_)] = vocabulary_.bin_velocity(event.value);
         break;
       case Kind::kProgram:
         program_ = event.value;
@@ -133,7 +134,7 @@ class Decoder {
     note.start_ticks = ticks(now_);
     note.end_ticks = is_drum ? ticks(now_ + drum_steps_) : kSilent;
     note.pitch = static_cast<uint8_t>(pitch);
-    note.velocity = static_cast<uint8_t>(velocity_);
+    note.velocity = static_cast<uint8_t>(velocities_[vocabulary_.velocity_holder(program_)]);
     note.program = static_cast<uint8_t>(is_drum ? 0 : program_);
     note.is_drum = is_drum;
   }
@@ -197,7 +198,8 @@ class Decoder {
   std::vector<int32_t> pedal_start_;  // by program, in ticks
   bool has_dropped_ = false;
   int64_t now_ = 0;
-  int program_ = 0, velocity_;
+  int program_ = 0;
+  std::array<int, kNumPrograms> velocities_;  // in force: of each program, or the first for all
   Decoding result_;
 };
 

@@ -301,8 +301,10 @@ class Encoder {
       *next++ = first_tempo_;
     }
     int32_t now = 0;
-    uint32_t place = is_score_ ? 0 : 1;  // in force; performance has one program and no token for it
-    uint32_t bin = kNoBin;
+    uint32_t place = is_score_ ? 0 : 1;           // in force; performance has one program and no token for it
+    std::array<uint32_t, kNumPrograms + 1> bins;  // in force, by place, or one for all
+    bins.fill(kNoBin);
+    const uint32_t holders = vocabulary_.config().holds_velocity_by_program ? ~uint32_t{0} : 0;
     for (size_t i = 0; i < num_events_; ++i) {
       const uint64_t event = events[i];
       const int32_t gap = step_of(event) - now;
@@ -321,6 +323,7 @@ class Encoder {
       add_if(next_place != place, program_token[next_place]);
       place = next_place;
       const uint32_t own_bin = bits & 0xff;
+      uint32_t& bin = bins[next_place & holders];
       const uint32_t next_bin = own_bin == kNoBin ? bin : own_bin;
       add_if(next_bin != bin, first_velocity + static_cast<int>(next_bin));
       bin = next_bin;

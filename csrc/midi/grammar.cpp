@@ -8,16 +8,64 @@
 
 namespace amt::midi {
 
+namespace {
+
+std::bitset<kNumPitches> pitches_from(int pitch) { return std::bitset<kNumPitches>().set() << pitch; }
+
+}  // namespace
+
 Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
-    : vocabulary_(std::move(vocabulary)), constraints_(constraints) {
-  if (!vocabulary_.config().is_score) constraints_.programs &= std::bitset<kNumPrograms>(1);
-  if (constraints_.programs.none()) throw std::invalid_argument("programs leaves no instrument to play");
-  if (constraints_.pitch_classes.none()) throw std::invalid_argument("pitch_classes leaves no pitch to play");
-  if (constraints_.max_polyphony < 1) throw std::invalid_argument("max_polyphony must be at least 1");
-  if (constraints_.max_steps < 1) throw std::invalid_argument("max_steps must be at least 1");
+    : vocabulary_(std::move(vocabulary)), constraints_(std::move(constraints)) {
+  Constraints& given = constraints_;
+  const auto require = [](bool is_kept, const char* message) {
+    if (!is_kept) throw std::invalid_argument(message);
+  };
+  if (!vocabulary_.config().is_score) given.programs &= std::bitset<kNumPrograms>(1);
+  require(given.programs.any(), "programs leaves no instrument to play");
+  require(given.pitch_classes.any(), "pitch_classes leaves no pitch to play");
+  require(given.max_polyphony >= 1, "max_polyphony must be at least 1");
+  require(given.max_note_steps >= 1, "max_note_steps must be at least 1");
+  require(given.max_steps >= 1, "max_steps must be at least 1");
+  require(given.max_us >= 1 && given.max_us <= Constraints::kUnlimited, "max_us must be between 1 and 2^40");
+  require(given.max_rest_steps >= 1, "max_rest_steps must be at least 1");
+  require(given.max_filler_tokens >= 1, "max_filler_tokens must be at least 1");
+  require(given.max_programs >= 1, "max_programs must be at least 1");
+  require(given.min_steps <= given.max_steps, "min_steps is above max_steps");
+  require(given.min_us <= given.max_us, "min_us is above max_us");
+  tempo_max_ = given.tempo_max_index;
+  if (given.tempo_index >= 0) given.tempo_min_index = tempo_max_ = given.tempo_index;
+  require(given.tempo_min_index <= tempo_max_, "tempo_min_index is above tempo_max_index");
+  if (vocabulary_.config().is_score) {
+    require(given.tempo_min_index < static_cast<int>(vocabulary_.config().tempos_bpm.size()),
+            "tempo_min_index is above the tempos that there are");
+  }
+  for (const std::vector<int>* pitches : {&given.min_pitch, &given.max_pitch}) {
+    require(pitches->empty() || pitches->size() == kNumPrograms, "min_pitch and max_pitch must have 129 numbers");
+  }
+  for (int program = 0; program < kNumPrograms; ++program) {
+    const int low = given.min_pitch.empty() ? 0 : given.min_pitch[program];
+    const int high = given.max_pitch.empty() ? kNumPitches - 1 : given.max_pitch[program];
+    for (int pitch = std::max(0, low); pitch <= std::min(high, kNumPitches - 1); ++pitch) {
+      playable_[program][pitch] = program == kDrums || given.pitch_classes[pitch % 12];
+    }
+    if (playable_[program].none()) given.programs[program] = false;
+  }
+  require(given.programs.any(), "min_pitch, max_pitch and pitch_classes leave no pitch to play");
+  require((given.required_programs & ~given.programs).none(), "a program of required_programs has nothing to play");
+  require(static_cast<int64_t>(given.required_programs.count()) <= given.max_programs,
+          "required_programs are more than max_programs");
+  if (limits_notes()) given.max_polyphony = std::min<int64_t>(given.max_polyphony, kMaxTimedNotes);
+  us_scale_ = vocabulary_.config().is_score ? vocabulary_.config().steps_per_beat : 1;
+  has_demands_ = limits_rests() || given.required_programs.any() || given.min_steps > 0 || given.min_us > 0;
 }
 
-GrammarState::GrammarState(const Grammar& grammar) : grammar_(&grammar), program_(is_score() ? -1 : 0) {}
+GrammarState::GrammarState(const Grammar& grammar)
+    : grammar_(&grammar),
+      num_programs_(static_cast<int64_t>(constraints().required_programs.count())),
+      step_us_(is_score() ? 0 : int64_t{1000} * vocabulary().config().step_ms),
+      program_(is_score() ? -1 : 0) {
+  velocities_.fill(-1);
+}
 
 bool GrammarState::is_allowed(int id) const {
   if (id < 0 || id >= vocabulary().size()) return false;
@@ -29,7 +77,7 @@ bool GrammarState::is_allowed(int id) const {
       return event.kind == Kind::kTimeSignature &&
              (constraints().time_signature_index < 0 || event.value == constraints().time_signature_index);
     case Stage::kTempo:
-      return event.kind == Kind::kTempo && (constraints().tempo_index < 0 || event.value == constraints().tempo_index);
+      return event.kind == Kind::kTempo && grammar_->may_have_tempo(event.value);
     case Stage::kBody:
       return is_body_allowed(event);
     case Stage::kFinished:
@@ -47,79 +95,76 @@ bool GrammarState::is_body_allowed(Event event) const {
     case Kind::kEos:
       return may_eos();
     case Kind::kNoteOn:
-      return velocity_ >= 0 && program_ >= 0 && may_note_on(program_, event.value);
+      return program_ >= 0 && velocity() >= 0 && may_note_on(program_, event.value);
     case Kind::kNoteOff:
       return program_ >= 0 && may_note_off(event.value);
     case Kind::kTimeShift:
       return may_time_shift(event.value);
     case Kind::kVelocity:
-      return program_ >= 0 && event.value != velocity_ && may_any_note_on(program_);
+      return program_ >= 0 && event.value != velocity() && may_any_note_on(program_);
     case Kind::kProgram:
       return may_program(event.value);
     case Kind::kTempo:
     case Kind::kTimeSignature:
       return may_change(event.kind, event.value);
     case Kind::kPedalOff:
-      return program_ >= 0 && program_ != kDrums && has_pedal_[program_] && phase_of(program_) <= kOffs &&
-             may_close(program_, kNumPitches);
+      return program_ >= 0 && may_pedal_off();
     case Kind::kPedalOn:
       return program_ >= 0 && may_pedal_on(program_);
   }
   return false;
 }
 
-// Whether the note may start now in the group of its program, be it the current one or the next.
-bool GrammarState::may_note_on(int program, int pitch) const {
-  if (now_ >= constraints().max_steps || !constraints().programs[program]) return false;
-  if (phase_of(program) == kOns && pitch <= last_pitch_) return false;
-  if (program == kDrums) return true;
-  return !sounding_[program][pitch] && num_sounding_ < constraints().max_polyphony &&
-         constraints().pitch_classes[pitch % 12];
-}
-
-bool GrammarState::may_any_note_on(int program) const {
-  for (int pitch = 0; pitch < kNumPitches; ++pitch) {
-    if (may_note_on(program, pitch)) return true;
-  }
-  return false;
+std::bitset<kNumPitches> GrammarState::startable(int program) const {
+  if (is_last_step_ || program >= due_program_ || !may_use(program)) return {};
+  std::bitset<kNumPitches> pitches = grammar_->playable(program);
+  if (phase_of(program) == kOns) pitches &= pitches_from(last_pitch_ + 1);
+  if (program == kDrums) return pitches;
+  return is_full() ? std::bitset<kNumPitches>() : pitches & ~sounding_[program];
 }
 
 bool GrammarState::may_note_off(int pitch) const {
   const Phase phase = phase_of(program_);
   return program_ != kDrums && sounding_[program_][pitch] && phase <= kOffs &&
-         (phase != kOffs || pitch > last_pitch_) && may_close(program_, pitch);
+         (phase != kOffs || pitch > last_pitch_) && may_close(program_, pitch) &&
+         (program_ < due_program_ || (program_ == due_program_ && pitch <= due_pitch_));
 }
 
 bool GrammarState::may_time_shift(int64_t steps) const {
   if (is_dangling() || last_ == Last::kShift || gap_ + steps > vocabulary().config().max_gap_steps) return false;
-  const int64_t then = now_ + steps;
-  return then < constraints().max_steps || (then == constraints().max_steps && is_any_open());
+  if (!has_room(steps) || (!has_room(steps + 1) && !is_any_open())) return false;
+  return steps <= steps_to_deadline();
 }
 
 bool GrammarState::may_change(Kind kind, int index) const {
   const bool is_tempo = kind == Kind::kTempo;
   if (!is_after_shift() && num_changes_now_ == 0) return false;
-  if (group_ >= 0 || is_dangling() || now_ >= constraints().max_steps) return false;
+  if (group_ >= 0 || is_dangling() || is_last_step_) return false;
   if (num_changes_now_ >= (is_tempo ? 2 : 1)) return false;
-  if ((is_tempo ? constraints().tempo_index : constraints().time_signature_index) >= 0) return false;
-  return index != (is_tempo ? tempo_ : time_signature_);
+  if (is_tempo) return index == kNone || (index != tempo_ && grammar_->may_have_tempo(index));
+  return constraints().time_signature_index < 0 && index != time_signature_;
 }
 
 bool GrammarState::may_pedal_on(int program) const {
-  return program != kDrums && !has_pedal_[program] && phase_of(program) <= kPedalUp &&
-         constraints().programs[program] && now_ < constraints().max_steps;
+  return program != kDrums && !has_pedal_[program] && phase_of(program) <= kPedalUp && may_use(program) &&
+         !is_last_step_ && program < due_program_;
+}
+
+bool GrammarState::may_pedal_off() const {
+  return program_ != kDrums && has_pedal_[program_] && phase_of(program_) <= kOffs &&
+         may_close(program_, kNumPitches) && program_ < due_program_;
 }
 
 bool GrammarState::may_program(int program) const {
-  if (is_dangling() || program == program_ || program <= group_) return false;
-  if (now_ >= constraints().max_steps) return may_close(program, -1);
+  if (is_dangling() || program == program_ || program <= group_ || program > due_program_) return false;
+  if (is_last_step_) return may_close(program, -1);
   return is_open(program) || may_pedal_on(program) || may_any_note_on(program);
 }
 
 bool GrammarState::may_eos() const { return !is_any_open() && last_ == Last::kEvent; }
 
 bool GrammarState::may_close(int program, int pitch) const {
-  if (now_ < constraints().max_steps) return true;
+  if (!is_last_step_) return true;
   if (is_any_open_below(program) || (pitch > 0 && is_any_sounding_below(program, pitch))) return false;
   return is_open(program);
 }
@@ -130,6 +175,17 @@ bool GrammarState::can_close_now() const {
   if (is_any_open_below(group_)) return false;
   if (!is_open(group_)) return true;
   return phase_ < kOffs || (phase_ == kOffs && !is_any_sounding_below(group_, last_pitch_ + 1));
+}
+
+int64_t GrammarState::steps_to_deadline() const {
+  if (num_timed_ == 0) return Constraints::kUnlimited;
+  return constraints().max_note_steps - static_cast<int64_t>(static_cast<uint32_t>(now_) - timed_[0].start);
+}
+
+std::bitset<kNumPrograms> GrammarState::due_programs() const {
+  std::bitset<kNumPrograms> programs;
+  for (int i = 0; i < num_timed_ && is_due(timed_[i]); ++i) programs[timed_[i].program] = true;
+  return programs;
 }
 
 int64_t GrammarState::tokens_to_close() const {
@@ -145,9 +201,16 @@ int64_t GrammarState::tokens_to_close() const {
   const bool needs_shift = note > 0 || !can_close_now();
   // Each open program is named, but for the one that is being played.
   const bool is_named = !needs_shift && group_ >= 0 && is_open(group_);
+  // What is due ends before the shift: its programs may have to be named once more behind it.
+  int64_t named_twice = 0;
+  if (needs_shift && due_program_ != kNothingDue) {
+    std::bitset<kNumPrograms> due = due_programs();
+    if (group_ >= 0) due[group_] = false;
+    named_twice = static_cast<int64_t>(due.count());
+  }
   const auto num_pedals = static_cast<int64_t>(has_pedal_.count());
   const auto num_programs = static_cast<int64_t>(open_programs().count());
-  return note + needs_shift + 1 + num_sounding_ + num_pedals + num_programs - is_named;
+  return note + needs_shift + 1 + num_sounding_ + num_pedals + num_programs - is_named + named_twice;
 }
 
 // The same as is_body_allowed for every id, with what a kind's tokens have in common asked once.
@@ -156,8 +219,8 @@ void GrammarState::body_allowed(uint8_t* mask) const {
   const auto allow = [mask](int first, int num, auto is_allowed_value) {
     for (int value = 0; value < num; ++value) mask[first + value] = is_allowed_value(value);
   };
-  if (program_ >= 0 && velocity_ >= 0) {
-    allow(ids.note_on(0), kNumPitches, [this](int pitch) { return may_note_on(program_, pitch); });
+  if (program_ >= 0 && velocity() >= 0) {
+    allow(ids.note_on(0), kNumPitches, [pitches = startable(program_)](int pitch) { return pitches[pitch]; });
   }
   if (last_ == Last::kVelocity) return;
   mask[Vocabulary::kEosId] = may_eos();
@@ -166,7 +229,7 @@ void GrammarState::body_allowed(uint8_t* mask) const {
       allow(ids.note_off(0), kNumPitches, [this](int pitch) { return may_note_off(pitch); });
     }
     if (may_any_note_on(program_)) {
-      allow(ids.velocity(0), ids.config().num_velocities, [this](int bin) { return bin != velocity_; });
+      allow(ids.velocity(0), ids.config().num_velocities, [in_force = velocity()](int bin) { return bin != in_force; });
     }
   }
   allow(ids.time_shift(1), ids.config().max_time_shift, [this](int value) { return may_time_shift(value + 1); });
@@ -190,14 +253,20 @@ int64_t GrammarState::tokens_to_close_after(Event event) const {
 
 void GrammarState::allowed(uint8_t* mask, int64_t remaining) const {
   const int size = vocabulary().size();
-  if (stage_ == Stage::kBody) {
+  if (stage_ != Stage::kBody) {
+    for (int id = 0; id < size; ++id) mask[id] = is_allowed(id);
+  } else {
     std::fill_n(mask, size, uint8_t{0});
     body_allowed(mask);
-  } else {
-    for (int id = 0; id < size; ++id) mask[id] = is_allowed(id);
   }
-  // A token adds at most 8 to the way to the end.
-  if (remaining < 0 || remaining > tokens_to_close() + 16) return;
+  if (remaining >= 0) keep_in_time(mask, remaining);
+  if (grammar_->has_demands() && stage_ == Stage::kBody) keep_demanded(mask, remaining);
+}
+
+void GrammarState::keep_in_time(uint8_t* mask, int64_t remaining) const {
+  // A token adds at most 8 to the way to the end, and the programs of what is due.
+  if (remaining > tokens_to_close() + 16 + static_cast<int64_t>(open_programs().count())) return;
+  const int size = vocabulary().size();
   // All tokens of a kind leave the same way, but for those that close a note or name an open program.
   std::array<int64_t, kNumKinds> ways;
   ways.fill(-1);
@@ -228,35 +297,33 @@ void GrammarState::apply(Event event) {
     phase_ = phase;
   };
   last_ = Last::kEvent;
+  if (stage_ == Stage::kBody && event.kind != Kind::kNoteOff) ++num_fillers_;
   switch (event.kind) {
     case Kind::kPad:
       break;
     case Kind::kBos:
       stage_ = is_score() ? Stage::kTimeSignature : Stage::kBody;
+      is_last_step_ = !has_room(1);
       return;
     case Kind::kEos:
       stage_ = Stage::kFinished;
       return;
     case Kind::kNoteOn:
       enter(kOns);
-      last_pitch_ = event.value;
-      if (program_ != kDrums) {
-        sounding_[program_][event.value] = true;
-        has_notes_[program_] = true;
-        ++num_sounding_;
-      }
+      begin_note(event.value);
       break;
     case Kind::kNoteOff:
       enter(kOffs);
-      last_pitch_ = event.value;
-      sounding_[program_][event.value] = false;
-      has_notes_[program_] = sounding_[program_].any();
-      --num_sounding_;
+      end_note(event.value);
       break;
     case Kind::kTimeShift:
       last_ = event.value == vocabulary().config().max_time_shift ? Last::kLargestShift : Last::kShift;
       now_ += event.value;
       gap_ += event.value;
+      elapsed_us_ += event.value * step_us_;
+      if (num_sounding_ > 0) last_sound_ = now_;
+      is_last_step_ = !has_room(1);
+      find_first_due();
       group_ = -1;
       phase_ = kNoPhase;
       num_changes_now_ = 0;
@@ -264,7 +331,7 @@ void GrammarState::apply(Event event) {
     case Kind::kVelocity:
       // The group has begun: only its note_on may follow.
       last_ = Last::kVelocity;
-      velocity_ = event.value;
+      velocities_[vocabulary().velocity_holder(program_)] = static_cast<int8_t>(event.value);
       if (group_ != program_) enter(kPedalDown);
       break;
     case Kind::kProgram:
@@ -275,6 +342,8 @@ void GrammarState::apply(Event event) {
       break;
     case Kind::kTempo:
       tempo_ = event.value;
+      step_us_ = grammar_->step_us(tempo_);
+      is_last_step_ = !has_room(1);
       if (stage_ == Stage::kTempo) {
         stage_ = Stage::kBody;
         return;
@@ -296,9 +365,54 @@ void GrammarState::apply(Event event) {
     case Kind::kPedalOn:
       enter(kPedalDown);
       has_pedal_[program_] = true;
+      begin(program_);
       break;
   }
   gap_ = 0;
+}
+
+void GrammarState::begin(int program) {
+  if (!has_begun_[program] && !constraints().required_programs[program]) ++num_programs_;
+  has_begun_[program] = true;
+}
+
+void GrammarState::begin_note(int pitch) {
+  last_pitch_ = pitch;
+  last_sound_ = now_;
+  num_fillers_ = 0;
+  has_played_[program_] = true;
+  begin(program_);
+  if (program_ == kDrums) return;
+  sounding_[program_][pitch] = true;
+  has_notes_[program_] = true;
+  ++num_sounding_;
+  if (!grammar_->limits_notes()) return;
+  timed_[num_timed_++] = {static_cast<uint32_t>(now_), static_cast<uint8_t>(program_), static_cast<uint8_t>(pitch)};
+}
+
+void GrammarState::end_note(int pitch) {
+  last_pitch_ = pitch;
+  sounding_[program_][pitch] = false;
+  has_notes_[program_] = sounding_[program_].any();
+  --num_sounding_;
+  if (!grammar_->limits_notes()) return;
+  const auto end = timed_.begin() + num_timed_;
+  const auto is_it = [this, pitch](const SoundingNote& note) {
+    return note.program == program_ && note.pitch == pitch;
+  };
+  std::copy(std::find_if(timed_.begin(), end, is_it) + 1, end, std::find_if(timed_.begin(), end, is_it));
+  --num_timed_;
+  find_first_due();
+}
+
+void GrammarState::find_first_due() {
+  due_program_ = kNothingDue;
+  for (int i = 0; i < num_timed_ && is_due(timed_[i]); ++i) {
+    const auto [start, program, pitch] = timed_[i];
+    if (program > due_program_ || (program == due_program_ && pitch > due_pitch_)) continue;
+    due_program_ = program;
+    due_pitch_ = pitch;
+  }
 }
 
 }  // namespace amt::midi

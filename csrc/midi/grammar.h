@@ -13,23 +13,47 @@
 
 namespace amt::midi {
 
-// What the music may not do beyond being canonical. Its twin is amt/midi/limits.py.
+// What the music may not do, and what it must do, beyond being canonical. Its twin is amt/midi/limits.py.
 struct Constraints {
+  static constexpr int64_t kUnlimited = int64_t{1} << 40;
+
   int64_t max_polyphony = kNumPrograms * kNumPitches;  // sounding non-drum notes
-  int64_t max_steps = int64_t{1} << 40;
+  int64_t max_note_steps = kUnlimited;                 // of a non-drum note
+  int64_t min_steps = 0, max_steps = kUnlimited;       // when the piece ends
+  int64_t min_us = 0, max_us = kUnlimited;             // the same in microseconds
+  int64_t max_rest_steps = kUnlimited;                 // without a sounding note or a new one
+  int64_t max_filler_tokens = kUnlimited;              // between two note_on, note_off not counted
   std::bitset<kNumPrograms> programs = std::bitset<kNumPrograms>().set();
+  std::bitset<kNumPrograms> required_programs;  // have a note before `eos`
+  int64_t entry_by_step = kUnlimited;           // when the required programs have begun
+  int64_t max_programs = kNumPrograms;
   std::bitset<12> pitch_classes = std::bitset<12>().set();  // of non-drum notes
+  std::vector<int> min_pitch, max_pitch;                    // for each program; empty: free
   int tempo_index = -1;                                     // -1: free
+  int tempo_min_index = 0, tempo_max_index = 1 << 20;
   int time_signature_index = -1;
 };
 
 template <typename Visitor>
 void visit_fields(Constraints& constraints, Visitor& visit) {
   visit("max_polyphony", constraints.max_polyphony);
+  visit("max_note_steps", constraints.max_note_steps);
+  visit("min_steps", constraints.min_steps);
   visit("max_steps", constraints.max_steps);
+  visit("min_us", constraints.min_us);
+  visit("max_us", constraints.max_us);
+  visit("max_rest_steps", constraints.max_rest_steps);
+  visit("max_filler_tokens", constraints.max_filler_tokens);
   visit("programs", constraints.programs);
+  visit("required_programs", constraints.required_programs);
+  visit("entry_by_step", constraints.entry_by_step);
+  visit("max_programs", constraints.max_programs);
   visit("pitch_classes", constraints.pitch_classes);
+  visit("min_pitch", constraints.min_pitch);
+  visit("max_pitch", constraints.max_pitch);
   visit("tempo_index", constraints.tempo_index);
+  visit("tempo_min_index", constraints.tempo_min_index);
+  visit("tempo_max_index", constraints.tempo_max_index);
   visit("time_signature_index", constraints.time_signature_index);
 }
 
@@ -44,10 +68,42 @@ class Grammar {
   const Vocabulary& vocabulary() const { return vocabulary_; }
   const Constraints& constraints() const { return constraints_; }
 
+  // The pitches that the constraints let a program play at all.
+  const std::bitset<kNumPitches>& playable(int program) const { return playable_[program]; }
+  bool may_have_tempo(int index) const { return constraints_.tempo_min_index <= index && index <= tempo_max_; }
+  // Whether the longest note is limited, so that states keep when notes began.
+  bool limits_notes() const { return constraints_.max_note_steps < Constraints::kUnlimited; }
+  bool limits_rests() const {
+    return constraints_.max_rest_steps < Constraints::kUnlimited ||
+           constraints_.max_filler_tokens < Constraints::kUnlimited;
+  }
+  // Whether something is demanded: that a note come, that a program play, that the end come late enough.
+  bool has_demands() const { return has_demands_; }
+
+  // Microseconds are counted in units of 1 / `us_scale`, so that steps are whole numbers of them.
+  int64_t us_scale() const { return us_scale_; }
+  int64_t step_us(int tempo_index) const { return vocabulary_.tempo_us(tempo_index); }
+  int64_t slowest_step_us() const {
+    const VocabularyConfig& config = vocabulary_.config();
+    return config.is_score ? step_us(constraints_.tempo_min_index) : int64_t{1000} * config.step_ms;
+  }
+
  private:
   Vocabulary vocabulary_;
   Constraints constraints_;
+  std::array<std::bitset<kNumPitches>, kNumPrograms> playable_{};
+  int tempo_max_;
+  int64_t us_scale_;
+  bool has_demands_;
 };
+
+// A note that sounds, and the step at which it began, modulo 2^32.
+struct SoundingNote {
+  uint32_t start;
+  uint8_t program, pitch;
+};
+// With a longest note, so many notes sound at once at most.
+constexpr int kMaxTimedNotes = 256;
 
 class GrammarState {
  public:
@@ -56,9 +112,10 @@ class GrammarState {
   // Makes a state that was copied as bytes belong to `grammar`: the same one, perhaps somewhere else.
   void bind(const Grammar& grammar) { grammar_ = &grammar; }
 
+  // Demands and budgets are no matter of a single token: see `allowed`.
   bool is_allowed(int id) const;
   // mask: vocabulary size. With remaining >= 0, only tokens from which the sequence can still be ended in time, `eos`
-  // included; if there is none, the budget is ignored.
+  // included; if there is none, the budget is ignored. Of these, only those that meet the demands best.
   void allowed(uint8_t* mask, int64_t remaining) const;
   // Throws std::invalid_argument for a token that is not allowed, and leaves the state as it was.
   void advance(int id);
@@ -82,17 +139,48 @@ class GrammarState {
 
   static constexpr int kNone = -2;  // an index that no change has
 
+  static constexpr int kNothingDue = kNumPrograms;
+  // What a step must bring: nothing, any note, a note of a program that cannot come right now, or a program's (>= 0).
+  static constexpr int kNoGoal = -3, kAnyNote = -2, kWait = -1;
+
   bool is_body_allowed(Event event) const;
   void body_allowed(uint8_t* mask) const;
   int64_t tokens_to_close_after(Event event) const;
-  bool may_note_on(int program, int pitch) const;
-  bool may_any_note_on(int program) const;
+  // Drops from the mask what does not end in time.
+  void keep_in_time(uint8_t* mask, int64_t remaining) const;
+  // Drops from the mask all but what meets the demands best.
+  void keep_demanded(uint8_t* mask, int64_t remaining) const;
+  int goal(int64_t remaining) const;
+  // How far a token is from what the goal and the other demands ask for: 0 is best.
+  int rank(Event event, int goal) const;
+  bool is_held(Event event) const;
+  int longest_free_shift() const;
+  std::bitset<kNumPrograms> missing() const { return constraints().required_programs & ~has_played_; }
+  // Whether so many steps from now the programs that are missing have to begin.
+  bool must_enter(int64_t num_missing, int64_t steps) const;
+
+  // The pitches that may start now in the group of a program, be it the current one or the next.
+  std::bitset<kNumPitches> startable(int program) const;
+  bool may_note_on(int program, int pitch) const { return startable(program)[pitch]; }
+  int velocity() const { return velocities_[vocabulary().velocity_holder(program_)]; }
+  bool may_any_note_on(int program) const { return startable(program).any(); }
   bool may_note_off(int pitch) const;
   bool may_time_shift(int64_t steps) const;
   bool may_change(Kind kind, int index) const;
   bool may_pedal_on(int program) const;
+  bool may_pedal_off() const;
   bool may_program(int program) const;
   bool may_eos() const;
+  bool may_use(int program) const {
+    return constraints().programs[program] && (num_programs_ < constraints().max_programs || has_begun_[program] ||
+                                               constraints().required_programs[program]);
+  }
+  bool is_full() const { return num_sounding_ >= constraints().max_polyphony; }
+  // Whether so many more steps lie within the length.
+  bool has_room(int64_t steps) const {
+    return now_ + steps <= constraints().max_steps &&
+           elapsed_us_ + steps * step_us_ <= constraints().max_us * grammar_->us_scale();
+  }
   // The phase of the group that the next event would belong to: the current group's, or that of a fresh one.
   Phase phase_of(int program) const { return group_ == program ? phase_ : kNoPhase; }
   std::bitset<kNumPrograms> open_programs() const { return has_notes_ | has_pedal_; }
@@ -105,19 +193,40 @@ class GrammarState {
   // At the last step everything closes in order: is it this program's turn, and (pitch >= 0) this note's?
   bool may_close(int program, int pitch) const;
   bool can_close_now() const;
+  // How many steps the oldest note may sound on.
+  int64_t steps_to_deadline() const;
+  bool is_due(const SoundingNote& note) const {
+    return static_cast<uint32_t>(now_) - note.start >= constraints().max_note_steps;
+  }
+  // Programs with notes that must end at this step.
+  std::bitset<kNumPrograms> due_programs() const;
+  void find_first_due();
+  void begin(int program);
+  void begin_note(int pitch);
+  void end_note(int pitch);
   void apply(Event event);
 
   const Grammar* grammar_;
   std::array<std::bitset<kNumPitches>, kNumPrograms> sounding_{};
-  std::bitset<kNumPrograms> has_notes_, has_pedal_;  // which programs do
+  std::bitset<kNumPrograms> has_notes_, has_pedal_;   // which programs do
+  std::bitset<kNumPrograms> has_played_, has_begun_;  // a note; a note or a pedal
+  std::array<SoundingNote, kMaxTimedNotes> timed_{};  // with a longest note: what sounds, oldest first
+  int num_timed_ = 0;
+  int due_program_ = kNothingDue, due_pitch_ = 0;  // the first in order of what must end at this step
   int64_t num_sounding_ = 0;
+  int64_t num_programs_ = 0;  // that are required or have begun
   int64_t now_ = 0, gap_ = 0;
-  int program_, velocity_ = -1, tempo_ = -1, time_signature_ = -1;
+  int64_t elapsed_us_ = 0, step_us_ = 0;  // in units of 1 / us_scale
+  int64_t last_sound_ = 0;                // the last step at which a note sounded or began
+  int64_t num_fillers_ = 0;               // tokens since the last note_on, but for note_off
+  int program_, tempo_ = -1, time_signature_ = -1;
   int group_ = -1, last_pitch_ = -1;
-  int num_changes_now_ = 0;  // 1: a time signature, 2: a tempo came at this step
+  std::array<int8_t, kNumPrograms> velocities_;  // in force: of each program, or the first for all
+  int num_changes_now_ = 0;                      // 1: a time signature, 2: a tempo came at this step
   Stage stage_ = Stage::kStart;
   Last last_ = Last::kEvent;
   Phase phase_ = kNoPhase;
+  bool is_last_step_ = false;  // everything ends at this step
 };
 
 static_assert(std::is_trivially_copyable_v<GrammarState>, "states are kept in blocks of memory that may move");

@@ -39,6 +39,7 @@ struct VocabularyConfig {
   int num_velocities = 32;
   int64_t max_gap_steps = 1536;
   std::vector<int> tempos_bpm;  // ascending
+  bool holds_velocity_by_program = false;
 };
 
 template <typename Visitor>
@@ -50,6 +51,7 @@ void visit_fields(VocabularyConfig& config, Visitor& visit) {
   visit("num_velocities", config.num_velocities);
   visit("max_gap_steps", config.max_gap_steps);
   visit("tempos_bpm", config.tempos_bpm);
+  visit("holds_velocity_by_program", config.holds_velocity_by_program);
 }
 
 class Vocabulary {
@@ -76,6 +78,8 @@ class Vocabulary {
   // The event of an id in 0..size()-1.
   Event event(int id) const { return events_[id]; }
 
+  // Of what holds a velocity: each program does, or all do together.
+  int velocity_holder(int program) const { return config_.holds_velocity_by_program ? program : 0; }
   int velocity_bin(int velocity) const { return velocity * config_.num_velocities / 128; }
   int bin_velocity(int bin) const { return (2 * bin + 1) * 128 / (2 * config_.num_velocities); }
 

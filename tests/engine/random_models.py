@@ -26,12 +26,15 @@ from amt.errors import DecodingError
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout
 from amt.midi.grammar import Grammar
-from amt.midi.limits import Constraints
+from amt.midi.reference.random_pieces import random_constraints
 from amt.models import MusicTransformer
 from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
 
-TOKENIZER = TokenizerConfig("performance", step_ms=100, num_velocities=2)
+TOKENIZERS = (
+    TokenizerConfig("performance", step_ms=100, num_velocities=2),
+    TokenizerConfig(max_time_shift=8, num_velocities=2, tempos_bpm=(60, 120)),
+)
 SCORE = TokenizerConfig(max_time_shift=7, num_velocities=4, tempos_bpm=(60, 120))
 
 
@@ -192,11 +195,13 @@ def random_case(seed: int) -> Case:
     rng = random.Random(seed)
     grammar = None
     if rng.random() < 0.3:
-        grammar = Grammar(TOKENIZER, Constraints(max_polyphony=rng.choice([None, 2])))
+        tokenizer = rng.choice(TOKENIZERS)
+        grammar = Grammar(tokenizer, random_constraints(rng, tokenizer))
     feature_rng = random.Random(f"features {seed}")
     has_features = feature_rng.random() < 0.4
     if has_features:  # of canonical sequences, or of any ids
-        grammar = Grammar(SCORE, Constraints()) if feature_rng.random() < 0.8 else None
+        constraints = random_constraints(feature_rng, SCORE)
+        grammar = Grammar(SCORE, constraints) if feature_rng.random() < 0.8 else None
     options = random_features(feature_rng) if has_features else {}
     known = Grammar(SCORE) if has_features else grammar
     model = random_model(rng, known.vocab_size if known else rng.choice([5, 16, 37, 100]), **options)

@@ -20,6 +20,7 @@ from amt.errors import DecodingError
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
+from amt.midi.reference.random_pieces import random_constraints
 from amt.request.options import GenerationConfig
 
 EOS = 2
@@ -136,18 +137,6 @@ def random_options(rng, mode, vocab_size):
         early_stopping=rng.choice((True, False, "never")),
         num_return_sequences=rng.randint(1, num_beams),
         **rules,
-    )
-
-
-def random_constraints(rng, tokenizer):
-    is_score = tokenizer.preset == "score"
-    return Constraints(
-        max_polyphony=rng.choice((None, 1, 3)),
-        max_steps=rng.choice((None, None, 4, 20)),
-        programs=rng.choice((None, (0,), (0, 40, 128), (128,))) if is_score else None,
-        pitch_classes=rng.choice((None, (0, 4, 7))),
-        tempo_index=rng.choice((None, 1)) if is_score else None,
-        time_signature_index=rng.choice((None, 17)) if is_score else None,
     )
 
 

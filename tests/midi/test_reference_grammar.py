@@ -7,20 +7,23 @@ from hypothesis import strategies as st
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import Constraints
+from amt.midi.reference.broken import DEMANDS, broken
 from amt.midi.reference.grammar import GrammarState
-from amt.midi.reference.random_pieces import random_config, random_piece, random_walk
+from amt.midi.reference.random_pieces import random_config, random_constraints, random_piece, random_walk
 from amt.midi.reference.tokenizer import decode, encode
-from amt.midi.vocabulary import DRUMS, Vocabulary
+from amt.midi.vocabulary import Vocabulary
 
 SCORE = TokenizerConfig()
 PERFORMANCE = TokenizerConfig(preset="performance")
 # Everything small, so that limits are met.
 SMALL_SCORE = TokenizerConfig(max_time_shift=3, max_gap_steps=7, num_velocities=1, tempos_bpm=(60, 120))
 SMALL_PERFORMANCE = TokenizerConfig(preset="performance", max_time_shift=3, max_gap_steps=6, num_velocities=2)
+SMALL_SCORE_2 = TokenizerConfig(version=2, max_time_shift=3, max_gap_steps=7, num_velocities=2, tempos_bpm=(60, 120))
 CONFIGS = {
     "score": SCORE,
     "performance": PERFORMANCE,
     "small_score": SMALL_SCORE,
+    "small_score_2": SMALL_SCORE_2,
     "small_performance": SMALL_PERFORMANCE,
 }
 
@@ -31,21 +34,6 @@ by_seed = given(rng=st.randoms(use_true_random=False))
 
 def few(num_examples: int) -> settings:
     return settings(max_examples=num_examples, deadline=None, derandomize=True, database=None)
-
-
-def constraints_strategy(config: TokenizerConfig) -> st.SearchStrategy[Constraints]:
-    score_only = {
-        "programs": st.sampled_from([None, (DRUMS,), (3,), (0, 3, DRUMS), (0, 127)]),
-        "tempo_index": st.sampled_from([None, len(config.tempos_bpm) - 1]),
-        "time_signature_index": st.sampled_from([None, 17]),
-    }
-    return st.builds(
-        Constraints,
-        max_polyphony=st.sampled_from([None, 1, 2, 3]),
-        max_steps=st.sampled_from([None, 1, 2, 3, 5, 20]),
-        pitch_classes=st.sampled_from([None, (0,), (0, 4, 7)]),
-        **(score_only if config.preset == "score" else {}),
-    )
 
 
 def events_of(ids: list[int], config: TokenizerConfig) -> list[tuple[str, int]]:
@@ -77,10 +65,10 @@ NOTE = [("program", 5), ("velocity", 9), ("note_on", 60)]
 @few(25)
 @given(data=st.data())
 def test_walks_end_within_the_budget_and_are_canonical(config, data):
-    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
-    constraints = data.draw(constraints_strategy(config))
     num_tokens = data.draw(st.sampled_from([4, 8, 11, 17, 30, 60]))
     rng = data.draw(st.randoms(use_true_random=False))
+    config = config or random_config(rng)
+    constraints = random_constraints(rng, config)
     ids = random_walk(GrammarState(config, constraints), rng, num_tokens)
     assert len(ids) <= num_tokens
 
@@ -95,28 +83,11 @@ def test_walks_end_within_the_budget_and_are_canonical(config, data):
 @few(15)
 @given(data=st.data())
 def test_walks_keep_their_constraints(config, data):
-    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
-    constraints = data.draw(constraints_strategy(config))
     rng = data.draw(st.randoms(use_true_random=False))
+    config = config or random_config(rng)
+    constraints = random_constraints(rng, config)
     ids = random_walk(GrammarState(config, constraints), rng, 60)
-    now, program, sounding = 0, 0, set()
-    for position, (kind, value) in enumerate(events_of(ids, config)):
-        if kind == "time_shift":
-            now += value
-            assert constraints.max_steps is None or now <= constraints.max_steps
-        if kind == "program":
-            program = value
-            assert constraints.programs is None or program in constraints.programs
-        if kind == "note_on" and program != DRUMS:
-            sounding.add((program, value))
-            assert constraints.pitch_classes is None or value % 12 in constraints.pitch_classes
-            assert constraints.max_polyphony is None or len(sounding) <= constraints.max_polyphony
-        if kind == "note_off":
-            sounding.remove((program, value))
-        if kind == "tempo" and constraints.tempo_index is not None:
-            assert (position, value) == (2, constraints.tempo_index)
-        if kind == "time_signature" and constraints.time_signature_index is not None:
-            assert (position, value) == (1, constraints.time_signature_index)
+    assert broken(ids, config, constraints) <= {*DEMANDS}
 
 
 @by_config
@@ -124,9 +95,9 @@ def test_walks_keep_their_constraints(config, data):
 @given(data=st.data())
 def test_tokens_to_close_can_always_be_kept(config, data):
     """From each state of a walk the end is reached in `tokens_to_close` tokens, which fall by one or more a token."""
-    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
-    constraints = data.draw(constraints_strategy(config))
     rng = data.draw(st.randoms(use_true_random=False))
+    config = config or random_config(rng)
+    constraints = random_constraints(rng, config)
     ids = random_walk(GrammarState(config, constraints), rng, 40)
     state = GrammarState(config, constraints)
     for token_id in ids:
@@ -288,6 +259,16 @@ def test_at_the_last_step_everything_ends_in_order():
 def test_no_way_leads_to_a_last_step_with_nothing_to_end():
     assert may_follow(state_after(HEADER, max_steps=8), "time_shift") == list(range(1, 8))
     assert may_follow(state_after([*HEADER, *NOTE], max_steps=8), "time_shift") == list(range(1, 9))
+
+
+def test_in_version_2_each_program_holds_its_velocity():
+    config = TokenizerConfig(version=2)
+    events = [*HEADER, *NOTE, ("program", 7), ("velocity", 9), ("note_on", 50), ("time_shift", 4), ("program", 5)]
+    assert may_follow(state_after(events[:7], config), "note_on") == []
+    state = state_after(events, config)
+    assert len(may_follow(state, "note_on")) == 127 and 9 not in may_follow(state, "velocity")
+    one_for_all = state_after([*HEADER, *NOTE, ("program", 7)])
+    assert len(may_follow(one_for_all, "note_on")) == 128 and 9 not in may_follow(one_for_all, "velocity")
 
 
 def test_copies_go_their_own_way():

@@ -459,3 +459,16 @@ def test_a_piece_whose_steps_are_too_many_is_refused(contents):
     with pytest.raises(ValueError, match="ends at step 2147483647, which must be below"):
         encode(MidiData(ticks_per_beat=24, **contents), SCORE)
     encode(MidiData(ticks_per_beat=25, **contents), SCORE)
+
+
+def test_version_2_says_the_velocity_of_a_program_once():
+    notes = [Note(240 * i, 240 * i + 240, 60, 80 if i % 2 else 40, i % 2) for i in range(6)]
+    midi_data = MidiData(notes, ticks_per_beat=480)
+    ids = {version: encode(midi_data, TokenizerConfig(version=version))[0] for version in (1, 2)}
+    vocabulary = Vocabulary(TokenizerConfig())
+    num_velocities = {v: sum(vocabulary.event(i).kind == "velocity" for i in row) for v, row in ids.items()}
+    assert num_velocities == {1: 6, 2: 2}
+    for version, row in ids.items():
+        assert list(decode(row, TokenizerConfig(version=version))[0].notes.velocity) == [42, 82] * 3
+    with pytest.raises(ValueError, match="version 2 is one of the preset score"):
+        TokenizerConfig(preset="performance", version=2)

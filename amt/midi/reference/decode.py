@@ -65,7 +65,7 @@ class _Decoder:
         self.max_steps = MAX_TICKS // self.ticks_per_step - self.drum_steps
         self.now = 0
         self.program_in_force = 0
-        self.velocity_in_force = self.vocabulary.bin_velocity(config.num_velocities // 2)
+        self.velocity_in_force: dict[int, int] = {}  # see TokenizerConfig.velocity_holder
         self.sounding: dict[tuple[int, int], StepNote] = {}  # by program and pitch
         self.pedal_start: dict[int, int] = {}  # by program
         self.notes: list[StepNote] = []
@@ -77,7 +77,8 @@ class _Decoder:
         self.now += steps
 
     def velocity(self, velocity_bin: int) -> None:
-        self.velocity_in_force = self.vocabulary.bin_velocity(velocity_bin)
+        holder = self.config.velocity_holder(self.program_in_force)
+        self.velocity_in_force[holder] = self.vocabulary.bin_velocity(velocity_bin)
 
     def program(self, program: int) -> None:
         self.program_in_force = program
@@ -102,7 +103,9 @@ class _Decoder:
             self.end_note(self.sounding.pop(place))
         # Drum notes end by themselves, others when a token or the end of the ids ends them.
         end = self.now + self.drum_steps
-        self.sounding[place] = StepNote(self.program_in_force, pitch, self.now, end, self.velocity_in_force)
+        middle = self.vocabulary.bin_velocity(self.config.num_velocities // 2)
+        velocity = self.velocity_in_force.get(self.config.velocity_holder(self.program_in_force), middle)
+        self.sounding[place] = StepNote(self.program_in_force, pitch, self.now, end, velocity)
 
     def note_off(self, pitch: int) -> None:
         place = (self.program_in_force, pitch)

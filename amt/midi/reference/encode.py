@@ -80,7 +80,7 @@ def encode(midi_data: MidiData, config: TokenizerConfig) -> tuple[list[int], dic
     ids = [vocabulary.token_id("bos"), *header]
     now = 0
     program_in_force = None if is_score else 0
-    velocity_in_force = None
+    velocity_in_force: dict[int, int] = {}  # see TokenizerConfig.velocity_holder
     for step, key, kind, value in events:
         if step > now:
             ids += _time_shifts(step - now, vocabulary, report)
@@ -91,8 +91,9 @@ def encode(midi_data: MidiData, config: TokenizerConfig) -> tuple[list[int], dic
             ids.append(vocabulary.token_id("program", program))
         if kind == "note_on":
             velocity_bin = vocabulary.velocity_bin(velocity_of[step, key])
-            if velocity_bin != velocity_in_force:
-                velocity_in_force = velocity_bin
+            holder = config.velocity_holder(program)
+            if velocity_bin != velocity_in_force.get(holder):
+                velocity_in_force[holder] = velocity_bin
                 ids.append(vocabulary.token_id("velocity", velocity_bin))
         ids.append(vocabulary.token_id(kind, value))
     ids.append(vocabulary.token_id("eos"))

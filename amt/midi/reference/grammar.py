@@ -13,7 +13,7 @@ import copy
 import numpy as np
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.limits import Constraints
+from amt.midi.limits import MANY, MAX_TIMED_NOTES, Constraints
 from amt.midi.vocabulary import DRUMS, NUM_PITCHES, Event, vocabulary_of
 
 Key = tuple[int, int, int]
@@ -24,9 +24,17 @@ TEMPO_KEY: Key = (-1, 0, 0)
 BEGIN, NOTE_OFF, PEDAL_OFF, PEDAL_ON, NOTE_ON = range(-1, 4)  # ranks inside a program's group
 
 LAST_STEP = "at the last step everything ends in order"
+NOTE_IS_DUE = "a note must end at this step before it"
+NOT_THIS_PROGRAM = "program {} is not among those that may play"
+NOTHING_DUE: Key = (DRUMS + 1, 0, 0)
 
-# No token brings the end further away than by this many tokens.
+# No token brings the end further away than by this many tokens, and the number of programs that are open.
 MAX_RISE = 16
+# The tokens at most that a program which has not played yet needs until its note is over, and some to spare.
+TOKENS_TO_ENTER, TOKENS_TO_SPARE = 7, 16
+HELD = 8  # what may not come yet ranks behind all the rest
+
+NO_GOAL, ANY_NOTE, WAIT = "no goal", "any note", "wait"  # or a program
 
 
 class GrammarState:
@@ -38,7 +46,7 @@ class GrammarState:
     """
 
     def __init__(self, config: TokenizerConfig, constraints: Constraints | None = None):
-        self.constraints = constraints or Constraints()
+        self.constraints = constraints = constraints or Constraints()
         self.constraints.check_for(config)
         self.config = config
         self.vocabulary = vocabulary_of(config)
@@ -50,18 +58,33 @@ class GrammarState:
         self.steps_since_event = 0
         self.last = Event("bos", 0)
         self.program = None if self.is_score else 0
-        self.velocity: int | None = None
+        self.velocities: dict[int, int] = {}  # in force; see TokenizerConfig.velocity_holder
         self.tempo: int | None = None
         self.time_signature: int | None = None
-        self.sounding: set[tuple[int, int]] = set()  # (program, pitch); drums never sound
+        self.sounding: dict[tuple[int, int], int] = {}  # (program, pitch): the step of its start; drums never sound
         self.pedals: set[int] = set()  # programs whose pedal is on
+        self.has_played: set[int] = set()  # programs that had a note
+        self.has_begun: set[int] = set()  # programs that had a note or a pedal
+        self.elapsed_us = 0  # in units of 1 / us_scale, so that every step is a whole number of them
+        self.us_scale = config.steps_per_beat if self.is_score else 1
+        self.step_us = 0 if self.is_score else 1000 * config.step_ms
+        self.last_sound = 0  # the last step at which a note sounded or began
+        self.num_fillers = 0  # tokens since the last note_on, but for note_off
+        self.max_polyphony = MANY if constraints.max_polyphony is None else constraints.max_polyphony
+        if constraints.max_note_steps is not None:
+            self.max_polyphony = min(self.max_polyphony, MAX_TIMED_NOTES)
+        self.playable = [constraints.playable(program) for program in range(DRUMS + 1)]
+        self.required = set(constraints.required_programs or ())
 
     def copy(self) -> GrammarState:
         """A state that goes its own way."""
         other = copy.copy(self)
         other.header = list(self.header)
-        other.sounding = set(self.sounding)
+        other.velocities = dict(self.velocities)
+        other.sounding = dict(self.sounding)
         other.pedals = set(self.pedals)
+        other.has_played = set(self.has_played)
+        other.has_begun = set(self.has_begun)
         return other
 
     # What may follow.
@@ -74,10 +97,21 @@ class GrammarState:
                 unless it was too small from the start: then it is ignored.
 
         Returns:
-            (vocab_size,), bool.
+            (vocab_size,), bool. Of the tokens that may follow in time, those that meet the demands best.
         """
         mask = np.array([self.refusal(event) is None for event in self.vocabulary.events])
-        if remaining is None or remaining > self.tokens_to_close + MAX_RISE:
+        if remaining is not None:
+            mask = self._in_time(mask, remaining)
+        if not self.constraints.demands or self.header or self.is_finished:
+            return mask
+        goal = self._goal(remaining)
+        ranks = {int(i): self._rank(self.vocabulary.events[i], goal) for i in np.flatnonzero(mask)}
+        best = np.zeros_like(mask)
+        best[[token_id for token_id, rank in ranks.items() if rank == min(ranks.values())]] = True
+        return best
+
+    def _in_time(self, mask: np.ndarray, remaining: int) -> np.ndarray:
+        if remaining > self.tokens_to_close + MAX_RISE + len({program for program, _, _ in self._ends()}):
             return mask
         in_time = np.zeros_like(mask)
         for token_id in np.flatnonzero(mask):
@@ -110,13 +144,13 @@ class GrammarState:
                 TIME_SIGNATURE_KEY, value, self.time_signature, self.constraints.time_signature_index
             )
         if kind == "tempo":
-            return self._refusal_of_change(TEMPO_KEY, value, self.tempo, self.constraints.tempo_index)
+            return self._refusal_of_tempo(value) or self._refusal_of_change(TEMPO_KEY, value, self.tempo, None)
         if self.program is None:
             return f"{kind} needs a program before it"
         if kind == "velocity":
             return self._refusal_of_velocity(value)
         if kind == "note_on":
-            if self.velocity is None:
+            if self._velocity() is None:
                 return "note_on needs a velocity before it"
             return self._refusal_of_note_on(self.program, value)
         if kind == "pedal_on":
@@ -132,11 +166,19 @@ class GrammarState:
     def _refusal_of_header(self, event: Event) -> str | None:
         if event.kind != self.header[0]:
             return f"{self.header[0]} must come first"
-        fixed = {"time_signature": self.constraints.time_signature_index, "tempo": self.constraints.tempo_index}
-        index = fixed.get(event.kind)
-        if index is not None and event.value != index:
-            return f"{event.kind} must be {index}"
+        if event.kind == "tempo":
+            return self._refusal_of_tempo(event.value)
+        index = self.constraints.time_signature_index
+        if event.kind == "time_signature" and index is not None and event.value != index:
+            return f"time_signature must be {index}"
         return None
+
+    def _refusal_of_tempo(self, index: int) -> str | None:
+        given = self.constraints
+        low, high = given.tempo_min_index or 0, MANY if given.tempo_max_index is None else given.tempo_max_index
+        if given.tempo_index is not None:
+            low = high = given.tempo_index
+        return None if low <= index <= high else f"tempo must be between {low} and {high}"
 
     def _refusal_of_eos(self) -> str | None:
         if self._ends():
@@ -150,12 +192,12 @@ class GrammarState:
             return "a time_shift may only follow the largest one"
         if self.steps_since_event + steps > self.config.max_gap_steps:
             return f"more than {self.config.max_gap_steps} steps without an event"
-        max_steps = self.constraints.max_steps
-        if max_steps is not None:
-            if self.now + steps > max_steps:
-                return f"the music must end at step {max_steps}"
-            if self.now + steps == max_steps and not self._ends():
-                return f"nothing is left to end at the last step, {max_steps}"
+        if not self._has_room(steps):
+            return "the music must have ended by then"
+        if not self._has_room(steps + 1) and not self._ends():
+            return "nothing is left to end at the last step"
+        if steps > self._steps_to_deadline():
+            return "a note must have ended by then"
         return None
 
     def _refusal_of_change(self, key: Key, value: int, in_force: int | None, fixed: int | None) -> str | None:
@@ -172,6 +214,8 @@ class GrammarState:
             return f"program {program} is in force already"
         if (program, BEGIN, 0) <= self.position:
             return "programs must ascend within a step"
+        if (program, BEGIN, 0) > self._first_due():
+            return NOTE_IS_DUE
         if self._is_last_step():
             return None if self._ends_of(program) and program == self._ends()[0][0] else LAST_STEP
         if self._ends_of(program) or self._refusal_of_pedal_on(program) is None or self._may_any_note_start(program):
@@ -180,7 +224,7 @@ class GrammarState:
 
     def _refusal_of_velocity(self, velocity_bin: int) -> str | None:
         assert self.program is not None
-        if velocity_bin == self.velocity:
+        if velocity_bin == self._velocity():
             return "it is in force already"
         if not self._may_any_note_start(self.program):
             return "no note_on may follow"
@@ -189,15 +233,17 @@ class GrammarState:
     def _refusal_of_note_on(self, program: int, pitch: int) -> str | None:
         if (program, NOTE_ON, pitch) <= self.position:
             return "it comes too late in its step"
+        if (program, NOTE_ON, pitch) > self._first_due():
+            return NOTE_IS_DUE
         if not self._is_program_allowed(program):
-            return f"program {program} is not among the constraint's programs"
+            return NOT_THIS_PROGRAM.format(program)
+        if pitch not in self.playable[program]:
+            return f"program {program} may not play pitch {pitch}"
         if program != DRUMS:
             if (program, pitch) in self.sounding:
                 return f"pitch {pitch} sounds already in program {program}"
-            if self.constraints.max_polyphony is not None and len(self.sounding) >= self.constraints.max_polyphony:
+            if self._is_full():
                 return f"{len(self.sounding)} notes sound already"
-            if self.constraints.pitch_classes is not None and pitch % 12 not in self.constraints.pitch_classes:
-                return f"pitch class {pitch % 12} is not among the constraint's pitch_classes"
         return self._refusal_of_start()
 
     def _refusal_of_pedal_on(self, program: int) -> str | None:
@@ -207,8 +253,10 @@ class GrammarState:
             return f"the pedal of program {program} is on already"
         if (program, PEDAL_ON, 0) <= self.position:
             return "it comes too late in its step"
+        if (program, PEDAL_ON, 0) > self._first_due():
+            return NOTE_IS_DUE
         if not self._is_program_allowed(program):
-            return f"program {program} is not among the constraint's programs"
+            return NOT_THIS_PROGRAM.format(program)
         return self._refusal_of_start()
 
     def _refusal_of_start(self) -> str | None:
@@ -217,6 +265,8 @@ class GrammarState:
     def _refusal_of_end(self, key: Key) -> str | None:
         if key <= self.position:
             return "it comes too late in its step"
+        if key > self._first_due():
+            return NOTE_IS_DUE
         if self._is_last_step() and key != self._ends()[0]:
             return LAST_STEP
         return None
@@ -225,10 +275,112 @@ class GrammarState:
         return any(self._refusal_of_note_on(program, pitch) is None for pitch in range(NUM_PITCHES))
 
     def _is_program_allowed(self, program: int) -> bool:
-        return self.constraints.programs is None or program in self.constraints.programs
+        if not self.playable[program]:
+            return False
+        known = self.has_begun | self.required
+        return program in known or self.constraints.max_programs is None or len(known) < self.constraints.max_programs
+
+    def _velocity(self) -> int | None:
+        return None if self.program is None else self.velocities.get(self.config.velocity_holder(self.program))
+
+    def _is_full(self) -> bool:
+        return len(self.sounding) >= self.max_polyphony
 
     def _is_last_step(self) -> bool:
-        return self.constraints.max_steps is not None and self.now >= self.constraints.max_steps
+        return not self._has_room(1)
+
+    def _has_room(self, steps: int) -> bool:
+        """Whether so many more steps lie within the length."""
+        given = self.constraints
+        if given.max_steps is not None and self.now + steps > given.max_steps:
+            return False
+        return given.max_us is None or self.elapsed_us + steps * self.step_us <= given.max_us * self.us_scale
+
+    def _steps_to_deadline(self) -> int:
+        """How many steps the oldest note may sound on."""
+        longest = self.constraints.max_note_steps
+        if longest is None or not self.sounding:
+            return MANY
+        return min(self.sounding.values()) + longest - self.now
+
+    def _due(self) -> list[Key]:
+        """The keys of what must end at this step, ascending."""
+        longest = self.constraints.max_note_steps
+        if longest is None:
+            return []
+        return sorted((*note, start) for note, start in self.sounding.items() if self.now - start >= longest)
+
+    def _first_due(self) -> Key:
+        due = self._due()
+        return (due[0][0], NOTE_OFF, due[0][1]) if due else NOTHING_DUE
+
+    # What is demanded: that a note come, that a program play, that the end come late enough.
+
+    def _missing(self) -> list[int]:
+        return sorted(self.required - self.has_played)
+
+    def _must_enter(self, steps: int) -> bool:
+        """Whether so many steps from now the programs that are missing have to begin."""
+        given = self.constraints
+        if given.entry_by_step is not None and self.now + steps >= given.entry_by_step:
+            return True
+        to_enter = len(self._missing()) + 2
+        if given.max_steps is not None and self.now + steps + to_enter > given.max_steps:
+            return True
+        slowest_us = self.step_us
+        if self.is_score:  # the tempo may become slower
+            slowest = given.tempo_min_index or 0 if given.tempo_index is None else given.tempo_index
+            slowest_us = self.vocabulary.tempo_us_per_beat(slowest)
+        elapsed_us = self.elapsed_us + steps * self.step_us + to_enter * slowest_us
+        return given.max_us is not None and elapsed_us > given.max_us * self.us_scale
+
+    def _goal(self, remaining: int | None) -> int | str:
+        """What this step must bring: nothing, any note, a program's note, or one that cannot come right now."""
+        missing = self._missing()
+        if missing:
+            room = self.tokens_to_close + TOKENS_TO_ENTER * len(missing) + TOKENS_TO_SPARE
+            if self._must_enter(0) or (remaining is not None and remaining < room):
+                return next((program for program in missing if self._may_any_note_start(program)), WAIT)
+        rest = 0 if self.sounding else self.now - self.last_sound
+        given = self.constraints
+        is_rest_over = given.max_rest_steps is not None and rest >= given.max_rest_steps
+        are_fillers_over = given.max_filler_tokens is not None and self.num_fillers >= given.max_filler_tokens
+        return ANY_NOTE if is_rest_over or are_fillers_over else NO_GOAL
+
+    def _is_held(self, event: Event) -> bool:
+        """Whether it should not come yet."""
+        kind, value = event
+        given = self.constraints
+        if kind == "eos":
+            is_early = self.now < (given.min_steps or 0) or self.elapsed_us < (given.min_us or 0) * self.us_scale
+            return is_early or bool(self._missing()) or (given.limits_rests and not self.has_played)
+        if kind != "time_shift":
+            return False
+        silence = 0 if self.sounding else self.now + value - self.last_sound
+        if given.max_rest_steps is not None and silence > given.max_rest_steps:
+            return True
+        return value > 1 and bool(self._missing()) and self._must_enter(value - 1)
+
+    def _rank(self, event: Event, goal: int | str) -> int:
+        """How far a token is from what the goal and the other demands ask for: 0 is best."""
+        kind, value = event
+        held = HELD if self._is_held(event) else 0
+        if goal == NO_GOAL:
+            return held
+        closes = kind == "note_off" or (kind == "program" and any(program == value for program, _ in self.sounding))
+        if goal == ANY_NOTE:
+            if kind in ("note_on", "velocity", "note_off", "eos"):
+                return held
+            if kind == "program" and self._may_any_note_start(value):
+                return held
+            if closes:
+                return held + (0 if self._is_full() else 1)
+            return held + (2 if kind == "time_shift" else 5)
+        if (kind in ("note_on", "velocity") and self.program == goal) or (kind == "program" and value == goal):
+            return held
+        if closes:
+            return held + (1 if self._is_full() else 4)
+        return held + (5 if kind != "time_shift" else 2 if value == 1 else 3)
 
     # What is still on, and how long it takes to end it.
 
@@ -260,7 +412,9 @@ class GrammarState:
         programs = {program for program, _, _ in ends}
         if not needs_shift:
             programs.discard(self.position[0])  # the current group's needs no `program`
-        return tokens_of_a_note + needs_shift + len(ends) + len(programs) + 1
+        # What is due ends before the shift: its programs may have to be named once more behind it.
+        due = {program for program, _, _ in self._due()} - {self.position[0]} if needs_shift else set()
+        return tokens_of_a_note + needs_shift + len(ends) + len(programs) + len(due) + 1
 
     # What has been said.
 
@@ -281,36 +435,47 @@ class GrammarState:
     def _apply(self, event: Event) -> None:
         kind, value = event
         program = -1 if self.program is None else self.program
+        if kind != "note_off" and not self.header:
+            self.num_fillers += 1
         if kind == "eos":
             self.is_finished = True
         elif kind == "time_shift":
             self.now += value
             self.steps_since_event += value
+            self.elapsed_us += value * self.step_us
+            if self.sounding:
+                self.last_sound = self.now
             self.position = STEP_BEGINS
         elif kind == "time_signature":
             self.time_signature = value
             self.position = max(self.position, TIME_SIGNATURE_KEY)
         elif kind == "tempo":
             self.tempo = value
+            self.step_us = self.vocabulary.tempo_us_per_beat(value)
             self.position = max(self.position, TEMPO_KEY)
         elif kind == "program":
             self.program = value
             self.position = (value, BEGIN, 0)
         elif kind == "velocity":
-            self.velocity = value
+            self.velocities[self.config.velocity_holder(program)] = value
             self.position = max(self.position, (program, NOTE_ON, -1))
         elif kind == "note_off":
-            self.sounding.remove((program, value))
+            del self.sounding[program, value]
             self.position = (program, NOTE_OFF, value)
         elif kind == "pedal_off":
             self.pedals.remove(program)
             self.position = (program, PEDAL_OFF, 0)
         elif kind == "pedal_on":
             self.pedals.add(program)
+            self.has_begun.add(program)
             self.position = (program, PEDAL_ON, 0)
         elif kind == "note_on":
             if program != DRUMS:
-                self.sounding.add((program, value))
+                self.sounding[program, value] = self.now
+            self.last_sound = self.now
+            self.num_fillers = 0
+            self.has_played.add(program)
+            self.has_begun.add(program)
             self.position = (program, NOTE_ON, value)
         if kind != "time_shift":
             self.steps_since_event = 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.limits import Constraints
 from amt.midi.reference.grammar import GrammarState
+from amt.midi.vocabulary import DRUMS
 
 
 def random_config(rng: random.Random) -> TokenizerConfig:
@@ -72,3 +74,42 @@ def random_walk(state: GrammarState, rng: random.Random, num_tokens: int) -> lis
         ids.append(rng.choice(candidates[:3] if rng.random() < 0.5 else candidates))
         state.advance(ids[-1])
     return ids
+
+
+def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constraints:
+    """Any constraints, most of them free, the others so tight that they meet."""
+
+    def some(*values: Any) -> Any:
+        return rng.choice([None, None, *values])
+
+    while True:
+        given = {
+            "max_polyphony": some(1, 2, 3),
+            "max_note_steps": some(1, 2, 3, 5, 12),
+            "min_steps": some(1, 5, 12),
+            "max_steps": some(1, 2, 3, 5, 20),
+            "min_us": some(100_000, 1_000_000),
+            "max_us": some(100_000, 500_000, 3_000_000),
+            "max_rest_steps": some(1, 2, 5, 9),
+            "max_filler_tokens": some(1, 2, 5, 12),
+            "pitch_classes": some((0,), (0, 4, 7)),
+            "min_pitch": some((36,) * 129, tuple(program % 90 for program in range(129))),
+            "max_pitch": some((80,) * 129, tuple(127 - program % 90 for program in range(129))),
+        }
+        if config.preset == "score":
+            given |= {
+                "programs": some((DRUMS,), (3,), (0, 3, DRUMS), (0, 127)),
+                "required_programs": some((3,), (0, DRUMS), (0, 3)),
+                "entry_by_step": some(0, 1, 4),
+                "max_programs": some(1, 2, 3),
+                "tempo_index": some(1),
+                "tempo_min_index": some(0, 1),
+                "tempo_max_index": some(0, 1, 30),
+                "time_signature_index": some(17),
+            }
+        try:
+            constraints = Constraints(**given)
+            constraints.check_for(config)
+        except ValueError:  # they contradict each other
+            continue
+        return constraints
