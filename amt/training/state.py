@@ -53,6 +53,7 @@ def save_state(
     folder = run / f"{_PREFIX}{step:010d}"
     if not is_writer or (folder / "state.json").exists():
         return
+    remove_folder(folder)  # half of one, by an AMT that gave it the name before it was whole
     size = sum(tensor.nbytes for tensors in files.values() for tensor in tensors.values())
     with new_folder(folder, size) as new:
         for name, tensors in files.items():
@@ -67,7 +68,7 @@ def keep_newest_state(run: Path) -> None:
     remove_leftovers(run)
     newest = _states(run)[-1:]
     for folder in run.glob(f"{_PREFIX}*"):
-        if folder not in newest:  # older, or half of one by an AMT that gave it the name before it was whole
+        if folder not in newest:
             remove_folder(folder)
 
 

@@ -279,7 +279,14 @@ def _settings(
         keep_newest_state(run)
         if not model_path.exists():
             model_config.save(model_path)
-        if not train_path.exists() or TrainConfig.load(train_path) != config:
+        if not _is_in(train_path, config):
             config.save(train_path)
     ranks.wait()
     return model_config, config
+
+
+def _is_in(path: Path, config: TrainConfig) -> bool:
+    try:
+        return path.exists() and TrainConfig.load(path) == config
+    except ValueError:  # damaged
+        return False

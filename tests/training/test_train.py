@@ -423,6 +423,16 @@ def test_settings_are_whole_whenever_a_run_is_resumed(data, tmp_path, small_disk
     assert steps_of_states(run) == [5]
 
 
+def test_damaged_training_settings_are_replaced_by_given_ones(data, tmp_path):
+    train(data, tmp_path, model_config=MODEL, config=changed(max_steps=4))
+    (tmp_path / "train.json").write_text("")  # by an AMT that wrote it in place
+    with pytest.raises(ValueError, match=r"train\.json: "):
+        train(data, tmp_path)
+    train(data, tmp_path, config=changed(max_steps=5))
+    assert steps_of_states(tmp_path) == [5]
+    assert TrainConfig.load(tmp_path / "train.json") == changed(max_steps=5)
+
+
 def test_a_file_that_may_not_be_that_large_is_told(data, tmp_path):
     """The same without a small disk: a limit of the process."""
     code = f"""
