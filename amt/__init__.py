@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from amt.version import __version__ as __version__
 
 _HOMES = {
+    "arrange": "amt.arranger.arrange",
+    "Arrangement": "amt.arranger.arrangement",
     "generate": "amt.api",
     "info": "amt.api",
     "load": "amt.models.opened",
@@ -53,6 +55,7 @@ _HOMES = {
     "TextEncoderError": "amt.errors",
     "BackendUnavailableError": "amt.errors",
     "DecodingError": "amt.errors",
+    "DiskFullError": "amt.errors",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]
@@ -73,11 +76,14 @@ if TYPE_CHECKING:
     from amt.api import info as info
     from amt.api import profile as profile
     from amt.api import stream as stream
+    from amt.arranger.arrange import arrange as arrange
+    from amt.arranger.arrangement import Arrangement as Arrangement
     from amt.data.prepare import prepare as prepare
     from amt.errors import AmtError as AmtError
     from amt.errors import BackendUnavailableError as BackendUnavailableError
     from amt.errors import CheckpointError as CheckpointError
     from amt.errors import DecodingError as DecodingError
+    from amt.errors import DiskFullError as DiskFullError
     from amt.errors import MidiError as MidiError
     from amt.errors import TextEncoderError as TextEncoderError
     from amt.generation.piece import Piece as Piece

@@ -37,7 +37,7 @@ class Reporter:
 
     def __init__(self, config):
         self.config = config
-        self.num_started = self.num_chosen = 0
+        self.num_started = self.num_chosen = self.num_left_out = 0
         self.began = 0.0
 
     @property
@@ -70,11 +70,8 @@ class Reporter:
             terminalreporter.section("AMT beside others")
         for line in lines:
             terminalreporter.write_line(line)
-        deselected = len(terminalreporter.stats.get("deselected", []))
-        if lines and not self.config.getoption("--all") and deselected:
-            terminalreporter.write_line(
-                f"{deselected} longer benchmarks run with --all; -v prints each with its spread"
-            )
+        if self.num_left_out:
+            terminalreporter.write_line(f"{self.num_left_out} longer benchmarks run with --all")
 
 
 def pytest_addoption(parser):
@@ -90,11 +87,13 @@ def pytest_configure(config):
     config.pluginmanager.register(Reporter(config), "amt-benchmarks")
 
 
+@pytest.hookimpl(trylast=True)  # behind -k and -m
 def pytest_collection_modifyitems(config, items):
     left_out = [] if config.getoption("--all") else [item for item in items if item.get_closest_marker("long")]
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+        config.pluginmanager.getplugin("amt-benchmarks").num_left_out = len(left_out)
 
 
 @pytest.fixture

@@ -521,7 +521,7 @@ def test_a_text_finds_files(run, listener, song, encoder, folder):
     assert (code, err, facts["num_files"], len(facts["skipped"])) == (0, "", 3, 7)
     assert facts["matches"] == [match.to_dict() for match in found]
     assert facts["skipped"][0] == {"path": "noise-0.mid", "reason": found.skipped["noise-0.mid"]}
-    assert sorted(path.name for path in (folder / "index").iterdir()) == ["embeddings.npy", "files.jsonl"]
+    assert sorted(path.name for path in (folder / "index").iterdir()) == ["index.bin"]
 
 
 def test_a_file_finds_files(run, listener, song, encoder, folder, stdin):
@@ -647,14 +647,32 @@ def test_a_folder_that_may_not_be_written_to_is_told_before_the_work(run, model,
     assert (code, out) == (1, "") and err.startswith("amt: you may not write to the folder ")
 
 
-def test_a_disk_that_is_full_is_told(run, model, encoder, monkeypatch, folder):
-    def fail(*_):
-        raise OSError(28, "No space left on device", "w.mid")
-
-    monkeypatch.setattr(os, "replace", fail)
-    code, out, err = run("generate", WALTZ, "--model", model, "-o", "w.mid")
-    assert (code, out, list(folder.iterdir())) == (1, "", [])
-    assert err.startswith("amt: cannot write w.mid: No space left on device; ")
+def test_a_disk_that_is_full_is_told(run, model, encoder, corpus, listener, small_disk, leave_room):
+    """One line from every command that writes, wherever the room ends, and no half files."""
+    disk = small_disk(4 << 20)
+    Path("model.json").write_text(json.dumps(SMALL))
+    assert run("prepare", corpus, "-o", "data", "--preset", "performance")[0] == 0
+    commands = {
+        "generate": ["generate", WALTZ, "--model", model, "-o", disk / "w.mid"],
+        "prepare": ["prepare", corpus, "-o", disk / "data", "--preset", "performance"],
+        "train": ["train", "data", "-o", disk / "run", "--steps", 2, "--max-len", 40, "--model-config", "model.json"],
+        "search": ["search", WALTZ, corpus, "--model", listener, "--index", disk / "index"],
+    }
+    told = dict.fromkeys(commands, 0)
+    for name, command in commands.items():
+        code = 1
+        for room in range(0, 4 << 20, 4 << 10 if name != "train" else 256 << 10):
+            leave_room(disk, room)
+            code, out, err = run(*command)
+            if code == 0:
+                break
+            told[name] += 1
+            last_line = err.splitlines()[-1]
+            assert (code, out) == (1, "") and last_line.startswith(f"amt: the disk is full: {disk}/"), err
+            assert last_line.endswith("; make room and do the same again")
+            assert not [path for path in disk.rglob("*") if path.name.endswith(".tmp")]
+        assert code == 0
+    assert min(told.values()) >= 1 and told["prepare"] >= 3 and told["train"] >= 2
 
 
 def test_a_name_that_would_paint_the_terminal_is_harmless(run):

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
+from amt.cli.arrange import arrange
 from amt.cli.bench import bench
 from amt.cli.describe import describe
 from amt.cli.errors import FAILED, INTERRUPTED, exit_code, explain, tell
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, read, describe, search, inspect, tokenize, prepare, train, info):
+for command in (generate, arrange, read, describe, search, inspect, tokenize, prepare, train, info):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")

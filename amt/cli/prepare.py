@@ -7,19 +7,24 @@ from typing import Annotated, Any
 
 import typer
 
-from amt.cli.errors import warn
+from amt.cli.errors import UsageError, warn
 from amt.cli.progress import progress_bar
 from amt.cli.tokenize import Preset
 
 
 def prepare(
-    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="A folder with MIDI files and a table of captions.")],
+    corpus: Annotated[
+        list[str], typer.Argument(metavar="CORPUS...", help="Folders with MIDI files and a table of captions.")
+    ],
     output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="The folder to make.")],
     preset: Annotated[
         Preset, typer.Option(help="score: several instruments, in beats. performance: one, in 10 ms.")
     ] = Preset.score,
     sources: Annotated[
         str | None, typer.Option(help='Only pieces of these sources of the table, like "chopin,quartets".')
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help='Of several corpora: the share of each in the draws, like "1,2".')
     ] = None,
     max_len: Annotated[int, typer.Option(min=4, help="Tokens in a segment, at most.")] = 1025,
     embed: Annotated[
@@ -33,6 +38,10 @@ def prepare(
     from amt.data.prepare import prepare as prepare_corpus
     from amt.midi.config import TokenizerConfig
 
+    corpora: Any = corpus[0] if len(corpus) == 1 and weights is None else list(corpus)
+    if weights is not None:
+        corpora = dict(zip(corpus, _weights(weights, len(corpus)), strict=True))
+
     with contextlib.ExitStack() as stack:
         bars: dict[str, Any] = {}
 
@@ -42,7 +51,7 @@ def prepare(
             bars[what].update(more)
 
         summary = prepare_corpus(
-            corpus,
+            corpora,
             output,
             tokenizer_config=TokenizerConfig(preset=preset.value),
             sources=None if sources is None else tuple(source.strip() for source in sources.split(",")),
@@ -58,3 +67,14 @@ def prepare(
         print(f"{output}: {split}: {', '.join(counts)}")
     if summary["failures"]:
         print(f"{output}: left out: {words.count(len(summary['failures']), 'file')}")
+
+
+def _weights(text: str, count: int) -> list[float]:
+    """One number for each corpus."""
+    try:
+        numbers = [float(word) for word in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count or not all(0 < number < float("inf") for number in numbers):
+        raise UsageError(f'--weights has a number above 0 for each of {count} corpora, like "1,2"; got {text!r}')
+    return numbers

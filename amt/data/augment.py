@@ -16,8 +16,15 @@ from amt.midi.theory import Key, parse_pitch_class
 from amt.midi.vocabulary import DRUMS, Vocabulary
 from amt.text.encoder import UNCONDITIONAL
 
-_KEY = re.compile(r"\b([A-G])((?:-| )flat|(?:-| )sharp|b|#|♭|♯)?(?= (major|minor)\b)")
-_BPM = re.compile(r"\b(\d{2,3})(?:\.\d+)?(?= ?(?:BPM|bpm|beats per minute)\b)")
+_MODES = "major|minor|dorian|phrygian dominant|phrygian|lydian|mixolydian|harmonic minor"
+_KEY = re.compile(rf"\b([A-G])((?:-| )flat|(?:-| )sharp|b|#|♭|♯)?(?= ({_MODES})\b)")
+_BPM = re.compile(
+    r"\b(\d{2,3})(?:\.\d+)?(?= ?(?:BPM|bpm|beats per minute)\b)|(?<=\btempo )\d{2,3}\b|(?<=\btempo: )\d{2,3}\b"
+)
+# Keys in other languages, chords, "Dm": a caption with them stays, and so does the music.
+_FIXED_KEY = re.compile(
+    r"-(?:Dur|Moll)\b|\b(?:majeur|mineur|mayor|menor|maggiore|minore|chords|progression|starts with)\b|\b[A-G][b#]?m\b"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +51,8 @@ class Augmentation:
         Args:
             draws: four numbers in [0, 1), one for each field.
         """
-        ids, semitones = transpose(ids, int(draws[0] * (2 * self.transpose + 1)) - self.transpose, config)
+        wanted = 0 if _FIXED_KEY.search(caption) else int(draws[0] * (2 * self.transpose + 1)) - self.transpose
+        ids, semitones = transpose(ids, wanted, config)
         ids, factor = change_tempo(ids, (1 + self.tempo) ** (2 * draws[1] - 1), config)
         ids = change_velocity(ids, int(draws[2] * (2 * self.velocity + 1)) - self.velocity, config)
         if draws[3] < self.caption_dropout:
@@ -144,4 +152,4 @@ def transposed_caption(caption: str, semitones: int) -> str:
 
 def retimed_caption(caption: str, factor: float) -> str:
     """A caption with every number of BPM times `factor`."""
-    return _BPM.sub(lambda match: str(round(int(match[1]) * factor)), caption) if factor != 1.0 else caption
+    return _BPM.sub(lambda match: str(round(int(match[1] or match[0]) * factor)), caption) if factor != 1.0 else caption

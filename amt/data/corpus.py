@@ -27,6 +27,7 @@ class CorpusPiece:
     source: str
     form: str
     row: dict[str, Any]
+    corpus: str = ""  # which one of several
 
 
 def read_corpus(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 from amt.data.augment import Augmentation
 from amt.data.prepare import SEGMENT_DTYPE
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout, TokenFeatures, features_of, num_bars_of
+from amt.midi.vocabulary import EOS_ID
 from amt.text.encoder import UNCONDITIONAL
 
 STEPS_PER_BLOCK = 8  # steps whose segments are drawn together and sorted by length, so that little is padding
@@ -20,10 +23,14 @@ STEPS_PER_BLOCK = 8  # steps whose segments are drawn together and sorted by len
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Token ids (batch, seq_len) int64, padded on the right with 0, and one caption for each row."""
+    """Token ids (batch, seq_len) int64, padded on the right with 0, and one caption for each row.
+
+    `features`: for a model with state features, those of each row's tokens but the last, after which nothing follows.
+    """
 
     token_ids: np.ndarray
     captions: list[str]
+    features: list[TokenFeatures] | None = None
 
     @property
     def has_caption(self) -> np.ndarray:
@@ -40,7 +47,8 @@ class PreparedSplit:
     """One split of a prepared folder, memory-mapped.
 
     Segments are drawn so that a kind of music, which is a (source, form), comes up with the square root of its number
-    of pieces; half of the draws of a longer piece take its beginning.
+    of pieces; half of the draws of a longer piece take its beginning. Of corpora that were mixed with weights each has
+    its weight's share of the draws.
     """
 
     def __init__(self, folder: str | Path, split: str):
@@ -57,10 +65,29 @@ class PreparedSplit:
         except (ValueError, EOFError) as error:
             raise ValueError(f"{folder / split} is empty or damaged; prepare it again ({error})") from error
         self._first = np.searchsorted(self.segments["piece"], np.arange(len(self.pieces) + 1))
-        kinds = [(piece["source"], piece["form"]) for piece in self.pieces]
+        self._folder = folder / split
+        self._cumulative = np.cumsum(self._weights(folder / "corpora.json"))
+
+    def _weights(self, shares: Path) -> np.ndarray:
+        """How often each piece is drawn; they add up to 1."""
+        kinds = [(piece.get("corpus", ""), piece["source"], piece["form"]) for piece in self.pieces]
+        has_shares = shares.is_file()
+        if not has_shares:
+            kinds = [("", *kind[1:]) for kind in kinds]
         counts = Counter(kinds)
         weights = np.array([counts[kind] ** -0.5 for kind in kinds])
-        self._cumulative = np.cumsum(weights / weights.sum())
+        if has_shares:
+            names = np.array([kind[0] for kind in kinds])
+            for name, share in json.loads(shares.read_text(encoding="utf-8")).items():
+                own = names == name
+                weights[own] *= share / max(float(weights[own].sum()), 1e-300)
+        return np.asarray(weights / weights.sum())
+
+    @functools.cached_property
+    def facts(self) -> list[dict[str, Any]]:
+        """Whatever else the corpora say of the pieces, in the order of `pieces`; read when it is first asked for."""
+        with open(self._folder / "facts.jsonl", encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
 
     def _check(self) -> None:
         """Raise ValueError if the three files do not fit each other."""
@@ -82,9 +109,23 @@ class PreparedSplit:
         return np.asarray(self._tokens[row["start"] : row["start"] + row["length"]])
 
     def batch(
-        self, seed: int, step: int, batch_size: int, max_len: int, augmentation: Augmentation | None = None
+        self,
+        seed: int,
+        step: int,
+        batch_size: int,
+        max_len: int,
+        augmentation: Augmentation | None = None,
+        *,
+        layout: FeatureLayout | None = None,
+        bars_dropout: float = 1.0,
     ) -> Batch:
-        """The batch of one step: rows of at most `max_len` tokens, sorted by length."""
+        """The batch of one step: rows of at most `max_len` tokens, sorted by length.
+
+        Args:
+            layout: the state features to make of each row; None: none.
+            bars_dropout: share of the rows whose features do not know how many bars are left. Nor do those of a
+                segment that is not the end of its piece.
+        """
         block, place = divmod(step, STEPS_PER_BLOCK)
         # The block is a high word of the counter, whose low word counts the draws: no two blocks share any.
         rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, block]))
@@ -97,7 +138,8 @@ class PreparedSplit:
         order = np.argsort(self.segments["length"][chosen], kind="stable")
         group = rng.permutation(STEPS_PER_BLOCK)[place]
         augmentation_draws = rng.random((num_rows, 4))
-        token_rows, captions = [], []
+        bars_draws = rng.random(num_rows)
+        token_rows, captions, num_bars = [], [], []
         for row in order[group * batch_size : (group + 1) * batch_size]:
             texts = self.pieces[pieces[row]]["captions"]
             ids, caption = self.tokens(chosen[row])[:max_len], texts[int(caption_draws[row] * len(texts))]
@@ -105,7 +147,18 @@ class PreparedSplit:
                 ids, caption = augmentation.apply(ids, caption, augmentation_draws[row], self.tokenizer_config)
             token_rows.append(ids)
             captions.append(caption)
-        return Batch(pad(token_rows), captions)
+            knows_bars = layout is not None and bars_draws[row] >= bars_dropout
+            num_bars.append(self._num_bars(chosen[row], layout) if layout and knows_bars else 0)
+        features = None
+        if layout is not None:
+            rows = zip(token_rows, num_bars, strict=True)
+            features = [features_of(layout, [ids[:-1]], [number]) for ids, number in rows]
+        return Batch(pad(token_rows), captions, features)
+
+    def _num_bars(self, segment: int, layout: FeatureLayout) -> int:
+        """How many bars a segment has; 0, unknown, if its piece goes on behind it."""
+        ids = self.tokens(segment)
+        return num_bars_of(layout, ids) if ids[-1] == EOS_ID else 0
 
 
 def pad(rows: list[np.ndarray]) -> np.ndarray:

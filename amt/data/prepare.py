@@ -1,7 +1,9 @@
 """From MIDI files and captions to token ids on disk.
 
 A prepared folder has for each split `tokens.npy` (uint16, all segments one after the other), `segments.npy` (one row a
-segment) and `pieces.jsonl` (one row a piece), and one `tokenizer.json`. Text embeddings lie in `embeddings/`.
+segment), `pieces.jsonl` (one row a piece: what training reads) and `facts.jsonl` (one row a piece: whatever else its
+corpus says of it), and one `tokenizer.json`. Text embeddings lie in `embeddings/`. `corpora.json` is there if several
+corpora were mixed with weights.
 
 Pieces are tokenized in blocks, each a file of its own in `NAME.part` until all are put together: a stopped run goes on
 after the last whole block.
@@ -19,7 +21,7 @@ import multiprocessing
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ import numpy as np
 from amt.config import check_range
 from amt.data.corpus import CorpusPiece, read_corpus
 from amt.errors import MidiError
-from amt.files import write_atomically
+from amt.files import explaining_errors, new_folder, remove_leftovers, write_atomically
 from amt.midi.config import TokenizerConfig
 from amt.midi.reader import read_midi
 from amt.midi.segments import segments
@@ -43,11 +45,12 @@ BLOCK_PIECES = 256
 MAX_VOCABULARY = 1 << 16  # ids are stored in 16 bits
 
 Progress = Callable[[str, int], object]
+Folder = str | os.PathLike[str]
 
 
 def prepare(
-    corpus: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    corpus: Folder | Sequence[Folder] | Mapping[Folder, float],
+    out: Folder,
     *,
     tokenizer_config: TokenizerConfig | None = None,
     sources: tuple[str, ...] | None = None,
@@ -61,7 +64,8 @@ def prepare(
     A run that was stopped goes on where it was, if it is called again with the same settings.
 
     Args:
-        corpus: see `amt.data.corpus.read_corpus`.
+        corpus: a folder as for `amt.data.corpus.read_corpus`, or several: a list, which is as if they were one, or a
+            mapping from each to its weight, which is its share of the draws in training.
         out: the folder to make.
         tokenizer_config: default: the score preset.
         sources: only pieces of these sources.
@@ -75,7 +79,8 @@ def prepare(
 
     Raises:
         FileExistsError: `out` exists. FileNotFoundError, ValueError: as `read_corpus`, or nothing is left to prepare.
-        OSError: `out` cannot be written, as on a full disk.
+        DiskFullError: there is no room; what is done is kept, and a later call goes on from there.
+        OSError: `out` cannot be written.
     """
     out = Path(out)
     if out.exists():
@@ -86,17 +91,20 @@ def prepare(
         raise ValueError(f"a vocabulary of {vocab_size} does not fit the 16 bits of a prepared folder")
     jobs = jobs or os.cpu_count() or 1
     check_range("jobs", jobs, 1, 1024)
+    folders, weights = _corpora(corpus)
     part = _Part(out.with_name(out.name + ".part"), {"tokenizer": config.to_dict(), "max_len": max_len})
     try:
-        return _prepare(part, corpus, out, config, sources, embed, jobs, progress)
+        return _prepare(part, folders, weights, out, config, sources, embed, jobs, progress)
     except BaseException:
+        part.remove_whole()
         part.remove_if_empty()
         raise
 
 
 def _prepare(
     part: _Part,
-    corpus: str | os.PathLike[str],
+    folders: dict[str, Path],
+    weights: dict[str, float] | None,
     out: Path,
     config: TokenizerConfig,
     sources: tuple[str, ...] | None,
@@ -105,32 +113,61 @@ def _prepare(
     progress: Progress | None,
 ) -> dict[str, Any]:
     skipped: list[dict[str, str]] = []
-    pieces = read_corpus(corpus, sources, lambda name, reason: skipped.append({"file": name, "reason": reason}))
+    pieces = (
+        dataclasses.replace(piece, corpus=name if len(folders) > 1 else "")
+        for name, folder in folders.items()
+        for piece in read_corpus(folder, sources, lambda name, reason: skipped.append({"file": name, "reason": reason}))
+    )
     blocks = part.encode(pieces, jobs, progress)
     whole = part.folder / "whole"
-    shutil.rmtree(whole, ignore_errors=True)
-    summary: dict[str, Any] = {split: part.join(blocks, split, whole / split) for split in SPLITS}
+    part.remove_whole()
     failures = skipped + [failure for block in blocks for failure in part.notes(block)["failures"]]
-    if not any(summary[split]["pieces"] for split in SPLITS):
+    if not any(part.notes(block)["pieces"] for block in blocks):
         chosen = f" of the sources {', '.join(sources)}" if sources else ""
         reason = f"; {failures[0]['file']}: {failures[0]['reason']}" if failures else ""
         part.remove()
-        raise ValueError(f"{corpus} has no MIDI file{chosen} that its table names and that can be read{reason}")
-    summary["failures"] = failures
-    config.save(whole / "tokenizer.json")
-    (whole / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        names = " and ".join(map(str, folders.values()))
+        raise ValueError(f"{names} has no MIDI file{chosen} that its table names and that can be read{reason}")
+    with new_folder(whole, part.joined_bytes(blocks)) as new:
+        summary: dict[str, Any] = {split: part.join(blocks, split, new / split) for split in SPLITS}
+        summary["failures"] = failures
+        config.save(new / "tokenizer.json")
+        if weights is not None:
+            (new / "corpora.json").write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
+        (new / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     if embed:
         captions = {
             caption for block in blocks for piece in part.notes(block)["pieces"] for caption in piece["row"]["captions"]
         }
         # Beside the blocks, so that a stopped run keeps what it has.
         cache = EmbeddingCache(part.folder / "embeddings", TextEncoderSpec())
+        cache.remove_leftovers()
         report = None if progress is None else lambda done: progress("captions", done)
         cache.get_many(sorted(captions), progress=report)
         os.replace(part.folder / "embeddings", whole / "embeddings")
     os.replace(whole, out)
     part.remove()
     return summary
+
+
+def _corpora(
+    corpus: Folder | Sequence[Folder] | Mapping[Folder, float],
+) -> tuple[dict[str, Path], dict[str, float] | None]:
+    """The folders by their names, and their weights, if there are any."""
+    if isinstance(corpus, (str, os.PathLike)):
+        return {"": Path(corpus)}, None
+    paths = [Path(each) for each in corpus]
+    if not paths or len(set(paths)) < len(paths):
+        raise ValueError(f"name at least one corpus, and each once; got {', '.join(map(str, paths)) or 'none'}")
+    short = [path.name for path in paths]
+    names = [str(path) if short.count(path.name) > 1 else path.name for path in paths]
+    folders = dict(zip(names, paths, strict=True))
+    if not isinstance(corpus, Mapping):
+        return folders, None
+    for path, weight in corpus.items():
+        if not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
+            raise ValueError(f"the weight of {path} must be a number above 0, got {weight!r}")
+    return folders, dict(zip(names, map(float, corpus.values()), strict=True))
 
 
 class _Part:
@@ -143,11 +180,24 @@ class _Part:
         wanted = json.dumps(settings, sort_keys=True)
         if not path.is_file() or path.read_text(encoding="utf-8") != wanted:  # of another run, or of none
             shutil.rmtree(folder, ignore_errors=True)
-            (folder / "blocks").mkdir(parents=True)
-            write_atomically(path, wanted.encode())
+            try:
+                with explaining_errors(folder):
+                    (folder / "blocks").mkdir(parents=True)
+                write_atomically(path, wanted.encode())
+            except OSError:
+                self.remove()
+                raise
+        remove_leftovers(folder)
+        remove_leftovers(folder / "blocks")
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove_whole(self) -> None:
+        """Give back the room of what was put together; embeddings are not made twice."""
+        if (self.folder / "whole" / "embeddings").is_dir():
+            os.replace(self.folder / "whole" / "embeddings", self.folder / "embeddings")
+        shutil.rmtree(self.folder / "whole", ignore_errors=True)
 
     def remove_if_empty(self) -> None:
         """Nothing is left behind where there is nothing to go on from."""
@@ -192,16 +242,19 @@ class _Part:
         return notes
 
     def join(self, blocks: list[Path], split: str, folder: Path) -> dict[str, int]:
-        """Write a split from all blocks; returns its counts."""
-        folder.mkdir(parents=True)
+        """Write a split from all blocks into a new folder; returns its counts."""
+        folder.mkdir()
         sizes = [sum(sum(p["lengths"]) for p in self.notes(b)["pieces"] if p["split"] == split) for b in blocks]
-        num_tokens = sum(sizes)
-        np.save(folder / "tokens.npy", np.zeros(0, np.uint16))
-        if num_tokens:  # an empty file cannot be mapped
-            tokens = np.lib.format.open_memmap(folder / "tokens.npy", "w+", np.uint16, (num_tokens,))
+        header = {"descr": "<u2", "fortran_order": False, "shape": (sum(sizes),)}
         rows: list[tuple[int, int, int, bool]] = []
         end = num_pieces = 0
-        with open(folder / "pieces.jsonl", "w", encoding="utf-8") as lines:
+        # Written one after the other: a mapped file gets its room page by page, and a full disk kills by a signal.
+        with (
+            open(folder / "tokens.npy", "wb") as tokens,
+            open(folder / "pieces.jsonl", "w", encoding="utf-8") as lines,
+            open(folder / "facts.jsonl", "w", encoding="utf-8") as facts,
+        ):
+            np.lib.format.write_array_header_1_0(tokens, header)
             for block in blocks:
                 with np.load(block, allow_pickle=False) as arrays:
                     ids, notes = arrays["tokens"], json.loads(arrays["notes"].tobytes())
@@ -211,16 +264,33 @@ class _Part:
                     start += sum(piece["lengths"])
                     if piece["split"] != split:
                         continue
-                    tokens[end : end + start - first] = ids[first:start]
+                    tokens.write(ids[first:start].astype("<u2").tobytes())
                     for place, length in enumerate(piece["lengths"]):
                         rows.append((end, length, num_pieces, place == 0))
                         end += length
-                    lines.write(json.dumps(piece["row"], ensure_ascii=False) + "\n")
+                    lines.write(_line(piece["row"]))
+                    facts.write(_line(piece["facts"]))
                     num_pieces += 1
-        if num_tokens:
-            tokens.flush()
-        np.save(folder / "segments.npy", np.array(rows, SEGMENT_DTYPE))
+        contents = io.BytesIO()  # written straight to a file, NumPy would not say that the disk is full
+        np.save(contents, np.array(rows, SEGMENT_DTYPE))
+        (folder / "segments.npy").write_bytes(contents.getvalue())
         return {"pieces": num_pieces, "segments": len(rows), "tokens": end}
+
+    def joined_bytes(self, blocks: list[Path]) -> int:
+        """About how large all splits will be together."""
+        pieces = [piece for block in blocks for piece in self.notes(block)["pieces"]]
+        num_tokens, num_segments = sum(sum(p["lengths"]) for p in pieces), sum(len(p["lengths"]) for p in pieces)
+        num_header_bytes = 128 * 2 * len(SPLITS)
+        return (
+            2 * num_tokens
+            + SEGMENT_DTYPE.itemsize * num_segments
+            + sum(len(_line(piece[part]).encode()) for piece in pieces for part in ("row", "facts"))
+            + num_header_bytes
+        )
+
+
+def _line(values: dict[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False) + "\n"
 
 
 def _blocks(pieces: Iterable[CorpusPiece]) -> Iterator[list[CorpusPiece]]:
@@ -252,9 +322,15 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
             continue
         row = {"file": piece.name, "source": piece.source, "form": piece.form, "captions": piece.captions}
         row |= {field: piece.row[field] for field in KEPT_FIELDS if field in piece.row}
-        notes["pieces"].append({"row": row, "split": piece.split, "lengths": [len(part.ids) for part in parts]})
+        row |= {"corpus": piece.corpus} if piece.corpus else {}
+        facts = {name: value for name, value in piece.row.items() if name not in (*row, "caption", "location")}
+        notes["pieces"].append(
+            {"row": row, "facts": facts, "split": piece.split, "lengths": [len(part.ids) for part in parts]}
+        )
         tokens += [part.ids.astype(np.uint16) for part in parts]
     stream = io.BytesIO()
-    np.savez(stream, tokens=np.concatenate(tokens), notes=np.frombuffer(json.dumps(notes).encode(), np.uint8))
+    np.savez(
+        stream, tokens=np.concatenate(tokens), notes=np.frombuffer(json.dumps(notes, default=str).encode(), np.uint8)
+    )
     write_atomically(path, stream.getvalue())
     return len(notes["pieces"])

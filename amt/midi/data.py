@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from amt.files import write_atomically
 from amt.midi.elements import KeySignature, Note, PedalSpan, Repair, Tempo, TimeSignature
 from amt.midi.native import native as native_module
 from amt.midi.units import ticks_to_seconds
@@ -265,8 +266,12 @@ class MidiData:
         return write_midi(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a Standard MIDI File."""
-        Path(path).write_bytes(self.to_bytes())
+        """Write a Standard MIDI File; `path` becomes the whole new file or stays what it was.
+
+        Raises:
+            ValueError: as `to_bytes`. OSError: it cannot be written there.
+        """
+        write_atomically(Path(path), self.to_bytes())
 
     def to_mido(self) -> mido.MidiFile:
         """The same music as a `mido.MidiFile`."""

@@ -8,8 +8,10 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
+from amt.midi.config import TokenizerConfig
 from amt.models.music_transformer import MusicTransformer
 from amt.nn.config import ModelConfig
+from amt.nn.features import FeatureInputs
 from amt.nn.layers import Encoder
 
 M = TypeVar("M", bound="MusicTextTransformer")
@@ -45,6 +47,11 @@ class MusicTextTransformer(MusicTransformer):
         tie_output: bool = False,
         midi_to_text_len: int = 512,
         pad_token_id: int = 0,
+        state_features: tuple[str, ...] = (),
+        rotary_time: bool = False,
+        qk_norm: bool = False,
+        zero_outputs: bool = False,
+        tokenizer_config: TokenizerConfig | None = None,
     ):
         super().__init__(
             vocab_size,
@@ -61,6 +68,11 @@ class MusicTextTransformer(MusicTransformer):
             positions=positions,
             tie_output=tie_output,
             pad_token_id=pad_token_id,
+            state_features=state_features,
+            rotary_time=rotary_time,
+            qk_norm=qk_norm,
+            zero_outputs=zero_outputs,
+            tokenizer_config=tokenizer_config,
         )
         self.config = dataclasses.replace(self.config, architecture="music_text", midi_to_text_len=midi_to_text_len)
         self.midi_encoder = Encoder(self.config, num_layers)
@@ -68,7 +80,9 @@ class MusicTextTransformer(MusicTransformer):
         self.reset_parameters()
 
     @classmethod
-    def from_config(cls: type[M], config: ModelConfig, *, pad_token_id: int = 0) -> M:
+    def from_config(
+        cls: type[M], config: ModelConfig, *, pad_token_id: int = 0, tokenizer_config: TokenizerConfig | None = None
+    ) -> M:
         """The model that `config` describes, with fresh weights.
 
         Raises:
@@ -85,7 +99,8 @@ class MusicTextTransformer(MusicTransformer):
             )
         options = config.to_dict()
         del options["architecture"], options["num_decoder_layers"]
-        return cls(num_layers=options.pop("num_encoder_layers"), **options, pad_token_id=pad_token_id)
+        num_layers = options.pop("num_encoder_layers")
+        return cls(num_layers=num_layers, **options, pad_token_id=pad_token_id, tokenizer_config=tokenizer_config)
 
     def midi_to_text(self, token_ids: torch.Tensor, token_mask: torch.Tensor | None = None) -> torch.Tensor:
         """The text embedding of each piece, (batch, text_embedding_dim).
@@ -107,6 +122,7 @@ class MusicTextTransformer(MusicTransformer):
         token_ids: torch.Tensor,
         text_mask: torch.Tensor | None = None,
         token_mask: torch.Tensor | None = None,
+        features: FeatureInputs | None = None,
         *,
         mode: Literal["text_to_midi", "midi_to_text"] = "text_to_midi",
     ) -> torch.Tensor:
@@ -121,4 +137,4 @@ class MusicTextTransformer(MusicTransformer):
             raise ValueError(f'mode must be "text_to_midi" or "midi_to_text", got {mode!r}')
         if text_embeddings is None:
             raise ValueError('mode "text_to_midi" needs text_embeddings')
-        return super().forward(text_embeddings, token_ids, text_mask, token_mask)
+        return super().forward(text_embeddings, token_ids, text_mask, token_mask, features)

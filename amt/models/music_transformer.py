@@ -9,8 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout, FeatureState
+from amt.midi.vocabulary import vocabulary_of
+from amt.models.feature_inputs import advance, features_of_rows
 from amt.nn.cache import DecoderCache
 from amt.nn.config import ModelConfig
+from amt.nn.features import FeatureInputs, StateFeatures
 from amt.nn.layers import Decoder, Encoder
 from amt.ops.decode import DecoderShape
 
@@ -39,6 +44,9 @@ class MusicTransformer(nn.Module):
         positions: "sinusoidal", "rotary" or "relative"; see `amt.nn.positions.Positions`.
         tie_output: whether the output layer's weight is the token embedding's.
         pad_token_id: the token that stands for no token.
+        state_features, rotary_time, qk_norm, zero_outputs: see `ModelConfig`.
+        tokenizer_config: what the tokens mean, for state_features and rotary_time; default: that of
+            `TokenizerConfig()`.
 
     Raises:
         ValueError: an option is out of range.
@@ -61,6 +69,11 @@ class MusicTransformer(nn.Module):
         positions: Literal["sinusoidal", "rotary", "relative"] = "sinusoidal",
         tie_output: bool = False,
         pad_token_id: int = 0,
+        state_features: tuple[str, ...] = (),
+        rotary_time: bool = False,
+        qk_norm: bool = False,
+        zero_outputs: bool = False,
+        tokenizer_config: TokenizerConfig | None = None,
     ):
         super().__init__()
         self.config = ModelConfig(
@@ -78,12 +91,20 @@ class MusicTransformer(nn.Module):
             activation=activation,
             positions=positions,
             tie_output=tie_output,
+            state_features=state_features,
+            rotary_time=rotary_time,
+            qk_norm=qk_norm,
+            zero_outputs=zero_outputs,
         )
         if not 0 <= pad_token_id < vocab_size:
             raise ValueError(f"pad_token_id must be between 0 and {vocab_size - 1}, got {pad_token_id}")
         self.pad_token_id = pad_token_id
         self.embedding_scale = math.sqrt(d_model) if positions == "sinusoidal" else 1.0
+        self.feature_layout = _feature_layout(self.config, tokenizer_config or TokenizerConfig())
         self.token_embedding = nn.Embedding(vocab_size, d_model)
+        self.state_features = (
+            StateFeatures(self.feature_layout.num_columns, d_model) if self.feature_layout and state_features else None
+        )
         self.text_projection = nn.Linear(text_embedding_dim, d_model)
         self.encoder = Encoder(self.config, num_encoder_layers)
         self.decoder = Decoder(self.config)
@@ -92,7 +113,9 @@ class MusicTransformer(nn.Module):
         self.reset_parameters()
 
     @classmethod
-    def from_config(cls: type[M], config: ModelConfig, *, pad_token_id: int = 0) -> M:
+    def from_config(
+        cls: type[M], config: ModelConfig, *, pad_token_id: int = 0, tokenizer_config: TokenizerConfig | None = None
+    ) -> M:
         """The model that `config` describes, with fresh weights.
 
         Raises:
@@ -102,14 +125,14 @@ class MusicTransformer(nn.Module):
             raise ValueError(f'MusicTransformer has architecture "music", got "{config.architecture}"; use build_model')
         options = config.to_dict()
         del options["architecture"], options["midi_to_text_len"]
-        return cls(**options, pad_token_id=pad_token_id)
+        return cls(**options, pad_token_id=pad_token_id, tokenizer_config=tokenizer_config)
 
     def reset_parameters(self) -> None:
         """Fresh weights from torch's generator.
 
         Matrices are Xavier uniform, as in `torch.nn.Transformer`; embeddings and output have standard deviation
         d_model ** -0.5; biases are zero. With norm_first, what enters a residual is smaller by the square root of the
-        number of its sublayers (Radford et al. 2019, section 2.3).
+        number of its sublayers (Radford et al. 2019, section 2.3); with zero_outputs it is zero.
         """
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -119,20 +142,26 @@ class MusicTransformer(nn.Module):
         nn.init.normal_(self.token_embedding.weight, std=std)
         if self.output_weight is not None:
             nn.init.normal_(self.output_weight, std=std)
-        if self.config.norm_first:
+        if self.state_features is not None:
+            self.state_features.reset_parameters()
+        if self.config.norm_first or self.config.zero_outputs:
             with torch.no_grad():
                 for stack in self.modules():
                     if isinstance(stack, (Encoder, Decoder)):
                         sublayers = len(stack.layers) * (2 if isinstance(stack, Encoder) else 3)
                         for name, weight in stack.named_parameters():
                             if name.endswith(("attention.output.weight", "linear2.weight")):
-                                weight.mul_(sublayers**-0.5)
+                                weight.mul_(0.0 if self.config.zero_outputs else sublayers**-0.5)
 
-    def _embed(self, token_ids: torch.Tensor) -> torch.Tensor:
+    def _embed(self, token_ids: torch.Tensor, features: FeatureInputs | None = None) -> torch.Tensor:
         if token_ids.dim() != 2:
             raise ValueError(f"token_ids must be (batch, seq_len), got shape {tuple(token_ids.shape)}")
         embedded = self.token_embedding(token_ids)  # (batch, seq_len, d_model)
-        return embedded if self.embedding_scale == 1.0 else embedded * self.embedding_scale  # type: ignore[no-any-return]
+        if self.embedding_scale != 1.0:
+            embedded = embedded * self.embedding_scale
+        if self.state_features is not None and features is not None:
+            embedded = embedded + self.state_features(features)
+        return embedded  # type: ignore[no-any-return]
 
     def _check_length(self, name: str, length: int) -> None:
         if length > self.config.max_sequence_length:
@@ -166,6 +195,7 @@ class MusicTransformer(nn.Module):
         *,
         memory_mask: torch.Tensor | None = None,
         token_mask: torch.Tensor | None = None,
+        features: FeatureInputs | None = None,
     ) -> torch.Tensor:
         """Logits of the token after each position, (batch, seq_len, vocab_size).
 
@@ -174,9 +204,13 @@ class MusicTransformer(nn.Module):
             memory: (batch, src_len, d_model), from `encode`.
             memory_mask: (batch, src_len), bool: the text_mask.
             token_mask: (batch, seq_len), bool, True = real; needed only if there is padding before real tokens.
+            features: of the tokens; default: those that follow from them, with an unknown number of bars.
         """
         self._check_length("token_ids", token_ids.shape[-1])
-        return self._logits(self.decoder(self._embed(token_ids), memory, memory_mask, token_mask))
+        if features is None and self.feature_layout is not None:
+            features = features_of_rows(self.feature_layout, token_ids)
+        times = None if features is None else features.times
+        return self._logits(self.decoder(self._embed(token_ids, features), memory, memory_mask, token_mask, times))
 
     def forward(
         self,
@@ -184,10 +218,11 @@ class MusicTransformer(nn.Module):
         token_ids: torch.Tensor,
         text_mask: torch.Tensor | None = None,
         token_mask: torch.Tensor | None = None,
+        features: FeatureInputs | None = None,
     ) -> torch.Tensor:
         """`encode`, then `decode`: logits (batch, seq_len, vocab_size)."""
         memory = self.encode(text_embeddings, text_mask)
-        return self.decode(token_ids, memory, memory_mask=text_mask, token_mask=token_mask)
+        return self.decode(token_ids, memory, memory_mask=text_mask, token_mask=token_mask, features=features)
 
     @torch.no_grad()
     def decoder_weights(self) -> tuple[DecoderShape, list[torch.Tensor]]:
@@ -204,8 +239,14 @@ class MusicTransformer(nn.Module):
             norm_first=config.norm_first,
             activation=config.activation,
             positions=config.positions,
+            num_feature_columns=0 if self.state_features is None else len(self.state_features.weight),
+            rotary_time=config.rotary_time,
+            qk_norm=config.qk_norm,
         )
-        tensors = [self.token_embedding.weight, *positions.decode_tables(config.max_sequence_length)]
+        tensors = [self.token_embedding.weight]
+        if self.state_features is not None:
+            tensors.append(self.state_features.weight)
+        tensors += positions.decode_tables(config.max_sequence_length)
         for layer in layers:
             tensors += [tensor for norm in (layer.norm1, layer.norm2, layer.norm3) for tensor in norm.parameters()]
             for linear in (
@@ -223,10 +264,19 @@ class MusicTransformer(nn.Module):
         return shape, [*tensors, output_weight, self.output_bias]
 
     @torch.no_grad()
-    def start_cache(self, memory: torch.Tensor, memory_mask: torch.Tensor | None = None) -> DecoderCache:
-        """A cache for `decode_step`, with the memory's keys and values."""
+    def start_cache(
+        self, memory: torch.Tensor, memory_mask: torch.Tensor | None = None, num_bars: int = 0
+    ) -> DecoderCache:
+        """A cache for `decode_step`, with the memory's keys and values.
+
+        Args:
+            num_bars: how many bars the music is to have, for a model with that state feature; 0: unknown.
+        """
         memory_kv = torch.stack(self.decoder.project_memory(memory))
-        return DecoderCache.empty(memory_kv, memory_mask, self.config.max_sequence_length)
+        states = []
+        if self.feature_layout is not None:
+            states = [FeatureState(self.feature_layout, num_bars) for _ in range(memory.shape[0])]
+        return DecoderCache.empty(memory_kv, memory_mask, self.config.max_sequence_length, states)
 
     @torch.no_grad()
     def decode_step(self, token_ids: torch.Tensor, cache: DecoderCache) -> torch.Tensor:
@@ -238,4 +288,21 @@ class MusicTransformer(nn.Module):
         """
         if token_ids.shape[0] != cache.batch_size:
             raise ValueError(f"token_ids has {token_ids.shape[0]} rows, the cache {cache.batch_size}")
-        return self._logits(self.decoder.step(self._embed(token_ids), cache))
+        if not cache.states:
+            return self._logits(self.decoder.step(self._embed(token_ids), cache))
+        features = advance(cache.states, token_ids)
+        return self._logits(self.decoder.step(self._embed(token_ids, features), cache, features.times))
+
+
+def _feature_layout(config: ModelConfig, tokenizer_config: TokenizerConfig) -> FeatureLayout | None:
+    """What says of the tokens what is true after them; None if the model need not know."""
+    if not config.state_features and not config.rotary_time:
+        return None
+    layout = FeatureLayout(tokenizer_config, config.state_features)
+    vocab_size = len(vocabulary_of(tokenizer_config))
+    if config.vocab_size != vocab_size:
+        raise ValueError(
+            f"state_features and rotary_time need the tokenizer of the model: vocab_size is {config.vocab_size}, the"
+            f" tokenizer has {vocab_size} tokens; pass tokenizer_config="
+        )
+    return layout

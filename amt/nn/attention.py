@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from amt.nn.positions import rotate
 from amt.ops.attention import attention
+from amt.ops.reference.rotary import Rotary, rotate
+from amt.ops.self_attention import self_attention
+
+# With normed queries and keys a score is at most NORM_SCALE ** 2 * head_dim ** 0.5.
+NORM_SCALE = 1.2
+NORM_EPSILON = 1e-6
 
 
 class SelfAttention(nn.Module):
-    """Attention of a sequence to itself; queries, keys and values come from one matrix product."""
+    """Attention of a sequence to itself; queries, keys and values come from one matrix product.
 
-    def __init__(self, d_model: int, num_heads: int, dropout: float):
+    With `has_norm` each head's queries and keys are divided by their root mean square and multiplied by NORM_SCALE,
+    before they are rotated (Henry et al. 2020, arXiv:2010.04245).
+    """
+
+    def __init__(self, d_model: int, num_heads: int, dropout: float, *, has_norm: bool = False):
         super().__init__()
+        self.has_norm = has_norm
         self.num_heads = num_heads
         self.dropout = dropout
         self.query_key_value = nn.Linear(d_model, 3 * d_model)
@@ -25,7 +38,7 @@ class SelfAttention(nn.Module):
         *,
         is_causal: bool,
         key_padding_mask: torch.Tensor | None = None,
-        rotary: tuple[torch.Tensor, torch.Tensor] | None = None,
+        rotary: Rotary | None = None,
         relative_bias: torch.Tensor | None = None,
         cache: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:
@@ -33,32 +46,32 @@ class SelfAttention(nn.Module):
 
         Args:
             key_padding_mask: (batch, key_len), bool, True = may attend.
-            rotary: see `amt.nn.positions.rotate`.
+            rotary: see `amt.ops.reference.rotary.rotate`.
             relative_bias: see `amt.ops.attention`.
             cache: the layer's slot, filled here, and its window, attended to; see `DecoderCache.append`.
         """
         batch, seq_len, d_model = x.shape
         qkv = self.query_key_value(x).view(batch, seq_len, 3, self.num_heads, d_model // self.num_heads)
-        if rotary is None:
-            query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, num_heads, seq_len, head_dim)
-        else:
+        options: dict[str, Any] = {
+            "is_causal": is_causal,
+            "key_padding_mask": key_padding_mask,
+            "relative_bias": relative_bias,
+            "dropout_p": self.dropout if self.training else 0.0,
+        }
+        if self.has_norm:
             turned, value = qkv.split((2, 1), 2)  # split, not slices: its gradient is one copy
-            query, key = rotate(turned, rotary).permute(2, 0, 3, 1, 4).unbind(0)
-            value = value.squeeze(2).transpose(1, 2)
-        if cache is not None:
+            turned = F.rms_norm(turned, (turned.shape[-1],), eps=NORM_EPSILON) * NORM_SCALE
+            qkv = torch.cat((turned, value), 2)
+        if cache is None:
+            mixed = self_attention(qkv, rotary=rotary, **options)
+        else:
+            if rotary is not None:
+                qkv = torch.cat((rotate(qkv[:, :, :2], rotary), qkv[:, :, 2:]), 2)
+            query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, num_heads, seq_len, head_dim)
             slot, window = cache
             slot[0].copy_(key)
             slot[1].copy_(value)
-            key, value = window.unbind(0)
-        mixed = attention(
-            query,
-            key,
-            value,
-            is_causal=is_causal,
-            key_padding_mask=key_padding_mask,
-            relative_bias=relative_bias,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+            mixed = attention(query, *window.unbind(0), **options)
         return self.output(mixed.transpose(1, 2).reshape(batch, seq_len, d_model))  # type: ignore[no-any-return]
 
 

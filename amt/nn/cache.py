@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -20,6 +22,8 @@ class DecoderCache:
         memory_mask: (batch, src_len), bool, True = may attend; or None.
         max_length: the length beyond which nothing can be appended.
         length: how many tokens have been appended.
+        states: for each row what its state features follow from (`amt.midi.features.FeatureState`); empty if the model
+            has none.
     """
 
     self_kv: torch.Tensor
@@ -27,12 +31,19 @@ class DecoderCache:
     memory_mask: torch.Tensor | None
     max_length: int
     length: int = 0
+    states: list[Any] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def empty(cls, cross_kv: torch.Tensor, memory_mask: torch.Tensor | None, max_length: int) -> DecoderCache:
+    def empty(
+        cls,
+        cross_kv: torch.Tensor,
+        memory_mask: torch.Tensor | None,
+        max_length: int,
+        states: Sequence[Any] = (),
+    ) -> DecoderCache:
         """The cache before the first token."""
         shape = (*cross_kv.shape[:4], min(FIRST_CAPACITY, max_length), cross_kv.shape[5])
-        return cls(cross_kv.new_empty(shape), cross_kv, memory_mask, max_length)
+        return cls(cross_kv.new_empty(shape), cross_kv, memory_mask, max_length, states=list(states))
 
     @property
     def batch_size(self) -> int:
@@ -76,4 +87,5 @@ class DecoderCache:
             None if self.memory_mask is None else self.memory_mask.index_select(0, index),
             self.max_length,
             self.length,
+            [self.states[row].copy() for row in index.tolist()] if self.states else [],
         )

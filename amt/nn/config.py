@@ -14,6 +14,11 @@ class ModelConfig(Config):
 
     `architecture` "music" is MusicTransformer, "music_text" MusicTextTransformer (whose MIDI encoder has
     `num_encoder_layers` layers too, and is trained on parts of `midi_to_text_len` tokens at most).
+
+    What the decoder is told beside its tokens, and how it starts; all off by default:
+    `state_features` are names out of docs/features.md. With `rotary_time` half of the rotary dimensions of the decoder
+    turn by musical time. `qk_norm` gives queries and keys of self-attention one length. `zero_outputs` begins training
+    with layers that add nothing.
     """
 
     architecture: Literal["music", "music_text"] = "music"
@@ -31,6 +36,10 @@ class ModelConfig(Config):
     positions: Literal["sinusoidal", "rotary", "relative"] = "sinusoidal"
     tie_output: bool = False
     midi_to_text_len: int = 512
+    state_features: tuple[str, ...] = ()
+    rotary_time: bool = False
+    qk_norm: bool = False
+    zero_outputs: bool = False
 
     def check(self) -> None:
         check_range("vocab_size", self.vocab_size, 4, MAX_VOCAB_SIZE)
@@ -47,3 +56,6 @@ class ModelConfig(Config):
         check_range("max_sequence_length", self.max_sequence_length, 1, 1 << 20)
         check_range("text_embedding_dim", self.text_embedding_dim, 1, MAX_WIDTH)
         check_range("midi_to_text_len", self.midi_to_text_len, 4, 1 << 20)
+        for name in ("rotary_time", "qk_norm"):
+            if getattr(self, name) and self.positions != "rotary":
+                raise ValueError(f'{name} needs positions "rotary", got "{self.positions}"')

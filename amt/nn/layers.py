@@ -10,6 +10,7 @@ from amt.nn.attention import CrossAttention, SelfAttention
 from amt.nn.cache import DecoderCache
 from amt.nn.config import ModelConfig
 from amt.nn.positions import Positions
+from amt.ops.swiglu import swiglu
 
 Rotary = tuple[torch.Tensor, torch.Tensor]
 
@@ -44,8 +45,7 @@ class FeedForward(nn.Module):
         """x (batch, seq_len, d_model) -> (batch, seq_len, d_model)."""
         hidden = self.linear1(x)
         if self.activation == "swiglu":
-            gate, hidden = hidden.chunk(2, -1)
-            hidden = F.silu(gate) * hidden
+            hidden = swiglu(hidden)
         elif self.activation == "gelu":
             hidden = F.gelu(hidden)
         else:
@@ -60,7 +60,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.dropout = config.dropout
         self.norm_first = config.norm_first
-        self.self_attention = SelfAttention(config.d_model, config.nhead, config.dropout)
+        self.self_attention = SelfAttention(config.d_model, config.nhead, config.dropout, has_norm=config.qk_norm)
         self.feed_forward = FeedForward(config)
         self.norm1 = nn.LayerNorm(config.d_model)
         self.norm2 = nn.LayerNorm(config.d_model)
@@ -94,7 +94,7 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.dropout = config.dropout
         self.norm_first = config.norm_first
-        self.self_attention = SelfAttention(config.d_model, config.nhead, config.dropout)
+        self.self_attention = SelfAttention(config.d_model, config.nhead, config.dropout, has_norm=config.qk_norm)
         self.cross_attention = CrossAttention(config.d_model, config.nhead, config.dropout)
         self.feed_forward = FeedForward(config)
         self.norm1 = nn.LayerNorm(config.d_model)
@@ -162,7 +162,9 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_decoder_layers))
-        self.positions = Positions(config.positions, config.d_model, config.nhead, config.max_sequence_length)
+        self.positions = Positions(
+            config.positions, config.d_model, config.nhead, config.max_sequence_length, has_time=config.rotary_time
+        )
         self.norm = nn.LayerNorm(config.d_model) if config.norm_first else None
         self.dropout = config.dropout
 
@@ -176,6 +178,7 @@ class Decoder(nn.Module):
         memory: torch.Tensor,
         memory_mask: torch.Tensor | None = None,
         key_padding_mask: torch.Tensor | None = None,
+        times: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """All positions at once: x (batch, seq_len, d_model), without positions -> (batch, seq_len, d_model).
 
@@ -183,19 +186,24 @@ class Decoder(nn.Module):
             memory: (batch, src_len, d_model).
             memory_mask: (batch, src_len), bool, True = may attend; or None.
             key_padding_mask: (batch, seq_len), bool, True = may attend; or None.
+            times: (batch, seq_len): the musical time after each token; read with `rotary_time`.
         """
         x = drop(self.positions.add(x), self)
-        rotary = self.positions.rotary(0, x.shape[1])
+        rotary = self.positions.rotary(0, x.shape[1], times)
         for layer, memory_kv in zip(self.layers, self.project_memory(memory), strict=True):
             x = layer(x, memory_kv, memory_mask, key_padding_mask, rotary, self.positions.relative(), None)
         return x if self.norm is None else self.norm(x)
 
-    def step(self, x: torch.Tensor, cache: DecoderCache) -> torch.Tensor:
-        """The next positions: x (batch, num_tokens, d_model) -> (batch, num_tokens, d_model), appended to the cache."""
+    def step(self, x: torch.Tensor, cache: DecoderCache, times: torch.Tensor | None = None) -> torch.Tensor:
+        """The next positions: x (batch, num_tokens, d_model) -> (batch, num_tokens, d_model), appended to the cache.
+
+        Args:
+            times: as in `forward`.
+        """
         start = cache.length
         slots, windows = cache.append(x.shape[1])
         x = self.positions.add(x, start)
-        rotary = self.positions.rotary(start, cache.length)
+        rotary = self.positions.rotary(start, cache.length, times)
         for layer, memory_kv, slot, window in zip(self.layers, cache.cross_kv, slots, windows, strict=True):
             x = layer(x, memory_kv, cache.memory_mask, None, rotary, self.positions.relative(), (slot, window))
         return x if self.norm is None else self.norm(x)

@@ -26,7 +26,10 @@ ALIGNMENT = 64
 
 @dataclasses.dataclass(frozen=True)
 class DecoderShape:
-    """The sizes of a decoder; `hidden_size` is what the second linear layer of its feed-forward networks reads."""
+    """The sizes of a decoder; `hidden_size` is what the second linear layer of its feed-forward networks reads.
+
+    `num_feature_columns`: of the table of state features; 0: it has none.
+    """
 
     vocab_size: int
     d_model: int
@@ -37,6 +40,9 @@ class DecoderShape:
     norm_first: bool
     activation: str
     positions: str
+    num_feature_columns: int = 0
+    rotary_time: bool = False
+    qk_norm: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +56,7 @@ class PromptRows:
         seed: for sampling.
         first_sequence: the number of its first row among the samples of the prompt, for the random numbers.
         negative_memory: the number of the text that guidance leads away from; all prompts have one, or none has.
+        num_bars: how many bars the music is to have, for state features; 0: unknown.
     """
 
     memory: int
@@ -58,6 +65,7 @@ class PromptRows:
     seed: int = 0
     first_sequence: int = 0
     negative_memory: int | None = None
+    num_bars: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +117,7 @@ class Generation:
         memories: for each text keys and values (num_layers, 2, num_heads, len, head_dim), float32.
         masks: for each text bool (len), True = may attend; or None.
         grammar: the texts of a vocabulary and of constraints; None: no grammar.
+        features: the text of the model's state features, see `amt.midi.features.layout_text`; empty: it has none.
         isa: an instruction set; see `amt.ops.native.chosen_kernel_set`.
         num_threads: default: torch's.
 
@@ -128,6 +137,7 @@ class Generation:
         masks: Sequence[torch.Tensor | None],
         *,
         grammar: tuple[str, str] | None = None,
+        features: str = "",
         isa: str | None = None,
         num_threads: int | None = None,
     ):
@@ -144,6 +154,7 @@ class Generation:
             "max_new_tokens": [prompt.max_new_tokens for prompt in prompts],
             "seed": [prompt.seed for prompt in prompts],
             "first_sequence": [prompt.first_sequence for prompt in prompts],
+            "num_bars": [prompt.num_bars for prompt in prompts],
             "negative_memory": [-1 if p.negative_memory is None else p.negative_memory for p in prompts],
         }
         self._progress = torch.zeros(3 + len(STAGES), dtype=torch.int64)
@@ -156,6 +167,7 @@ class Generation:
                 named_values(options),
                 named_values(lists),
                 *(grammar or ("", "")),
+                features,
                 [memory.float().contiguous() for memory in memories],
                 [torch.empty(0, dtype=torch.uint8) if mask is None else mask.to(torch.uint8) for mask in masks],
                 torch.tensor([token for prompt in prompts for token in prompt.prefix], dtype=torch.int32),

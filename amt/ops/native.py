@@ -39,8 +39,13 @@ def _nothing(*_args: Any, **_options: Any) -> None:
     """What an op that only writes into its arguments does to their shapes."""
 
 
+def why_not() -> str | None:
+    """Why the ops cannot be called; None if they can."""
+    return _load()
+
+
 def is_available() -> bool:
-    """Whether the engine's ops can be called."""
+    """Whether the ops can be called."""
     return _load() is None
 
 
@@ -76,13 +81,26 @@ def chosen_kernel_set(isa: str | None = None) -> str:
         BackendUnavailableError: there is no such set here.
     """
     names = kernel_sets()
-    name = isa or os.environ.get(ISA_VARIABLE) or names[-1]
-    if name not in names:
-        source = "isa" if isa else ISA_VARIABLE
-        raise BackendUnavailableError(
-            f"{source} is {name!r}; here there are {', '.join(names)}: name one of them or none"
-        )
-    return name
+    wanted = isa or os.environ.get(ISA_VARIABLE)
+    if not wanted:
+        return names[-1]
+    others = [] if isa else str(ops().training_kernel_sets()).split(",")
+    return known_kernel_set(wanted, names, others, "isa" if isa else ISA_VARIABLE)
+
+
+def known_kernel_set(wanted: str, names: list[str], others: list[str], source: str) -> str:
+    """The one of `names` that is wanted; for one of `others` the set that this one extends (avx512 for avx512_bf16).
+
+    Raises:
+        BackendUnavailableError: it is none of them.
+    """
+    if wanted in names:
+        return wanted
+    if wanted not in others:
+        known = ", ".join(dict.fromkeys(names + others))
+        raise BackendUnavailableError(f"{source} is {wanted!r}; here there are {known}: name one of them or none")
+    base = wanted.partition("_")[0]
+    return base if base in names else names[0]
 
 
 @contextlib.contextmanager

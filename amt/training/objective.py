@@ -10,8 +10,11 @@ import torch
 
 from amt.data.dataset import Batch
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout
 from amt.midi.vocabulary import Vocabulary
 from amt.models import MusicTextTransformer, MusicTransformer
+from amt.models.feature_inputs import collate
+from amt.nn.features import FeatureInputs
 from amt.text.pooling import sentence_embedding
 from amt.training.config import TrainConfig
 from amt.training.losses import contrastive_loss, embedding_loss, token_losses
@@ -28,27 +31,47 @@ class Rows:
         token_ids: (rows, seq_len) int64, padded with 0 on the right.
         text_embeddings, text_mask: (rows, src_len, text_embedding_dim) float32 and (rows, src_len) bool.
         has_caption: (rows,) bool: see `Batch.has_caption`.
+        features: of all tokens but the last of each row; None: the model has no state features.
     """
 
     token_ids: torch.Tensor
     text_embeddings: torch.Tensor
     text_mask: torch.Tensor
     has_caption: torch.Tensor
+    features: FeatureInputs | None = None
 
     @classmethod
-    def of(cls, batch: Batch, rows: np.ndarray, text: Callable[[list[str]], Embedded], device: torch.device) -> Rows:
+    def of(
+        cls,
+        batch: Batch,
+        rows: np.ndarray,
+        text: Callable[[list[str]], Embedded],
+        device: torch.device,
+        layout: FeatureLayout | None = None,
+    ) -> Rows:
         """Some rows of a batch, without the columns that none of them needs.
 
         Args:
             rows: which ones.
             text: gives the embeddings of captions and their mask.
             device: where the tensors go.
+            layout: what the batch's features were made with.
         """
         token_ids = batch.token_ids[rows]
         token_ids = token_ids[:, : (token_ids != 0).sum(1).max()]
         captions = [batch.captions[row] for row in rows]
-        parts = (torch.from_numpy(token_ids), *text(captions), torch.from_numpy(batch.has_caption[rows]))
-        return cls(*(part.to(device) for part in parts))
+        embeddings, mask = text(captions)
+        features = None
+        if layout is not None and batch.features is not None:
+            chosen = [batch.features[row] for row in rows]
+            features = collate(layout, chosen, token_ids.shape[1] - 1).to(device)
+        return cls(
+            torch.from_numpy(token_ids).to(device),
+            embeddings.to(device),
+            mask.to(device),
+            torch.from_numpy(batch.has_caption[rows]).to(device),
+            features,
+        )
 
 
 class Objective(torch.nn.Module):
@@ -83,7 +106,9 @@ class Objective(torch.nn.Module):
         targets = rows.token_ids[:, 1:]
         device = targets.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
-            logits = self.model(rows.text_embeddings, rows.token_ids[:, :-1], text_mask=rows.text_mask)
+            logits = self.model(
+                rows.text_embeddings, rows.token_ids[:, :-1], text_mask=rows.text_mask, features=rows.features
+            )
         losses = token_losses(logits, targets)
         nats = losses.detach().sum()
         loss = (losses * self._weights(targets)).sum() / num_tokens

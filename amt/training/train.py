@@ -15,7 +15,9 @@ import torch
 
 from amt.data.augment import Augmentation
 from amt.data.dataset import Batch, PreparedSplit
+from amt.files import explaining_errors
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout
 from amt.midi.vocabulary import Vocabulary
 from amt.models import MusicTextTransformer, build_model
 from amt.models.checkpoint import load_checkpoint, save_checkpoint
@@ -29,7 +31,7 @@ from amt.training.metrics import Metrics
 from amt.training.objective import Objective, Rows
 from amt.training.optimizers import make_average, make_optimizers, set_learning_rate
 from amt.training.ranks import Parallel, Ranks, whole
-from amt.training.state import load_state, save_state
+from amt.training.state import keep_newest_state, load_state, save_state
 
 
 class TextSource:
@@ -56,10 +58,11 @@ def evaluate_loss(
     objective.eval()
     sums, num_tokens, num_captions = torch.zeros(2), 0, 0
     for step in range(config.eval_batches):
-        batch = split.batch(0, step, config.batch_size, config.max_len)
+        batch = split.batch(0, step, config.batch_size, config.max_len, layout=objective.model.feature_layout)
         captions = int(batch.has_caption.sum())
         for part in np.array_split(np.arange(config.batch_size), config.accumulation_steps):
-            sums += objective(Rows.of(batch, part, text, device), batch.num_tokens, captions)[1].cpu()
+            rows = Rows.of(batch, part, text, device, objective.model.feature_layout)
+            sums += objective(rows, batch.num_tokens, captions)[1].cpu()
         num_tokens += batch.num_tokens
         num_captions += captions
     objective.train()
@@ -104,6 +107,7 @@ def train(
     Raises:
         FileNotFoundError: `data` is not a prepared folder. ValueError: the run was begun with another model, or the
             model does not fit the data. FloatingPointError: the loss became NaN or infinite.
+        DiskFullError: there is no room in `run` for what comes next; the states that it has stay.
     """
     data, run = Path(data), Path(run)
     ranks = Ranks.join(device)
@@ -124,7 +128,7 @@ def train(
             f" {ranks.world_size} processes; raise it to their product or more"
         )
     torch.manual_seed(config.seed)
-    model = build_model(model_config)
+    model = build_model(model_config, train_split.tokenizer_config)
     if init is not None:
         _load_common_weights(model, Path(init), train_split.tokenizer_config, spec)
     objective = Objective(model, config, train_split.tokenizer_config).to(ranks.device)
@@ -149,10 +153,18 @@ def train(
             set_learning_rate(optimizers, config.learning_rate_at(step))
             # Dropout, too, depends on (seed, step) and the process alone.
             torch.manual_seed(((config.seed * 1_000_003 + step) * ranks.world_size + ranks.rank) % (1 << 64))
-            batch = train_split.batch(config.seed, step, config.batch_size, config.max_len, augmentation)
+            batch = train_split.batch(
+                config.seed,
+                step,
+                config.batch_size,
+                config.max_len,
+                augmentation,
+                layout=model.feature_layout,
+                bars_dropout=config.bars_dropout,
+            )
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            sums = _backward(call, batch, text, config, ranks)
+            sums = _backward(call, batch, text, config, ranks, model.feature_layout)
             loss = float(sums[0]) / batch.num_tokens
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss} at step {step}; resume with a lower learning_rate")
@@ -179,7 +191,7 @@ def train(
             if done % config.save_every == 0 or done == config.max_steps:
                 save_state(run, done, model, optimizers, average, {"tokens": num_tokens}, is_writer=ranks.is_first)
     checkpoint = run / "checkpoint"
-    trained = build_model(model_config)
+    trained = build_model(model_config, train_split.tokenizer_config)
     source = model if average is None else average.module
     trained.load_state_dict({name: whole(value) for name, value in source.state_dict().items()})
     if ranks.is_first:
@@ -189,7 +201,12 @@ def train(
 
 
 def _backward(
-    objective: torch.nn.Module, batch: Batch, text: TextSource, config: TrainConfig, ranks: Ranks
+    objective: torch.nn.Module,
+    batch: Batch,
+    text: TextSource,
+    config: TrainConfig,
+    ranks: Ranks,
+    layout: FeatureLayout | None = None,
 ) -> torch.Tensor:
     """Gradients of a step's loss; returns the sums of `Objective` over the whole batch, on the CPU.
 
@@ -199,7 +216,7 @@ def _backward(
     sums = torch.zeros(2, device=ranks.device)
     parts = np.array_split(np.arange(config.batch_size), config.accumulation_steps)
     for place, part in enumerate(parts):
-        rows = Rows.of(batch, part[ranks.rank :: ranks.world_size], text, ranks.device)
+        rows = Rows.of(batch, part[ranks.rank :: ranks.world_size], text, ranks.device, layout)
         is_last = place == len(parts) - 1
         wait = not is_last and isinstance(objective, torch.nn.parallel.DistributedDataParallel)
         with objective.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
@@ -241,7 +258,8 @@ def _settings(
     run: Path, model_config: ModelConfig | None, config: TrainConfig | None, default: ModelConfig, ranks: Ranks
 ) -> tuple[ModelConfig, TrainConfig]:
     """The run's settings, written at its beginning; the training settings may change when it is resumed."""
-    run.mkdir(parents=True, exist_ok=True)
+    with explaining_errors(run):
+        run.mkdir(parents=True, exist_ok=True)
     model_path, train_path = run / "config.json", run / "train.json"
     if model_path.exists():
         known = ModelConfig.load(model_path)
@@ -258,7 +276,10 @@ def _settings(
         )
     ranks.wait()  # all have read them
     if ranks.is_first:
-        model_config.save(model_path)
-        config.save(train_path)
+        keep_newest_state(run)
+        if not model_path.exists():
+            model_config.save(model_path)
+        if not train_path.exists() or TrainConfig.load(train_path) != config:
+            config.save(train_path)
     ranks.wait()
     return model_config, config

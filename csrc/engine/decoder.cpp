@@ -8,6 +8,8 @@ namespace amt::engine {
 namespace {
 
 constexpr float kNormEpsilon = 1e-5f;  // torch.nn.LayerNorm's
+// Those of amt.nn.attention.
+constexpr float kQueryKeyEpsilon = 1e-6f, kQueryKeyScale = 1.2f;
 constexpr int64_t kMaxBundle = 64;
 
 }  // namespace
@@ -33,10 +35,13 @@ Decoder::Decoder(const PackedDecoder& weights, const Kernels& kernels, int64_t m
       scores_(max_threads * kMaxBundle * scores_len_),
       logits_(max_rows * logits_stride_),
       scales_(max_rows),
+      turns_(shape_.rotary_time ? max_rows * 2 * shape_.head_dim() : 0),
       quantized_(is_quantized() ? max_rows * quantized_stride_ : 0) {}
 
-void Decoder::prepare(const GroupCache* groups, const std::vector<Row>& rows, const std::vector<int32_t>& logits_rows) {
+void Decoder::prepare(const GroupCache* groups, const std::vector<Row>& rows, const std::vector<int32_t>& logits_rows,
+                      const std::vector<WeightedRow>& features) {
   groups_ = groups;
+  features_ = features.data();
   rows_ = rows;
   logits_rows_ = logits_rows;
   bundles_.clear();
@@ -82,6 +87,11 @@ void Decoder::embed(const Member& member) {
       const float* table = weights_.positions[0] + rows_[row].position * shape_.d_model;
       for (int64_t i = 0; i < shape_.d_model; ++i) x[i] = embedding[i] * scale + table[i];
     }
+    if (weights_.features != nullptr) {
+      kernels_.add_rows(weights_.features, width_, features_ + rows_[row].first_feature,
+                        rows_[row].last_feature - rows_[row].first_feature, x);
+    }
+    if (shape_.rotary_time) turn_by_time(row);
   }
   if (shape_.norm_first) {
     const Norm& norm = weights_.layers[0].norms[0];
@@ -90,6 +100,21 @@ void Decoder::embed(const Member& member) {
   }
   quantize(input(), width_, shape_.d_model, rows);
   member.wait();
+}
+
+// Cosine and signed sine of a row: the tables of its position, the last pairs by its musical time.
+void Decoder::turn_by_time(int64_t row) {
+  const int64_t head_dim = shape_.head_dim(), num_pairs = shape_.num_timed_pairs(), start = head_dim / 2 - num_pairs;
+  float *cosine = turns_.data() + row * 2 * head_dim, *sine = cosine + head_dim;
+  std::copy_n(weights_.positions[0] + rows_[row].position * head_dim, head_dim, cosine);
+  std::copy_n(weights_.positions[1] + rows_[row].position * head_dim, head_dim, sine);
+  for (int64_t pair = 0; pair < num_pairs; ++pair) {
+    const double angle = static_cast<double>(rows_[row].time) * static_cast<double>(weights_.time_frequency[pair]);
+    const int64_t first = start + pair, second = first + head_dim / 2;
+    cosine[first] = cosine[second] = static_cast<float>(std::cos(angle));
+    sine[second] = static_cast<float>(std::sin(angle));
+    sine[first] = -sine[second];
+  }
 }
 
 // Between two sublayers: with norms first the next one's, else that of the one before.
@@ -108,7 +133,13 @@ void Decoder::self_attention(const Member& member, int64_t layer) {
   const Range rows = member.part(num_rows);
   for (int64_t row = rows.first; row < rows.last; ++row) {
     float* query = qkv_.data() + row * qkv_stride_;
-    if (shape_.positions == PositionKind::kRotary) {
+    if (shape_.qk_norm) {
+      kernels_.rms_norm(query, 2 * shape_.num_heads, shape_.head_dim(), kQueryKeyEpsilon, kQueryKeyScale);
+    }
+    if (shape_.rotary_time) {
+      const float* cosine = turns_.data() + row * 2 * shape_.head_dim();
+      kernels_.rotate(query, 2 * shape_.num_heads, shape_.head_dim(), cosine, cosine + shape_.head_dim());
+    } else if (shape_.positions == PositionKind::kRotary) {
       const int64_t start = rows_[row].position * shape_.head_dim();
       kernels_.rotate(query, 2 * shape_.num_heads, shape_.head_dim(), weights_.positions[0] + start,
                       weights_.positions[1] + start);

@@ -29,9 +29,15 @@ struct DecoderShape {
   bool norm_first;
   Activation activation;
   PositionKind positions;
-  NumberType dtype;  // of weights and caches
+  NumberType dtype;                 // of weights and caches
+  int64_t num_feature_columns = 0;  // of the table of state features; 0: none
+  bool rotary_time = false;         // half of the rotary pairs turn by musical time
+  bool qk_norm = false;             // queries and keys of self-attention have one length
 
   int64_t head_dim() const { return d_model / num_heads; }
+  int64_t num_timed_pairs() const { return rotary_time ? head_dim() / 4 : 0; }
+  // Whether a pass must know what state features say of its tokens.
+  bool reads_state() const { return num_feature_columns > 0 || rotary_time; }
   // Caches are rounded as weights are.
   NumberType cache_type() const { return dtype; }
   // Bytes of one key or value of a head.
@@ -42,7 +48,8 @@ struct DecoderShape {
   bool operator==(const DecoderShape& other) const {
     const auto all = [](const DecoderShape& s) {
       return std::make_tuple(s.vocab_size, s.d_model, s.num_heads, s.num_layers, s.hidden_size, s.max_sequence_length,
-                             s.norm_first, s.activation, s.positions, s.dtype);
+                             s.norm_first, s.activation, s.positions, s.dtype, s.num_feature_columns, s.rotary_time,
+                             s.qk_norm);
     };
     return all(*this) == all(other);
   }
@@ -62,6 +69,9 @@ void visit_fields(DecoderShape& shape, Visitor& visit) {
   visit("activation", shape.activation);
   visit("positions", shape.positions);
   visit("dtype", shape.dtype);
+  visit("num_feature_columns", shape.num_feature_columns);
+  visit("rotary_time", shape.rotary_time);
+  visit("qk_norm", shape.qk_norm);
 }
 
 struct Norm {
@@ -78,10 +88,11 @@ class PackedDecoder {
  public:
   static int64_t bytes(const DecoderShape& shape);
   // How many numbers are in each tensor that `pack` takes, float32 in rows, in this order: token_embedding (vocab_size,
-  // d_model); positions: sinusoidal (max_len, d_model), rotary cosine and signed sine (max_len, head_dim) each,
-  // relative (num_heads, max_len): the bias of the last query on every key; for each layer norm1..3 and
-  // query_key_value, self_output, cross_query, cross_output, linear1, linear2, each weight then bias; with
-  // norm_first the last norm's weight and bias; the output's weight and bias.
+  // d_model); with state features their table (num_feature_columns, d_model); positions: sinusoidal (max_len, d_model),
+  // rotary cosine and signed sine (max_len, head_dim) each and with rotary_time frequencies (num_timed_pairs), relative
+  // (num_heads, max_len): the bias of the last query on every key; for each layer norm1..3 and query_key_value,
+  // self_output, cross_query, cross_output, linear1, linear2, each weight then bias; with norm_first the last norm's
+  // weight and bias; the output's weight and bias.
   static std::vector<int64_t> tensor_sizes(const DecoderShape& shape);
   // memory: 64-byte aligned. Throws std::invalid_argument if a weight is NaN or infinite.
   static void pack(const DecoderShape& shape, const std::vector<const float*>& tensors, std::byte* memory);
@@ -91,7 +102,9 @@ class PackedDecoder {
 
   const DecoderShape& shape() const { return shape_; }
   const float* embedding(int64_t token) const { return embedding_ + token * round_up(shape_.d_model, kRowAlign); }
-  const float* positions[2];  // by the kind of positions
+  const float* features;        // a table of rows as wide as an embedding's; null without state features
+  const float* positions[2];    // by the kind of positions
+  const float* time_frequency;  // null without rotary_time
   std::vector<LayerWeights> layers;
   Norm last_norm;  // null without norm_first
   PackedMatrix output;
@@ -115,6 +128,9 @@ struct GroupCache {
 // One row of a pass: `token` stands at `position` of the sequence in `slot` of a group.
 struct Row {
   int32_t token, position, group, slot;
+  // What state features say of it: which of the pass's, and the step.
+  int32_t first_feature = 0, last_feature = 0;
+  int64_t time = 0;
 };
 
 // Passes of at most max_rows rows by at most max_threads threads, over positions and memories of at most max_len.
@@ -122,8 +138,10 @@ class Decoder {
  public:
   Decoder(const PackedDecoder& weights, const Kernels& kernels, int64_t max_rows, int64_t max_len, int64_t max_threads);
 
-  // Sets the rows of the next pass and those whose logits are wanted, ascending. By one thread.
-  void prepare(const GroupCache* groups, const std::vector<Row>& rows, const std::vector<int32_t>& logits_rows);
+  // Sets the rows of the next pass and those whose logits are wanted, ascending. By one thread. features: of all rows;
+  // they must stay until the pass is over.
+  void prepare(const GroupCache* groups, const std::vector<Row>& rows, const std::vector<int32_t>& logits_rows,
+               const std::vector<WeightedRow>& features);
   // The pass, called by all threads of a team; afterwards the caches hold the rows' positions. Ends with a barrier.
   void run(const Member& member);
 
@@ -140,6 +158,7 @@ class Decoder {
   };
 
   void embed(const Member& member);
+  void turn_by_time(int64_t row);
   void self_attention(const Member& member, int64_t layer);
   void cross_attention(const Member& member, int64_t layer);
   void feed_forward(const Member& member, const LayerWeights& layer);
@@ -162,13 +181,15 @@ class Decoder {
   const DecoderShape shape_;
   const Kernels& kernels_;
   const GroupCache* groups_ = nullptr;
+  const WeightedRow* features_ = nullptr;
   std::vector<Row> rows_;
   std::vector<int32_t> logits_rows_;
   std::vector<Bundle> bundles_;
   // Strides of rows, in numbers.
   const int64_t width_, qkv_stride_, wide_stride_, hidden_stride_, logits_stride_, quantized_stride_, scores_len_;
   // x: the residual stream; wide: what linear1 gives; hidden: what linear2 reads, with SwiGLU.
-  AlignedVector<float> x_, normed_, qkv_, mixed_, wide_, hidden_, scores_, logits_, scales_;
+  // turns: with rotary_time cosine and signed sine of each row.
+  AlignedVector<float> x_, normed_, qkv_, mixed_, wide_, hidden_, scores_, logits_, scales_, turns_;
   AlignedVector<int8_t> quantized_;
 };
 

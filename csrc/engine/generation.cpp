@@ -17,7 +17,7 @@ constexpr int64_t kPrefillRows = 64;  // so many positions of prefixes are read 
 constexpr int64_t kMaxRows = 64;      // of a group; slots are bytes and bundles have a limit
 constexpr int64_t kMaxGroups = 1 << 16;
 constexpr int64_t kMaxDrafts = 64;
-constexpr int64_t kMostDraftingGroups = 2;  // of more, the products no longer wait for the weights: rows cost time
+constexpr int64_t kMostDraftingGroups = 2;  // beyond two, matrix products are bound by arithmetic: rows cost time
 constexpr int64_t kMinNgram = 2;            // one equal token says little of the next
 
 void check(bool holds, const std::string& message) {
@@ -78,6 +78,20 @@ void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
   }
 }
 
+// Lets the state of an only row take the drafts that were chosen: all tokens but the last, which its next row takes.
+void take_drafts(const Search& running, midi::FeatureState& state) {
+  while (state.num_tokens() < running.length() - 1) state.advance(running.result_tokens(0)[state.num_tokens()]);
+}
+
+// Row r's state becomes a copy of that of row parents[r].
+void follow(const std::vector<int32_t>& parents, std::vector<midi::FeatureState>& states) {
+  bool is_same = true;
+  for (size_t row = 0; row < parents.size(); ++row) is_same &= parents[row] == static_cast<int32_t>(row);
+  if (is_same) return;
+  const std::vector<midi::FeatureState> before = states;
+  for (size_t row = 0; row < parents.size(); ++row) states[row] = before[static_cast<size_t>(parents[row])];
+}
+
 }  // namespace
 
 Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
@@ -86,7 +100,8 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
       has_search_(plan.has_search),
       num_drafts_(plan.prompt_lookup_num_tokens),
       max_ngram_(plan.max_matching_ngram_size),
-      grammar_(std::move(plan.grammar)) {
+      grammar_(std::move(plan.grammar)),
+      features_(std::move(plan.features)) {
   const DecoderShape& shape = weights_.shape();
   options_.vocab_size = static_cast<int32_t>(shape.vocab_size);
   check_plan(shape, plan);
@@ -97,6 +112,18 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
     check(grammar_->vocabulary().size() == shape.vocab_size,
           "the grammar knows " + std::to_string(grammar_->vocabulary().size()) + " tokens, the model has " +
               std::to_string(shape.vocab_size));
+  }
+
+  check(features_.has_value() == shape.reads_state(), "state features are given if and only if the model has them");
+  if (features_) {
+    check(features_->vocabulary().size() == shape.vocab_size && features_->num_columns() == shape.num_feature_columns,
+          "the state features are " + std::to_string(features_->num_columns()) + " columns of " +
+              std::to_string(features_->vocabulary().size()) + " tokens, the model has " +
+              std::to_string(shape.num_feature_columns) + " of " + std::to_string(shape.vocab_size));
+    entries_.resize(static_cast<size_t>(features_->max_entries()));
+    for (const GroupPlan& asked : plan.groups) {
+      states_.emplace_back(static_cast<size_t>(options_.num_rows), midi::FeatureState(*features_, asked.num_bars));
+    }
   }
 
   Layout layout;
@@ -205,7 +232,8 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
       if (!running.is_active(row)) continue;
       caches_[group].ancestry[row * record.capacity + position] = static_cast<uint8_t>(row);
       pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()));
-      pass.rows.push_back({running.last_token(row), position, static_cast<int32_t>(group), row});
+      if (features_ && options_.num_rows == 1) take_drafts(running, *state(group, 0));
+      add_row({running.last_token(row), position, static_cast<int32_t>(group), row}, state(group, row), pass);
     }
     if (has_drafts) add_drafts(group, running, pass);
     if (has_guidance_) add_negatives(first_row, true, pass);
@@ -219,7 +247,7 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
     if (num_read <= 0) continue;
     for (int64_t index = 0; index < num_read; ++index) {
       const auto position = static_cast<int32_t>(record.num_positions++);
-      pass.rows.push_back({prefix(group)[position], position, static_cast<int32_t>(group), 0});
+      add_row({prefix(group)[position], position, static_cast<int32_t>(group), 0}, state(group, 0), pass);
     }
     const bool waits = record.num_positions == record.prefix_len;
     if (waits) {
@@ -247,8 +275,23 @@ void Generation::add_negatives(size_t first_row, bool waits, Pass& pass) const {
   }
 }
 
+// A row that stands behind all that `state` has taken; it takes the row's token.
+void Generation::add_row(const Row& row, midi::FeatureState* state, Pass& pass) {
+  pass.rows.push_back(row);
+  if (state == nullptr) return;
+  Row& added = pass.rows.back();
+  state->advance(added.token);
+  added.time = state->now();
+  added.first_feature = static_cast<int32_t>(pass.features.size());
+  const midi::FeatureEntry* end = state->write(entries_.data());
+  for (const midi::FeatureEntry* entry = entries_.data(); entry != end; ++entry) {
+    pass.features.push_back({entry->column, features_->value(*entry)});
+  }
+  added.last_feature = static_cast<int32_t>(pass.features.size());
+}
+
 // Rows for what followed the last time that the sequence's last tokens stood in it.
-void Generation::add_drafts(int64_t group, const Search& running, Pass& pass) const {
+void Generation::add_drafts(int64_t group, const Search& running, Pass& pass) {
   const int32_t* tokens = running.result_tokens(0);
   const int64_t length = running.result_length(0);
   const int64_t room = std::min(num_drafts_, groups_[group].capacity - length - 1);
@@ -258,10 +301,12 @@ void Generation::add_drafts(int64_t group, const Search& running, Pass& pass) co
     for (int64_t first = length - ngram - 1; first >= 0; --first) {  // the latest is the likeliest
       if (!std::equal(last, last + ngram, tokens + first)) continue;
       const int64_t num = std::min(room, length - ngram - first);
+      std::optional<midi::FeatureState> guessed;  // the row's own state takes only what is chosen
+      if (features_) guessed = *state(group, 0);
       for (int64_t draft = 0; draft < num; ++draft) {
         pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()));
-        pass.rows.push_back(
-            {tokens[first + ngram + draft], static_cast<int32_t>(length + draft), static_cast<int32_t>(group), 0});
+        add_row({tokens[first + ngram + draft], static_cast<int32_t>(length + draft), static_cast<int32_t>(group), 0},
+                guessed ? &*guessed : nullptr, pass);
       }
       pass.waiting.back().num_drafts = num;
       return;
@@ -324,6 +369,7 @@ void Generation::reorder(int64_t group, const std::vector<int32_t>& parents, int
   for (int64_t row = 0; row < num_rows; ++row) {
     std::copy_n(before.data() + parents[row] * count, count, cache.ancestry + row * cache.capacity + first);
   }
+  if (features_) follow(parents, states_[group]);
   const auto is_shared = [&](int64_t position) {
     for (int64_t row = 1; row < num_rows; ++row) {
       if (cache.ancestry[row * cache.capacity + position] != cache.ancestry[position]) return false;
@@ -367,7 +413,7 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
           goes_on = !pass_.rows.empty();
         }
         if (goes_on) {
-          decoder.prepare(caches_.data(), pass_.rows, pass_.logits_rows);
+          decoder.prepare(caches_.data(), pass_.rows, pass_.logits_rows, pass_.features);
           ++progress.num_steps;
         }
       }
@@ -422,17 +468,16 @@ void Generation::append(const Kernels& kernels, int64_t num_threads, const int32
   Decoder& decoder = shop.decoder;
   for (int64_t first = 0; first < num_tokens;) {
     const int64_t count = std::min(num_tokens - first, max_rows / num_rows);
-    std::vector<Row> rows;
-    std::vector<int32_t> logits_rows;
+    Pass pass;
     for (int64_t index = first; index < first + count; ++index) {
       const auto position = static_cast<int32_t>(record.num_positions + index);
       for (int32_t row = 0; row < num_rows; ++row) {
         cache.ancestry[row * cache.capacity + position] = static_cast<uint8_t>(row);
-        logits_rows.push_back(static_cast<int32_t>(rows.size()));
-        rows.push_back({tokens[row * num_tokens + index], position, 0, row});
+        pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()));
+        add_row({tokens[row * num_tokens + index], position, 0, row}, state(0, row), pass);
       }
     }
-    decoder.prepare(caches_.data(), rows, logits_rows);
+    decoder.prepare(caches_.data(), pass.rows, pass.logits_rows, pass.features);
     shop.team.run([&](const Member& member) { decoder.run(member); });
     for (int64_t index = 0; index < count; ++index) {
       for (int64_t row = 0; row < num_rows; ++row) {

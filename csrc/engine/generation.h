@@ -13,6 +13,7 @@
 #include "decoder.h"
 #include "grammar.h"
 #include "search.h"
+#include "state_features.h"
 #include "team.h"
 
 namespace amt::engine {
@@ -32,6 +33,7 @@ struct GroupPlan {
   uint64_t seed = 0;
   int64_t first_sequence = 0;    // of the prompt's samples, the number of row 0
   int64_t negative_memory = -1;  // index of what guidance leads away from; -1: no guidance. All groups or none.
+  int64_t num_bars = 0;          // how many bars the music is to have, for state features; 0: unknown
 
   int64_t capacity() const { return static_cast<int64_t>(prefix.size()) + max_new_tokens; }
 };
@@ -42,7 +44,8 @@ struct GenerationPlan {
   bool has_search = true;  // false: the caller chooses the tokens, with `logits`; only num_rows counts
   std::vector<int32_t> suppress_tokens, begin_suppress_tokens;
   std::optional<midi::Grammar> grammar;
-  std::vector<Memory> memories;  // read by the constructor of Generation only
+  std::optional<midi::FeatureLayout> features;  // what the model reads of its tokens; see DecoderShape::reads_state
+  std::vector<Memory> memories;                 // read by the constructor of Generation only
   std::vector<GroupPlan> groups;
   // With one row a prompt: each pass also runs up to so many tokens that followed when the last
   // max_matching_ngram_size (or fewer, at least 2) tokens stood there before. As many of them as are then chosen need
@@ -102,6 +105,7 @@ class Generation {
   struct Pass {
     std::vector<Row> rows;
     std::vector<int32_t> logits_rows;
+    std::vector<WeightedRow> features;
     struct Waiting {
       int64_t group, first_logits;
       int64_t num_drafts = 0;      // rows behind the first, each at the next position
@@ -132,7 +136,10 @@ class Generation {
   Workshop& workshop(const Kernels& kernels, int64_t num_threads, int64_t max_rows);
   const int32_t* prefix(int64_t group) const;
   void plan_pass(int64_t max_rows, Pass& pass);
-  void add_drafts(int64_t group, const Search& running, Pass& pass) const;
+  void add_row(const Row& row, midi::FeatureState* state, Pass& pass);
+  // The state of a row before its next token; nullptr if the model reads none.
+  midi::FeatureState* state(int64_t group, int64_t row) { return features_ ? &states_[group][row] : nullptr; }
+  void add_drafts(int64_t group, const Search& running, Pass& pass);
   void add_negatives(size_t first_row, bool waits, Pass& pass) const;
   void choose(const Pass& pass, const Pass::Waiting& waiting, const Workshop& workshop, float* scratch, bool is_last);
   void reorder(int64_t group, const std::vector<int32_t>& parents, int64_t num_positions);
@@ -143,6 +150,9 @@ class Generation {
   int64_t num_drafts_, max_ngram_;
   std::vector<uint8_t> suppressed_;
   std::optional<midi::Grammar> grammar_;
+  std::optional<midi::FeatureLayout> features_;
+  std::vector<std::vector<midi::FeatureState>> states_;  // of each row of each group: it has taken what the cache holds
+  std::vector<midi::FeatureEntry> entries_;              // room for those of one row
   std::vector<Group> groups_;
   std::vector<GroupCache> caches_;  // of all groups; with guidance then those of the same rows under the negative texts
   AlignedVector<std::byte> block_;  // prefixes, searches, caches and masks

@@ -58,7 +58,7 @@ struct AttentionCall {
   NumberType cache_type;
   const void* keys;  // element (position, slot, i) at position * position_stride + slot * slot_stride + i
   const void* values;
-  const void* next_keys;  // of the next call, called into the cache meanwhile; or nullptr
+  const void* next_keys;  // of the next call, prefetched meanwhile; or nullptr
   int64_t position_stride, slot_stride;
   const uint8_t* ancestry;  // nullptr: slot 0 everywhere
   int64_t ancestry_stride;
@@ -68,6 +68,12 @@ struct AttentionCall {
   float* scores;  // scratch, (num_rows, round_up(length, 16))
   float* out;     // (num_rows, out_stride)
   int64_t out_stride;
+};
+
+// A row of a table, and how much of it is taken.
+struct WeightedRow {
+  int32_t row;
+  float weight;
 };
 
 // One set of kernels. Pointers are never null. Row ranges are [first_row, last_row), panel ranges [first_panel,
@@ -94,6 +100,11 @@ struct Kernels {
   // x (num_heads, head_dim) in place: x[i] * cosine[i] + x[(i + head_dim / 2) % head_dim] * signed_sine[i] for each
   // head.
   void (*rotate)(float* x, int64_t num_heads, int64_t head_dim, const float* cosine, const float* signed_sine);
+  // x (num_vectors, size) in place: each vector divided by sqrt(mean of its squares + epsilon), times scale.
+  void (*rms_norm)(float* x, int64_t num_vectors, int64_t size, float epsilon, float scale);
+  // x (stride) += the rows of a table (any number, stride), each times its weight, one after the other. stride is a
+  // multiple of 16.
+  void (*add_rows)(const float* table, int64_t stride, const WeightedRow* rows, int64_t num_rows, float* x);
   // Writes num_vectors keys or values of a cache, `vector_stride` apart, rounded to its type (bfloat16: to nearest
   // even; int8: as `quantize_rows`, each vector for itself).
   void (*store)(const float* values, int64_t num_vectors, int64_t head_dim, NumberType type, void* cache);

@@ -13,7 +13,8 @@ namespace amt::engine {
 namespace {
 
 constexpr Kernels make_kernels(const char* name) {
-  return {name, matmul, quantize_rows, layer_norm, relu, gelu, swiglu, rotate, store_to_cache, attend, log_sum_exp};
+  return {name,   matmul,   quantize_rows, layer_norm,     relu,   gelu,       swiglu,
+          rotate, rms_norm, add_rows,      store_to_cache, attend, log_sum_exp};
 }
 
 }  // namespace

@@ -64,6 +64,39 @@ void rotate(float* x, int64_t num_heads, int64_t head_dim, const float* cosine, 
   }
 }
 
+void rms_norm(float* x, int64_t num_vectors, int64_t size, float epsilon, float scale) {
+  for (int64_t vector = 0; vector < num_vectors; ++vector, x += size) {
+    Vec squares = zero();
+    for_lanes(size, [&](int64_t i, int64_t num) {
+      const Vec values = load_some(x + i, num);
+      squares = multiply_add(values, values, squares);
+    });
+    const Vec factor = set1(scale / __builtin_sqrtf(add_lanes(squares) / static_cast<float>(size) + epsilon));
+    for_lanes(size, [&](int64_t i, int64_t num) { store_some(x + i, num, load_some(x + i, num) * factor); });
+  }
+}
+
+void add_rows(const float* table, int64_t stride, const WeightedRow* rows, int64_t num_rows, float* x) {
+  constexpr int64_t kWide = 64;  // so many sums stay in registers
+  int64_t first = 0;
+  for (; first + kWide <= stride; first += kWide) {
+    Vec sums[4] = {load(x + first), load(x + first + 16), load(x + first + 32), load(x + first + 48)};
+    for (int64_t index = 0; index < num_rows; ++index) {
+      const float* row = table + rows[index].row * stride + first;
+      const Vec weight = set1(rows[index].weight);
+      for (int64_t part = 0; part < 4; ++part) sums[part] = multiply_add(weight, load(row + 16 * part), sums[part]);
+    }
+    for (int64_t part = 0; part < 4; ++part) store(x + first + 16 * part, sums[part]);
+  }
+  for (; first < stride; first += 16) {
+    Vec sum = load(x + first);
+    for (int64_t index = 0; index < num_rows; ++index) {
+      sum = multiply_add(set1(rows[index].weight), load(table + rows[index].row * stride + first), sum);
+    }
+    store(x + first, sum);
+  }
+}
+
 void store_to_cache(const float* values, int64_t num_vectors, int64_t head_dim, NumberType type, void* cache) {
   const int64_t num = num_vectors * head_dim;
   if (type == NumberType::kFloat32) {

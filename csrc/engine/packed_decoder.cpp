@@ -9,7 +9,7 @@
 namespace amt::engine {
 namespace {
 
-constexpr uint64_t kMagic = 0x31'52'45'44'4F'43'45'44;  // "DECODER1"
+constexpr uint64_t kMagic = 0x32'52'45'44'4F'43'45'44;  // "DECODER2"
 
 struct Header {
   uint64_t magic;
@@ -94,7 +94,9 @@ class Walk {
 
 struct Parts {
   const float* embedding;
+  const float* features = nullptr;
   const float* positions[2] = {nullptr, nullptr};
+  const float* time_frequency = nullptr;
   std::vector<LayerWeights> layers;
   Norm last_norm{};
   PackedMatrix output;
@@ -105,6 +107,7 @@ Parts walk_parts(const DecoderShape& shape, Walk& walk) {
   const NumberType type = shape.dtype;
   Parts parts;
   parts.embedding = walk.rows(shape.vocab_size, d_model, width);
+  if (shape.num_feature_columns > 0) parts.features = walk.rows(shape.num_feature_columns, d_model, width);
   switch (shape.positions) {
     case PositionKind::kSinusoidal:
       parts.positions[0] = walk.rows(longest, d_model, d_model);
@@ -112,6 +115,7 @@ Parts walk_parts(const DecoderShape& shape, Walk& walk) {
     case PositionKind::kRotary:
       parts.positions[0] = walk.rows(longest, shape.head_dim(), shape.head_dim());
       parts.positions[1] = walk.rows(longest, shape.head_dim(), shape.head_dim());
+      if (shape.rotary_time) parts.time_frequency = walk.vector(shape.num_timed_pairs(), shape.num_timed_pairs());
       break;
     case PositionKind::kRelative:
       parts.positions[0] = walk.rows(shape.num_heads, longest, longest);
@@ -151,6 +155,10 @@ void DecoderShape::check() const {
   check_range("activation", static_cast<int64_t>(activation), 0, 2);
   check_range("positions", static_cast<int64_t>(positions), 0, 2);
   check_range("dtype", static_cast<int64_t>(dtype), 0, 2);
+  check_range("num_feature_columns", num_feature_columns, 0, 1 << 15);
+  if ((rotary_time || qk_norm) && positions != PositionKind::kRotary) {
+    throw std::invalid_argument("rotary_time and qk_norm need rotary positions");
+  }
   if (d_model % (2 * num_heads) != 0) throw std::invalid_argument("d_model must be a multiple of 2 * num_heads");
 }
 
@@ -188,6 +196,8 @@ PackedDecoder::PackedDecoder(const std::byte* memory, int64_t size) {
   Walk walk(const_cast<std::byte*>(memory), nullptr);  // written to only where there are tensors
   Parts parts = walk_parts(shape_, walk);
   embedding_ = parts.embedding;
+  features = parts.features;
+  time_frequency = parts.time_frequency;
   positions[0] = parts.positions[0];
   positions[1] = parts.positions[1];
   layers = std::move(parts.layers);

@@ -89,6 +89,15 @@ AMT_EXPORT int amt_rotate(const char* set, float* x, int64_t num_heads, int64_t 
   return guarded([&] { find_kernels(set).rotate(x, num_heads, head_dim, cosine, signed_sine); });
 }
 
+AMT_EXPORT int amt_rms_norm(const char* set, float* x, int64_t num_vectors, int64_t size, float epsilon, float scale) {
+  return guarded([&] { find_kernels(set).rms_norm(x, num_vectors, size, epsilon, scale); });
+}
+
+AMT_EXPORT int amt_add_rows(const char* set, const float* table, int64_t stride, const amt::engine::WeightedRow* rows,
+                            int64_t num_rows, float* x) {
+  return guarded([&] { find_kernels(set).add_rows(table, stride, rows, num_rows, x); });
+}
+
 AMT_EXPORT int amt_store(const char* set, const float* values, int64_t num_vectors, int64_t head_dim, int32_t type,
                          void* cache) {
   return guarded([&] { find_kernels(set).store(values, num_vectors, head_dim, static_cast<NumberType>(type), cache); });

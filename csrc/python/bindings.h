@@ -7,4 +7,5 @@
 namespace amt {
 void bind_smf(pybind11::module_& m);        // bind_smf.cpp: MidiData, read, write
 void bind_tokenizer(pybind11::module_& m);  // bind_tokenizer.cpp: vocabulary, encode, decode, grammar
+void bind_features(pybind11::module_& m);   // bind_features.cpp: state features
 }  // namespace amt

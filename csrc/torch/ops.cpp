@@ -14,6 +14,7 @@
 #include "huge_pages.h"
 #include "library.h"
 #include "tensor.h"
+#include "training_ops.h"
 
 namespace amt {
 namespace {
@@ -67,7 +68,7 @@ DecoderShape to_shape(const std::string& text) {
 
 // What stands for each prompt, as lists with a number for each: see GroupPlan.
 struct PromptLists {
-  std::vector<int64_t> memory, prefix_len, max_new_tokens, first_sequence, negative_memory;
+  std::vector<int64_t> memory, prefix_len, max_new_tokens, first_sequence, negative_memory, num_bars;
   std::vector<uint64_t> seed;
 };
 
@@ -78,19 +79,21 @@ void visit_fields(PromptLists& lists, Visitor& visit) {
   visit("max_new_tokens", lists.max_new_tokens);
   visit("first_sequence", lists.first_sequence);
   visit("negative_memory", lists.negative_memory);
+  visit("num_bars", lists.num_bars);
   visit("seed", lists.seed);
 }
 
 // options: of GenerationPlan; prompts: of PromptLists; vocabulary, constraints: of the grammar, both empty: none (all
-// texts of midi/named_values.h); memories (num_layers, 2, num_heads, len, head_dim) float32; masks (len) uint8, or
-// empty; prefix_ids: all prefixes, int32.
+// texts of midi/named_values.h); features: of the model's state features, empty: none; memories (num_layers, 2,
+// num_heads, len, head_dim) float32; masks (len) uint8, or empty; prefix_ids: all prefixes, int32.
 GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, const std::string& prompts,
-                       const std::string& vocabulary, const std::string& constraints,
+                       const std::string& vocabulary, const std::string& constraints, const std::string& features,
                        const std::vector<Tensor>& memories, const std::vector<Tensor>& masks,
                        const Tensor& prefix_ids) {
   check(memories.size() == masks.size(), "there must be a mask for each memory");
   auto plan = from_text<GenerationPlan>(options);
   if (!vocabulary.empty()) plan.grammar.emplace(vocabulary, constraints);
+  if (!features.empty()) plan.features.emplace(features);
   for (size_t index = 0; index < memories.size(); ++index) {
     const Tensor& memory = memories[index];
     check(memory.dim() == 5 && memory.size(0) == shape.num_layers && memory.size(1) == 2 &&
@@ -103,7 +106,8 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
   }
   const auto lists = from_text<PromptLists>(prompts);
   const size_t num_prompts = lists.memory.size();
-  for (const auto* list : {&lists.prefix_len, &lists.max_new_tokens, &lists.first_sequence, &lists.negative_memory}) {
+  for (const auto* list :
+       {&lists.prefix_len, &lists.max_new_tokens, &lists.first_sequence, &lists.negative_memory, &lists.num_bars}) {
     check(list->size() == num_prompts, "the lists of prompts must have one length");
   }
   check(lists.seed.size() == num_prompts, "the lists of prompts must have one length");
@@ -117,7 +121,8 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
                            lists.max_new_tokens[index],
                            lists.seed[index],
                            lists.first_sequence[index],
-                           lists.negative_memory[index]});
+                           lists.negative_memory[index],
+                           lists.num_bars[index]});
     place += prefix_len;
   }
   return plan;
@@ -218,13 +223,13 @@ void pack_decoder(Tensor packed, std::string shape, std::vector<Tensor> tensors)
 }
 
 int64_t generation_start(Tensor packed, std::string options, std::string prompts, std::string vocabulary,
-                         std::string constraints, std::vector<Tensor> memories, std::vector<Tensor> masks,
-                         Tensor prefix_ids) {
+                         std::string constraints, std::string features, std::vector<Tensor> memories,
+                         std::vector<Tensor> masks, Tensor prefix_ids) {
   return translating([&] {
     const PackedDecoder decoder = packed_decoder(packed);
     return generations().add(std::make_shared<Generations::Entry>(
         packed, decoder,
-        to_plan(decoder.shape(), options, prompts, vocabulary, constraints, memories, masks, prefix_ids)));
+        to_plan(decoder.shape(), options, prompts, vocabulary, constraints, features, memories, masks, prefix_ids)));
   });
 }
 
@@ -329,8 +334,8 @@ void define(stable::Library& library) {
   library.def("packed_vocab_size(Tensor packed) -> int");
   library.def("pack_decoder_(Tensor(a!) packed, str shape, Tensor[] tensors) -> ()");
   library.def(
-      "generation_start(Tensor packed, str options, str prompts, str vocabulary, str constraints, Tensor[] memories, "
-      "Tensor[] masks, Tensor prefix_ids) -> int");
+      "generation_start(Tensor packed, str options, str prompts, str vocabulary, str constraints, str features, "
+      "Tensor[] memories, Tensor[] masks, Tensor prefix_ids) -> int");
   library.def("generation_end(int generation) -> ()");
   library.def(
       "generation_run_(int generation, Tensor(a!) progress, int num_threads, int max_steps, int max_ms, "
@@ -341,6 +346,11 @@ void define(stable::Library& library) {
   library.def(
       "generation_read_(int generation, Tensor(a!) lengths, Tensor(b!) token_ids, Tensor(c!) log_probs, "
       "Tensor(d!) scores) -> ()");
+  library.def("training_kernel_sets() -> str");
+  library.def(kAttentionForwardSchema);
+  library.def(kAttentionBackwardSchema);
+  library.def(kSwigluSchema);
+  library.def(kOrthogonalizeSchema);
   library.def(
       "generation_new_tokens_(int generation, int first, Tensor(a!) token_ids, Tensor(b!) log_probs) -> "
       "int");
@@ -351,6 +361,7 @@ void implement_anywhere(stable::Library& library) {
   library.impl<finish_reasons>("finish_reasons");
   library.impl<packed_decoder_bytes>("packed_decoder_bytes");
   library.impl<generation_end>("generation_end");
+  library.impl<training_kernel_sets>("training_kernel_sets");
 }
 
 void implement_on_cpu(stable::Library& library) {
@@ -361,6 +372,10 @@ void implement_on_cpu(stable::Library& library) {
   library.impl<generation_append>("generation_append_");
   library.impl<generation_read>("generation_read_");
   library.impl<generation_new_tokens>("generation_new_tokens_");
+  library.impl<attention_forward>("native_attention_forward_");
+  library.impl<attention_backward>("native_attention_backward_");
+  library.impl<swiglu>("native_swiglu_");
+  library.impl<orthogonalize>("native_orthogonalize_");
 }
 
 const stable::Registration schemas("amt", nullptr, define);

@@ -48,7 +48,8 @@ def test_tempos_change_by_whole_bins():
         changed, factor = change_tempo(ids, 1.15, CONFIG)
         before, after = notes(tokenizer, ids)[1].tempos, notes(tokenizer, changed)[1].tempos
         assert len(before) == len(after)
-        assert after[0].us_per_beat * factor == pytest.approx(before[0].us_per_beat, rel=1e-4)
+        bpm_after, bpm_before = (round(60_000_000 / tempos[0].us_per_beat) for tempos in (after, before))
+        assert factor == bpm_after / bpm_before
         assert np.array_equal(tokenizer.encode(tokenizer.decode(changed)).ids, changed)
         num_changed += factor != 1.0
     assert num_changed >= 10
@@ -105,6 +106,23 @@ def test_beats_a_minute_in_captions():
     assert retimed_caption("at 96 BPM (quarter), No. 12", 1.25) == "at 120 BPM (quarter), No. 12"
     assert retimed_caption("98.5 bpm", 2.0) == "196 bpm"
     assert retimed_caption("in 1984", 1.5) == "in 1984"
+
+
+def test_modes_and_plain_tempos_in_captions():
+    assert transposed_caption("a jig in A mixolydian", 2) == "a jig in B mixolydian"
+    assert retimed_caption("funk, tempo 100", 1.1) == "funk, tempo 110"
+    assert retimed_caption("mood: calm; tempo: 90; key: C major", 2.0) == "mood: calm; tempo: 180; key: C major"
+
+
+@pytest.mark.parametrize("caption", ["Ein Stück in d-Moll", "ré mineur", "pop on the chords C Am F G", "sad song, Dm"])
+def test_music_whose_caption_cannot_follow_is_not_transposed(caption):
+    draws = np.array([0.99, 0.5, 0.5, 0.5])
+    num_moved = 0
+    for _, ids in pieces(6):
+        same, text = Augmentation(transpose=5).apply(ids, caption, draws, CONFIG)
+        assert np.array_equal(same, ids) and text == caption
+        num_moved += not np.array_equal(Augmentation(transpose=5).apply(ids, "a waltz", draws, CONFIG)[0], ids)
+    assert num_moved
 
 
 def test_no_augmentation_changes_nothing():

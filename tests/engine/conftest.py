@@ -76,6 +76,8 @@ ARGUMENTS = {
     "gelu": (c_char_p, c_void_p, c_int64),
     "swiglu": (c_char_p, c_void_p, c_void_p, c_int64, c_void_p),
     "rotate": (c_char_p, c_void_p, c_int64, c_int64, c_void_p, c_void_p),
+    "rms_norm": (c_char_p, c_void_p, c_int64, c_int64, c_float, c_float),
+    "add_rows": (c_char_p, c_void_p, c_int64, c_void_p, c_int64, c_void_p),
     "store": (c_char_p, c_void_p, c_int64, c_int64, c_int32, c_void_p),
     "attend": (c_char_p, c_void_p),
     "log_sum_exp": (c_char_p, c_void_p, c_int64, c_void_p),
@@ -191,6 +193,22 @@ class KernelSet:
         arrays = gate.astype(np.float32), x.astype(np.float32)
         out = np.full(x.size, np.nan, np.float32)
         self.call("swiglu", *map(pointer, arrays), x.size, pointer(out))
+        return out
+
+    def rms_norm(self, x, epsilon, scale):
+        """x (num_vectors, size); what lies behind it must stay."""
+        out = np.concatenate([x.ravel(), np.full(PANEL, 7, np.float32)])
+        self.call("rms_norm", pointer(out), *x.shape, epsilon, scale)
+        assert (out[x.size :] == 7).all()
+        return out[: x.size].reshape(x.shape)
+
+    def add_rows(self, table, rows, weights, x):
+        """table (any number, stride); x (stride,)."""
+        entries = np.zeros(len(rows), [("row", np.int32), ("weight", np.float32)])
+        entries["row"], entries["weight"] = rows, weights
+        table, out = padded(table), aligned(x.shape, np.float32)
+        out[:] = x
+        self.call("add_rows", pointer(table), table.shape[1], pointer(entries), len(rows), pointer(out))
         return out
 
     def rotate(self, x, cosine, signed_sine):

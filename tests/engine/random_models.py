@@ -13,18 +13,26 @@ import re
 import sys
 from unittest import mock
 
+import replay
 import torch
+from replay import is_within_rounding, tokens_of
 
 from amt.decoding import generate
+from amt.decoding.backends import choose
 from amt.decoding.backends.engine import Engine
+from amt.decoding.checks import one_text
+from amt.decoding.generate import decode, make_request
 from amt.errors import DecodingError
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.models import MusicTransformer
+from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
 
 TOKENIZER = TokenizerConfig("performance", step_ms=100, num_velocities=2)
+SCORE = TokenizerConfig(max_time_shift=7, num_velocities=4, tempos_bpm=(60, 120))
 
 
 @dataclasses.dataclass
@@ -40,6 +48,7 @@ class Case:
     seeds: list[int]
     grammar: Grammar | None
     stop_after: int | None  # new tokens after which what still runs is stopped
+    num_bars: int = 0  # that the music is to have; 0: unknown
 
     def run(self, decoder):
         """The hypotheses of a model or an engine."""
@@ -59,7 +68,7 @@ class Case:
         return results
 
     def _generate(self, decoder, which, **more):
-        return generate(
+        request = make_request(
             decoder,
             self.embeddings[which],
             None if self.mask is None else self.mask[which],
@@ -70,6 +79,11 @@ class Case:
             grammar=self.grammar,
             **more,
         )
+        if self.num_bars:
+            limits = Limits(bars=self.num_bars)
+            prompts = tuple(dataclasses.replace(prompt, limits=limits) for prompt in request.prompts)
+            request = dataclasses.replace(request, prompts=prompts)
+        return decode(choose(decoder, request, backend="plain"), request)
 
 
 class Passes:
@@ -86,7 +100,23 @@ class Passes:
         return self.left <= 0
 
 
-def random_model(rng: random.Random, vocab_size: int) -> MusicTransformer:
+def random_features(rng: random.Random) -> dict[str, object]:
+    """Options of a model that reads state features: all of them or some, perhaps musical time and normed keys."""
+    names = FeatureLayout.NAMES
+    if rng.random() < 0.5:
+        names = tuple(name for name in names if rng.random() < 0.5)
+    positions = rng.choice(["sinusoidal", "rotary", "rotary", "relative"])
+    is_rotary = positions == "rotary"
+    return {
+        "state_features": names,
+        "positions": positions,
+        "rotary_time": is_rotary and rng.random() < 0.7,
+        "qk_norm": is_rotary and rng.random() < 0.5,
+        "tokenizer_config": SCORE,
+    }
+
+
+def random_model(rng: random.Random, vocab_size: int, **options: object) -> MusicTransformer:
     """Any geometry, with weights large enough for decided choices."""
     num_heads = rng.choice([1, 2, 3, 4])
     torch.manual_seed(rng.randrange(1 << 30))
@@ -101,8 +131,7 @@ def random_model(rng: random.Random, vocab_size: int) -> MusicTransformer:
         text_embedding_dim=6,
         norm_first=rng.random() < 0.5,
         activation=rng.choice(["relu", "gelu", "swiglu"]),
-        positions=rng.choice(["sinusoidal", "rotary", "relative"]),
-        tie_output=rng.random() < 0.5,
+        **{"positions": rng.choice(["sinusoidal", "rotary", "relative"]), "tie_output": rng.random() < 0.5, **options},
     ).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -164,7 +193,13 @@ def random_case(seed: int) -> Case:
     grammar = None
     if rng.random() < 0.3:
         grammar = Grammar(TOKENIZER, Constraints(max_polyphony=rng.choice([None, 2])))
-    model = random_model(rng, grammar.vocab_size if grammar else rng.choice([5, 16, 37, 100]))
+    feature_rng = random.Random(f"features {seed}")
+    has_features = feature_rng.random() < 0.4
+    if has_features:  # of canonical sequences, or of any ids
+        grammar = Grammar(SCORE, Constraints()) if feature_rng.random() < 0.8 else None
+    options = random_features(feature_rng) if has_features else {}
+    known = Grammar(SCORE) if has_features else grammar
+    model = random_model(rng, known.vocab_size if known else rng.choice([5, 16, 37, 100]), **options)
     batch_size, text_len = rng.choice([1, 1, 2, 5]), rng.choice([1, 2, 7])
     mask = None
     if rng.random() < 0.6:
@@ -190,6 +225,7 @@ def random_case(seed: int) -> Case:
         [rng.randrange(1 << 64) for _ in range(batch_size)],
         grammar,
         stop_after if stop_after and stop_after < room else None,
+        feature_rng.choice([0, 1, 3]) if has_features else 0,
     )
 
 
@@ -201,7 +237,7 @@ def without_numbers(error: DecodingError) -> str:
 def difference(case: Case, engine: Engine | None = None) -> str:
     """What the engine does otherwise than plain PyTorch; empty if nothing.
 
-    Log-probabilities, and sums of them before the length penalty, may differ by 1e-5.
+    Its numbers may differ as far as float64 says that float32 may (`replay`).
     """
     engine = engine or Engine(case.model)
     try:
@@ -213,17 +249,25 @@ def difference(case: Case, engine: Engine | None = None) -> str:
             # The engine runs all sequences at once, so it is another one's step that it may name first.
             return "" if without_numbers(error) == without_numbers(other) else f"{error}; {other}"
     result = case.run(engine)
+    exact, pairs = replay.in_float64(case.model), []
+    for index, hypotheses in enumerate(result):
+        text = one_text(case.embeddings, case.mask, index)
+        options = {"negative": (case.negative, None), "make_grammar": case.grammar and case.grammar.start}
+        options["num_bars"] = case.num_bars
+        arguments = text, hypotheses, 1 + len(case.prefixes[index]), case.config
+        truths, references = (replay.replay(model, *arguments, **options) for model in (exact, case.model))
+        for hypothesis, truth, reference in zip(hypotheses, truths, references, strict=True):
+            pairs.append((truth, reference))
+            if wrong := replay.wrong_number(hypothesis, truth, reference, case.config):
+                return f"prompt {index}: {hypothesis} {wrong}"
+    if tokens_of(expected) != tokens_of(result):
+        in_float64 = dataclasses.replace(case, embeddings=case.embeddings.double(), negative=case.negative.double())
+        is_nearly_equal = is_within_rounding(tokens_of(result), in_float64.run, exact, pairs)
+        return "" if is_nearly_equal else f"{expected} {result}"
     for index, (theirs, ours) in enumerate(zip(expected, result, strict=True)):
-        if [h.token_ids for h in theirs] != [h.token_ids for h in ours]:
-            return f"prompt {index}: {theirs} {ours}"
         for a, b in zip(theirs, ours, strict=True):
             if a.finish_reason != b.finish_reason or a.seed != b.seed:
                 return f"prompt {index}: {a} {b}"
-            if not torch.allclose(torch.tensor(a.token_log_probs), torch.tensor(b.token_log_probs), rtol=0, atol=1e-5):
-                return f"prompt {index}: log-probabilities {a} {b}"
-            weight = a.num_new_tokens**case.config.length_penalty if case.config.num_beams > 1 else 1.0
-            if not abs(a.score - b.score) * weight <= 1e-5 * max(1.0, abs(a.score) * weight):
-                return f"prompt {index}: score {a.score} {b.score}"
     return ""
 
 

@@ -23,6 +23,7 @@ def run_python(code: str) -> str:
         "amt.midi.config",
         "amt.generation.piece",
         "amt.request.reading",
+        "amt.arranger.arrange",
     ],
 )
 def test_torch_is_not_loaded_by(module):

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from fractions import Fraction
 
 import pytest
 
@@ -97,7 +98,8 @@ def test_a_duration_is_in_whole_steps_of_the_tempo_and_never_longer(duration, te
     constraints = Limits(tempo=tempo, duration=duration).constraints(SCORE)
     assert constraints.max_steps == steps
     us_per_beat = Vocabulary(SCORE).tempo_us_per_beat(constraints.tempo_index)
-    assert steps * us_per_beat <= duration * 24e6 + 1e-3 and duration * 24e6 < (steps + 1) * us_per_beat
+    asked = Fraction(str(duration)) * 24_000_000
+    assert steps * us_per_beat <= asked < (steps + 1) * us_per_beat
 
 
 def test_a_duration_needs_no_tempo_where_steps_are_milliseconds():

@@ -19,6 +19,7 @@ from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import FinishReason, Hypothesis, NewToken
 from amt.decoding.plain.start import encode, exactly
 from amt.decoding.protocols import DecoderModel
+from amt.midi.features import layout_text
 from amt.midi.grammar import Grammar
 from amt.ops.decode import ENGINE_DTYPES, MAX_ROWS, EngineDtype, Generation, PromptRows, RowResult, pack_decoder
 from amt.ops.native import chosen_kernel_set
@@ -38,8 +39,16 @@ _REASONS: dict[str, FinishReason] = {"eos": "eos", "length": "length", "stopped"
 class EngineCache:
     """The rows of a generation that Python chooses the tokens of; see `amt.decoding.protocols.DecoderCache`."""
 
-    def __init__(self, engine: Engine, memory_kv: torch.Tensor, memory_mask: torch.Tensor | None, num_rows: int = 1):
+    def __init__(
+        self,
+        engine: Engine,
+        memory_kv: torch.Tensor,
+        memory_mask: torch.Tensor | None,
+        num_rows: int = 1,
+        num_bars: int = 0,
+    ):
         self._engine, self._memory_kv, self._memory_mask = engine, memory_kv, memory_mask
+        self._num_bars = num_bars
         self._token_ids: list[list[int]] = [[] for _ in range(num_rows)]
         self._parents = torch.arange(num_rows)
         self._generation: Generation | None = None
@@ -55,14 +64,14 @@ class EngineCache:
         return logits
 
     def _start(self, num_rows: int) -> Generation:
-        generation = self._engine.start_rows(self._memory_kv, self._memory_mask, num_rows)
+        generation = self._engine.start_rows(self._memory_kv, self._memory_mask, num_rows, self._num_bars)
         if self._token_ids[0]:  # what the rows have in common or not, they have read already
             generation.append(torch.tensor(self._token_ids))
         return generation
 
     def select(self, index: torch.Tensor) -> EngineCache:
         """The rows `index` of this cache. Where their number stays, the new cache takes the old one's place."""
-        selected = EngineCache(self._engine, self._memory_kv, self._memory_mask, len(index))
+        selected = EngineCache(self._engine, self._memory_kv, self._memory_mask, len(index), self._num_bars)
         selected._token_ids = [self._token_ids[row] for row in index.tolist()]
         if self._generation is not None and len(index) == len(self._token_ids) > 1:
             selected._generation, self._generation = self._generation, None
@@ -92,6 +101,7 @@ class Engine:
         self.isa, self.num_threads = chosen_kernel_set(isa), num_threads
         self.shape, tensors = model.decoder_weights()
         self.packed = pack_decoder(self.shape, tensors, dtype)
+        self.features = "" if model.feature_layout is None else layout_text(model.feature_layout)
 
     @property
     def label(self) -> str:
@@ -106,22 +116,25 @@ class Engine:
         """Keys and values of one text, (num_layers, 2, num_heads, len, head_dim)."""
         return torch.stack(self.model.decoder.project_memory(memory))[:, :, 0]
 
-    def start_cache(self, memory: torch.Tensor, memory_mask: torch.Tensor | None) -> EngineCache:
+    def start_cache(self, memory: torch.Tensor, memory_mask: torch.Tensor | None, num_bars: int = 0) -> EngineCache:
         """See `MusicTransformer.start_cache`; for one text."""
-        return EngineCache(self, self.memory_kv(memory), memory_mask)
+        return EngineCache(self, self.memory_kv(memory), memory_mask, num_bars=num_bars)
 
     def decode_step(self, token_ids: torch.Tensor, cache: EngineCache) -> torch.Tensor:
         """See `MusicTransformer.decode_step`."""
         return cache.append(token_ids)
 
-    def start_rows(self, memory_kv: torch.Tensor, memory_mask: torch.Tensor | None, num_rows: int) -> Generation:
+    def start_rows(
+        self, memory_kv: torch.Tensor, memory_mask: torch.Tensor | None, num_rows: int, num_bars: int = 0
+    ) -> Generation:
         """A generation of which the caller chooses the tokens."""
         return Generation(
             self.packed,
             {"has_search": False, "num_rows": num_rows},
-            [PromptRows(0, [], self.shape.max_sequence_length)],
+            [PromptRows(0, [], self.shape.max_sequence_length, num_bars=num_bars)],
             [memory_kv],
             [None if memory_mask is None else memory_mask[0]],
+            features=self.features,
             isa=self.isa,
             num_threads=self.num_threads,
         )
@@ -188,12 +201,14 @@ class EngineState:
                     prompt.seed or 0,
                     prompt.first_sequence + first,
                     negative,
+                    prompt.limits.bars or 0,
                 )
                 for place, (prompt, (_, first)) in enumerate(zip(prompts, batch.parts, strict=True))
             ],
             [memory for memory, _ in memories],
             [mask for _, mask in memories],
             grammar=_grammar_texts(grammars.pop()),
+            features=self._engine.features,
             isa=self._engine.isa,
             num_threads=self._engine.num_threads,
         )

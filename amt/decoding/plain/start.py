@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,8 +54,11 @@ def start_prompt(model: DecoderModel, request: Request, prompt: Prompt, index: i
             except ValueError as error:
                 raise ValueError(f"prefix {index} breaks the grammar at position {position}: {error}") from error
     texts = request.texts(prompt)
+    start_cache: Any = model.start_cache
+    if prompt.limits.bars is not None and getattr(model.config, "state_features", None):  # no other model can be told
+        start_cache = functools.partial(start_cache, num_bars=prompt.limits.bars)
     with stage("encoder"):
-        caches = [model.start_cache(encode(model, *text), text[1]) for text in texts]
+        caches = [start_cache(encode(model, *text), text[1]) for text in texts]
     with stage("decode"):
         token_ids = torch.tensor([prompt.prefix], device=texts[0][0].device)
         logits = [model.decode_step(token_ids, cache)[:, -1] for cache in caches]

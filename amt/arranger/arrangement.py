@@ -1,0 +1,85 @@
+"""A composed piece: its music, its facts, its captions."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from amt.midi.data import MidiData, NoteTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@dataclasses.dataclass(frozen=True)
+class Arrangement:
+    """A piece that `amt.arrange` has composed.
+
+    Args:
+        music: notes, tempos, time signature, key signature.
+        facts: what is known of it, by the columns of a corpus' metadata; docs/arranger.md lists them.
+        captions: texts that fit it, each of another kind.
+        is_passing: for each note of `music.notes` whether it is a passing note, outside scale and chord.
+
+    Example:
+        >>> amt.arrange("bossa nova", seed=3).save("bossa.mid")
+    """
+
+    music: MidiData
+    facts: dict[str, Any]
+    captions: tuple[str, ...]
+    is_passing: np.ndarray = dataclasses.field(repr=False, default_factory=lambda: np.zeros(0, bool))
+
+    @property
+    def notes(self) -> NoteTable:
+        """All notes, sorted by start."""
+        return self.music.notes
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the start to the end of the last note."""
+        return self.music.duration_s
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The facts and captions as a row of a corpus' table."""
+        return {**self.facts, "captions": list(self.captions)}
+
+    def to_bytes(self) -> bytes:
+        """The bytes of a Standard MIDI File."""
+        return self.music.to_bytes()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a Standard MIDI File; `path` becomes the whole new file or stays what it was.
+
+        Raises:
+            OSError: it cannot be written there.
+        """
+        from amt.files import write_atomically
+
+        write_atomically(Path(path), self.to_bytes())
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the notes over time with matplotlib, one colour an instrument.
+
+        Raises:
+            ImportError: matplotlib is not installed (the extra "plot").
+        """
+        from amt.views.piano_roll import draw
+
+        return draw(self.music, ax)
+
+    def _repr_html_(self) -> str:
+        from amt.views.player import player_html
+
+        return player_html(self.music, title=self.captions[0], facts=list(self.captions[1:4]), warnings=[])
+
+    def __repr__(self) -> str:
+        return (
+            f"Arrangement({self.facts['style']!r}: {len(self.notes)} notes, {self.duration_s:.1f} s,"
+            f" {self.facts['key']}, {self.facts['meter']}, seed={self.facts['seed']})"
+        )

@@ -1,0 +1,203 @@
+"""State features in plain Python: what is true of the music after each token. docs/features.md is the definition."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+from amt.midi.config import TokenizerConfig
+from amt.midi.vocabulary import DRUMS, NUM_PITCHES, NUM_PROGRAMS, PAD_ID, time_signature, vocabulary_of
+
+NUM_METRES = 80
+NUM_BEATS, NUM_BARS, NUM_COUNTS = 32, 64, 33  # the last column of each stands for itself and all above it
+NUM_BARS_LEFT = 25
+LARGEST_NUMBER = 32767
+
+Entry = tuple[int, int]  # column, number
+
+
+class FeatureLayout:
+    """Which columns each feature has, and what a model reads in them.
+
+    Args:
+        config: of the tokenizer; its preset must be "score".
+        features: the names of those that there are, in the order of `FeatureLayout.NAMES`.
+
+    Attributes:
+        first: of each feature its first column; those that are left out are not in it.
+        num_columns: how many columns there are.
+
+    Raises:
+        ValueError: a name is unknown, twice, or out of order; or the vocabulary has no programs and bars.
+    """
+
+    NAMES = (
+        "step_in_beat", "beat_in_bar", "metre", "bar", "bars_left", "program", "velocity", "num_sounding",
+        "program_notes", "program_ages", "programs_heard", "own_pitches", "own_ages", "pitches",
+    )  # fmt: skip
+    AGES = ("program_ages", "own_ages")
+    RECENCIES = ("programs_heard",)
+
+    def __init__(self, config: TokenizerConfig, features: tuple[str, ...] = NAMES):
+        if config.preset != "score":
+            raise ValueError(f'state features need the preset "score", got "{config.preset}"')
+        unknown = [name for name in features if name not in self.NAMES]
+        if unknown:
+            raise ValueError(f"there is no state feature {unknown[0]!r}; there are {', '.join(self.NAMES)}")
+        ordered = tuple(name for name in self.NAMES if name in features)
+        if features != ordered:
+            raise ValueError(f"state features must stand once each and in their order: {', '.join(ordered)}")
+        self.config, self.features = config, features
+        sizes = {
+            "step_in_beat": config.steps_per_beat,
+            "beat_in_bar": NUM_BEATS,
+            "metre": NUM_METRES + 1,
+            "bar": NUM_BARS,
+            "bars_left": NUM_BARS_LEFT,
+            "program": NUM_PROGRAMS + 1,
+            "velocity": config.num_velocities + 1,
+            "num_sounding": NUM_COUNTS,
+            "program_notes": NUM_PROGRAMS,
+            "program_ages": NUM_PROGRAMS,
+            "programs_heard": NUM_PROGRAMS,
+            "own_pitches": NUM_PITCHES,
+            "own_ages": NUM_PITCHES,
+            "pitches": NUM_PITCHES,
+        }
+        self.first: dict[str, int] = {}
+        self.num_columns = 0
+        for name in features:
+            self.first[name] = self.num_columns
+            self.num_columns += sizes[name]
+
+    def feature(self, column: int) -> str:
+        """The feature that a column belongs to."""
+        return max((first, name) for name, first in self.first.items() if first <= column)[1]
+
+    def value(self, column: int, number: int) -> float:
+        """What a model reads for an entry; in single precision."""
+        name = self.feature(column)
+        if name not in self.AGES + self.RECENCIES:
+            return float(number)
+        age = math.log2(1 + 2 * number / self.config.steps_per_beat) / 2
+        return age if name in self.AGES else 1 / (1 + age)
+
+
+class FeatureState:
+    """What has been said so far, as far as the features tell of it. Takes any tokens of the vocabulary.
+
+    Args:
+        layout: which features there are.
+        num_bars: how many bars the piece is to have; 0: unknown.
+    """
+
+    def __init__(self, layout: FeatureLayout, num_bars: int = 0):
+        self.layout, self.num_bars = layout, num_bars
+        self.events = vocabulary_of(layout.config).events
+        self.now = 0
+        self.bar = self.step_in_bar = 0
+        self.bar_steps = 4 * layout.config.steps_per_beat
+        self.metre = NUM_METRES  # none yet
+        self.program = NUM_PROGRAMS  # none yet
+        self.velocity = layout.config.num_velocities  # none yet
+        self.sounding: dict[tuple[int, int], int] = {}  # (program, pitch): the step where it began; drums never sound
+        self.heard: dict[int, int] = {}  # program: the step of its last note_on
+
+    def copy(self) -> FeatureState:
+        """A state that goes its own way."""
+        other = copy.copy(self)
+        other.sounding, other.heard = dict(self.sounding), dict(self.heard)
+        return other
+
+    @property
+    def num_bars_begun(self) -> int:
+        """How many bars have begun, but one that has lasted for no time yet."""
+        return self.bar + (self.step_in_bar > 0)
+
+    @property
+    def own_program(self) -> int:
+        """The program in force, 0 before the first."""
+        return 0 if self.program == NUM_PROGRAMS else self.program
+
+    def advance(self, token_id: int) -> None:
+        """Take the next token."""
+        kind, value = self.events[token_id]
+        note = self.own_program, value
+        if kind == "note_on":
+            self.heard[self.own_program] = self.now
+            if self.own_program != DRUMS:
+                self.sounding[note] = self.now
+        elif kind == "note_off":
+            self.sounding.pop(note, None)
+        elif kind == "time_shift":
+            self.now += value
+            bars, self.step_in_bar = divmod(self.step_in_bar + value, self.bar_steps)
+            self.bar += bars
+        elif kind == "velocity":
+            self.velocity = value
+        elif kind == "program":
+            self.program = value
+        elif kind == "time_signature":  # begins a bar, even inside of one
+            self.bar, self.step_in_bar = self.num_bars_begun, 0
+            self.metre = value
+            numerator, denominator = time_signature(value)
+            self.bar_steps = max(1, 4 * self.layout.config.steps_per_beat * numerator // denominator)
+
+    def entries(self) -> list[Entry]:
+        """The features of the last token: (column, number), by ascending column."""
+        found: dict[str, dict[int, int]] = {
+            "step_in_beat": {self.step_in_bar % self.layout.config.steps_per_beat: 1},
+            "beat_in_bar": {min(self.step_in_bar // self.layout.config.steps_per_beat, NUM_BEATS - 1): 1},
+            "metre": {self.metre: 1},
+            "bar": {min(self.bar, NUM_BARS - 1): 1},
+            "bars_left": {self._bars_left(): 1},
+            "program": {self.program: 1},
+            "velocity": {self.velocity: 1},
+            "num_sounding": {min(len(self.sounding), NUM_COUNTS - 1): 1},
+            "program_notes": {},
+            "program_ages": {},
+            "programs_heard": {program: self._age(step) for program, step in self.heard.items()},
+            "own_pitches": {},
+            "own_ages": {},
+            "pitches": {},
+        }
+        for (program, pitch), start in self.sounding.items():
+            found["program_notes"][program] = found["program_notes"].get(program, 0) + 1
+            found["program_ages"][program] = max(found["program_ages"].get(program, 0), self._age(start))
+            found["pitches"][pitch] = found["pitches"].get(pitch, 0) + 1
+            if program == self.own_program:
+                found["own_pitches"][pitch] = 1
+                found["own_ages"][pitch] = self._age(start)
+        return [
+            (first + column, number)
+            for name, first in self.layout.first.items()
+            for column, number in sorted(found[name].items())
+        ]
+
+    def _age(self, start: int) -> int:
+        return min(self.now - start, LARGEST_NUMBER)
+
+    def _bars_left(self) -> int:
+        left = self.num_bars - self.bar
+        if self.num_bars <= 0:
+            return 0
+        if left <= 16:
+            return max(left, 0) + 1
+        limits = (24, 32, 48, 64, 96, 128)
+        return 18 + sum(left > limit for limit in limits)
+
+
+def feature_rows(
+    layout: FeatureLayout, rows: list[list[int]], num_bars: list[int]
+) -> list[tuple[list[list[Entry]], list[int]]]:
+    """Of each row the entries of every token, and the step after it. A pad has no entries."""
+    found = []
+    for row, bars in zip(rows, num_bars, strict=True):
+        state = FeatureState(layout, bars)
+        entries, times = [], []
+        for token_id in row:
+            state.advance(token_id)
+            entries.append([] if token_id == PAD_ID else state.entries())
+            times.append(state.now)
+        found.append((entries, times))
+    return found

@@ -1,0 +1,173 @@
+"""Whether notes are sane as music, and whether they have the feel that was promised. From notes alone.
+
+The bounds are wide: nearly all real music is within them, while the usual faults of a model are not (notes that hang,
+chords that stick, bars that repeat for ever, silence).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from amt.midi.data import MidiData
+from amt.midi.programs import DRUMS
+
+# Organs, strings, choirs and pads may hold a note for 16 beats, others for 8.
+_SUSTAINED = np.isin(np.arange(129), [*range(16, 24), *range(40, 56), *range(88, 104)])
+MAX_HUNG_SHARE = 0.01
+MAX_POLYPHONY = 10.0
+MAX_TOP_RUN = 12
+MAX_EMPTY_SHARE = 0.2
+MAX_SAME_BARS = 0.6
+FEELS = ("backbeat", "four", "swing", "walking", "offbeat")
+
+
+class _Notes:
+    """Notes in quarter notes from the start, sorted by start."""
+
+    def __init__(self, midi: MidiData):
+        notes = midi.notes
+        self.start = notes.start_ticks / midi.ticks_per_beat
+        self.end = notes.end_ticks / midi.ticks_per_beat
+        self.pitch = notes.pitch.astype(int)
+        self.program = np.where(notes.is_drum, DRUMS, notes.program)
+        self.is_pitched = ~notes.is_drum
+        self.beats = float(self.end.max(initial=0.0))
+        signature = midi.time_signatures[0] if midi.time_signatures else None
+        self.bar = 4.0 if signature is None else 4.0 * signature.numerator / signature.denominator
+
+    def bar_contents(self) -> list[frozenset[tuple[int, int, int]]]:
+        """For each bar its (twelfth of a beat, pitch, program)."""
+        bars: dict[int, set[tuple[int, int, int]]] = {}
+        place = np.rint(self.start % self.bar * 12).astype(int)
+        for bar, *content in zip(
+            (self.start // self.bar).astype(int).tolist(),
+            place.tolist(),
+            self.pitch.tolist(),
+            self.program.tolist(),
+            strict=True,
+        ):
+            bars.setdefault(bar, set()).add((content[0], content[1], content[2]))
+        count = max(1, int(np.ceil(self.beats / self.bar)))
+        return [frozenset(bars.get(bar, ())) for bar in range(count)]
+
+
+def bar_contents(midi: MidiData) -> list[frozenset[tuple[int, int, int]]]:
+    """What each bar holds: (twelfth of a quarter note, pitch, program); lengths and loudness do not count."""
+    return _Notes(midi).bar_contents()
+
+
+def longest_run(values: np.ndarray) -> int:
+    """How often one value comes in a row, at most."""
+    if not len(values):
+        return 0
+    ends = np.flatnonzero(np.append(np.diff(values) != 0, True))
+    return int(np.diff(ends, prepend=-1).max())
+
+
+def _polyphony(start: np.ndarray, end: np.ndarray, beats: float) -> float:
+    """How many notes sound in a sixteenth, on average; a note sounds in every sixteenth that it touches."""
+    cells = int(beats * 4) + 2
+    first = (start * 4).astype(int)
+    last = np.maximum(first + 1, np.ceil(end * 4).astype(int))
+    changes = np.bincount(first, minlength=cells + 1) - np.bincount(last, minlength=cells + 1)
+    return float(changes[: cells + 1].cumsum()[:cells].mean())
+
+
+def sanity(midi: MidiData) -> list[str]:
+    """What is wrong with a piece, in words; nothing if it is sane.
+
+    At least 16 notes and 8 s; at most 1 % of the pitched notes longer than 8 beats (16 for what sustains: organs,
+    strings, choirs, pads); no top pitch more than 12 times in a row; at most 20 % of the bars empty; at most 10 pitched
+    notes at once, by sixteenths; of 6 bars or more at most 60 % the same; at least 5 pitches; at the end no more than
+    two bars of silence.
+    """
+    notes = _Notes(midi)
+    if len(notes.start) < 16 or midi.duration_s < 8:
+        return [f"too little: {len(notes.start)} notes, {midi.duration_s:.0f} s"]
+    problems = []
+    pitched = notes.is_pitched
+    start, end, pitch = notes.start[pitched], notes.end[pitched], notes.pitch[pitched]
+    limit = np.where(_SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
+    hung = int((end - start > limit).sum())
+    if len(start) and hung / len(start) > MAX_HUNG_SHARE:
+        problems.append(f"{hung} hanging notes")
+    if len(start) > 8:
+        polyphony = _polyphony(start, end, notes.beats)
+        if polyphony > MAX_POLYPHONY:
+            problems.append(f"{polyphony:.0f} notes at once")
+        places = np.flatnonzero(np.append(True, np.diff(start) > 0))
+        run = longest_run(np.maximum.reduceat(pitch, places))
+        if run > MAX_TOP_RUN:
+            problems.append(f"one top pitch {run} times in a row")
+        if len(np.unique(pitch)) < 5:
+            problems.append("fewer than 5 pitches")
+    bars = notes.bar_contents()
+    if sum(not bar for bar in bars) / len(bars) > MAX_EMPTY_SHARE:
+        problems.append("empty bars")
+    common = Counter(bar for bar in bars if bar).most_common(1)[0][1]
+    if len(bars) >= 6 and common / len(bars) > MAX_SAME_BARS:
+        problems.append(f"one bar is {common} of {len(bars)}")
+    if midi.end_ticks / midi.ticks_per_beat > notes.beats + 2 * notes.bar:
+        problems.append("silence behind the end")
+    return problems
+
+
+def _near(place: np.ndarray, target: float, bar: float) -> np.ndarray:
+    away = np.abs(place - target)
+    close: np.ndarray = np.minimum(away, bar - away) < 0.13
+    return close
+
+
+def _backbeat(notes: _Notes) -> bool:
+    place = notes.start[np.isin(notes.pitch, (37, 38, 39, 40)) & ~notes.is_pitched] % notes.bar
+    hits = _near(place, 1, notes.bar) | _near(place, 3, notes.bar)
+    return bool(hits.sum() / (2 * max(1.0, notes.beats / notes.bar)) >= 0.5)
+
+
+def _four(notes: _Notes) -> bool:
+    place = notes.start[np.isin(notes.pitch, (35, 36)) & ~notes.is_pitched] % 1
+    return bool((np.minimum(place, 1 - place) < 0.1).sum() / max(notes.beats, 1.0) >= 0.6)
+
+
+def _swing(notes: _Notes) -> bool:
+    place = notes.start % 1
+    off = place[(place > 0.3) & (place < 0.9)]
+    return bool(len(off) and ((off > 0.58) & (off < 0.75)).mean() >= 0.4)
+
+
+def _walking(notes: _Notes) -> bool:
+    start = notes.start[(notes.program >= 32) & (notes.program <= 39)]
+    on_beat = start[np.abs(start - np.rint(start)) < 0.13]
+    return len(np.unique(np.rint(on_beat))) / max(1.0, notes.beats) >= 0.6
+
+
+def _offbeat(notes: _Notes) -> bool:
+    place = notes.start % 1
+    return bool(len(place) and ((place > 0.4) & (place < 0.6)).mean() >= 0.25)
+
+
+_FEELS: dict[str, Callable[[_Notes], bool]] = {
+    "backbeat": _backbeat,
+    "four": _four,
+    "swing": _swing,
+    "walking": _walking,
+    "offbeat": _offbeat,
+}
+
+
+def has_feel(midi: MidiData, feel: str) -> bool:
+    """Whether a piece has a feel.
+
+    "backbeat": half of all second and fourth beats have a snare, rim or clap; "four": 60 % of the beats have a bass
+    drum; "swing": 40 % of what is off the beat comes late, about two thirds into it; "walking": 60 % of the beats have
+    a note of a bass; "offbeat": a quarter of all notes begins halfway between beats.
+
+    Raises:
+        ValueError: no such feel.
+    """
+    if feel not in _FEELS:
+        raise ValueError(f"feel must be one of {', '.join(FEELS)}; got {feel!r}")
+    return _FEELS[feel](_Notes(midi))

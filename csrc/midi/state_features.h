@@ -1,0 +1,141 @@
+// State features: what is true of the music after each token. docs/features.md is the definition, and
+// amt/midi/reference/features.py the twin in plain Python.
+// (Not "features.h": the C library has a header of that name.)
+//
+// The features of a token are a sparse vector: a list of (column, number). Numbers are whole; `FeatureLayout::value`
+// makes of them what a model reads.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "named_values.h"
+#include "vocabulary.h"
+
+namespace amt::midi {
+
+// In the order of their columns. A new one goes to the end, so that the numbers of the others stay.
+enum class Feature : uint8_t {
+  kStepInBeat,
+  kBeatInBar,
+  kMetre,
+  kBar,
+  kBarsLeft,
+  kProgram,
+  kVelocity,
+  kNumSounding,
+  kProgramNotes,
+  kProgramAges,
+  kProgramsHeard,
+  kOwnPitches,
+  kOwnAges,
+  kPitches,
+};
+constexpr int kNumFeatures = 14;
+
+struct FeatureConfig {
+  VocabularyConfig vocabulary;
+  std::bitset<kNumFeatures> features;  // those that there are
+};
+
+// See midi/named_values.h.
+template <typename Visitor>
+void visit_fields(FeatureConfig& config, Visitor& visit) {
+  visit_fields(config.vocabulary, visit);
+  visit("features", config.features);
+}
+
+struct FeatureEntry {
+  int16_t column, number;
+};
+
+// Which columns each feature has.
+class FeatureLayout {
+ public:
+  // Throws std::invalid_argument for a vocabulary without programs and bars.
+  explicit FeatureLayout(FeatureConfig config);
+  // What the text describes by name, see named_values.h. Throws std::invalid_argument.
+  explicit FeatureLayout(std::string_view text) : FeatureLayout(from_text<FeatureConfig>(text)) {}
+
+  const Vocabulary& vocabulary() const { return vocabulary_; }
+  int num_columns() const { return num_columns_; }
+  // The most entries that one token can have.
+  int max_entries() const { return max_entries_; }
+  // -1: the feature is left out.
+  int first_column(Feature feature) const { return first_[static_cast<size_t>(feature)]; }
+  // What a model reads for an entry.
+  float value(FeatureEntry entry) const;
+
+ private:
+  enum class Rule : uint8_t { kNumber, kAge, kRecency };
+
+  Vocabulary vocabulary_;
+  std::array<int, kNumFeatures> first_{};
+  int num_columns_ = 0, max_entries_ = 0;
+  std::vector<Rule> rules_;  // of each column
+};
+
+// What has been said so far, as far as the features tell of it. Takes any ids; what no canonical sequence has does
+// something simple and never fails.
+class FeatureState {
+ public:
+  // num_bars: how many bars the piece is to have; 0: unknown.
+  explicit FeatureState(const FeatureLayout& layout, int64_t num_bars = 0);
+
+  void advance(int id);
+  // Writes the entries of the last token, by ascending column; at most layout.max_entries(). Returns their end.
+  FeatureEntry* write(FeatureEntry* out) const;
+
+  int64_t num_tokens() const { return num_tokens_; }  // advanced by
+  int64_t now() const { return now_; }                // the step
+  // How many bars have begun, but one that has lasted for no time yet.
+  int64_t num_bars_begun() const { return bar_ + (step_in_bar_ > 0 ? 1 : 0); }
+
+ private:
+  struct SoundingNote {
+    int64_t start;
+    int32_t key;  // program * kNumPitches + pitch
+    int program() const { return key / kNumPitches; }
+    int pitch() const { return key % kNumPitches; }
+  };
+  struct HeardProgram {
+    int64_t last_note_on;
+    int32_t program;
+  };
+
+  int own_program() const { return program_ == kNumPrograms ? 0 : program_; }
+  void note_on(int pitch);
+  void note_off(int pitch);
+  void shift(int64_t steps);
+  void begin_metre(int index);
+  int16_t age(int64_t start) const;
+  FeatureEntry* write_place(FeatureEntry* out) const;
+  FeatureEntry* write_programs(FeatureEntry* out) const;
+  FeatureEntry* write_pitches(FeatureEntry* out) const;
+
+  const FeatureLayout* layout_;
+  int64_t num_bars_;
+  int64_t num_tokens_ = 0, now_ = 0;
+  int64_t bar_ = 0, step_in_bar_ = 0, bar_steps_;
+  int metre_, program_ = kNumPrograms, velocity_;
+  std::vector<SoundingNote> sounding_;  // by ascending key
+  std::vector<HeardProgram> heard_;     // by ascending program
+  std::array<uint8_t, kNumPitches> pitch_counts_{};
+  std::array<uint64_t, 2> pitches_{};  // a bit for each that sounds
+};
+
+// The features of rows of ids, all one after the other.
+struct FeatureRows {
+  std::vector<int64_t> ends;  // of each token: where its entries end; they begin where those of the token before end
+  std::vector<FeatureEntry> entries;
+  std::vector<int64_t> times;  // of each token: the step after it
+};
+
+// lengths: of each row; num_bars: of each row, see FeatureState. A pad has no entries.
+FeatureRows feature_rows(const FeatureLayout& layout, const int32_t* ids, const std::vector<int64_t>& lengths,
+                         const std::vector<int64_t>& num_bars);
+
+}  // namespace amt::midi
