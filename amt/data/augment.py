@@ -13,7 +13,7 @@ import numpy as np
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import DRUMS, Vocabulary
-from amt.request.limits import PITCH_CLASSES
+from amt.request.pitches import PITCH_CLASSES
 from amt.text.encoder import UNCONDITIONAL
 
 _KEY = re.compile(r"\b([A-G])((?:-| )flat|(?:-| )sharp|b|#|♭|♯)?(?= (major|minor)\b)")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from amt.midi.programs import DRUMS, PROGRAMS, SHORT_NAMES
-from amt.request.limits import PITCH_CLASSES
+from amt.request.pitches import PITCH_CLASSES
 
 _TITLE = re.compile(r'"[^"]*"|“[^”]*”')
 
