@@ -181,14 +181,44 @@ def test_lengths_reach_the_music_and_what_was_asked_is_told(run, model, encoder)
     assert (code, err) == (0, "") and Path("w.mid").read_bytes() == piece.to_bytes()
     first, *lines = out.splitlines()
     assert first.startswith("w.mid: ") and lines == [f"  {row}" for row in piece.report]
-    assert (
-        lines[0] == "  tempo: asked for 96 quarter notes a minute, got 96 quarter notes a minute: kept"
-        and len(lines) == 5
-    )
+    assert lines[0] == "  time signature: asked for 3/4, got 3/4: kept" and len(lines) == 5
     code, out, _ = run(*generate, "--duration", 5, "--bars", 2, "--json")
     rows = json.loads(out)["report"]
-    assert [row["name"] for row in rows] == ["tempo", "time_signature", "duration", "bars", "instruments"]
-    assert rows[1] == {"name": "time_signature", "asked": "3/4", "got": "3/4", "is_met": True, "is_hard": True}
+    assert [row["name"] for row in rows] == ["time_signature", "duration", "bars", "tempo", "instruments"]
+    assert rows[0] == {"name": "time_signature", "asked": "3/4", "got": "3/4", "is_met": True, "is_hard": True}
+
+
+def test_limits_that_are_written_on_the_command_line_are_those_of_python(run, model, encoder):
+    written = [
+        "--tempo",
+        "90-110",
+        "--min-pitch",
+        "violin:G3,cello:36",
+        "--max-pitch",
+        "C6",
+        "--max-note-beats",
+        "none",
+    ]
+    written += ["--max-rest-beats", "4", "--max-filler-tokens", "9", "--forbidden-instruments", "piano,128"]
+    written += ["--required-instruments", "violin,cello"]
+    code, _, _ = run("generate", "music", "-o", "w.mid", "--model", model, "--seed", 3, "--max-tokens", 80, *written)
+    piece = amt.generate(
+        "music",
+        model=model,
+        seed=3,
+        max_new_tokens=80,
+        tempo=(90, 110),
+        min_pitch={"violin": "G3", "cello": 36},
+        max_pitch="C6",
+        max_note_beats=None,
+        max_rest_beats=4,
+        max_filler_tokens=9,
+        forbidden_instruments=["piano", 128],
+        required_instruments=["violin", "cello"],
+    )
+    assert code == 0 and len(piece.notes) and Path("w.mid").read_bytes() == piece.to_bytes()
+    code, _, err = run("generate", "music", "--model", model, "--max-note-beats", "long")
+    assert code == 2 and "--max-note-beats: cannot read 'long'" in err
 
 
 def test_what_runs_can_be_chosen(run, model, encoder):
@@ -552,7 +582,7 @@ MISTAKES = {
     "no metre": ([*GENERATE, "--time-signature", "3/5"], 2, "--time-signature must be like 3/4"),
     "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
     "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),
-    "length without tempo": ([*GENERATE, "--duration", "9"], 2, "duration needs --tempo, or a text that names a BPM"),
+    "bars without time": ([*GENERATE, "--bars", "9"], 2, "bars needs --time-signature, or a text that names one"),
     "length without metre": ([*GENERATE, "--bars", "9"], 2, "bars needs --time-signature, or a text that names one"),
     "no duration": ([*GENERATE, "--tempo", "90", "--duration", "0"], 2, "duration must be above 0 and at most"),
     "no bars": ([*GENERATE, "--time-signature", "3/4", "--bars", "0"], 2, "bars must be a whole number between 1"),

@@ -14,7 +14,7 @@ from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
 
 LIMITS, CHOICE = "Limits that the music keeps to", "How the model chooses"
-LISTS = ("instruments",)  # written with commas
+NONE = "none"  # takes away a limit that there usually is
 
 
 def table_parameters() -> Iterator[inspect.Parameter]:
@@ -22,9 +22,8 @@ def table_parameters() -> Iterator[inspect.Parameter]:
     for field, panel in _rows():
         name = field.metadata.get("command") or f"--{field.name.replace('_', '-')}"
         kinds = typing.get_type_hints(Limits if panel == LIMITS else GenerationConfig)[field.name]
-        kind: Any = (
-            str if field.name in LISTS else next(k for k in (*typing.get_args(kinds), kinds) if k is not type(None))
-        )
+        is_text = "written" in field.metadata or "usual" in field.metadata
+        kind: Any = str if is_text else next(k for k in (*typing.get_args(kinds), kinds) if k is not type(None))
         option = typer.Option(
             name, metavar=field.metadata.get("metavar"), help=field.metadata["help"], rich_help_panel=panel
         )
@@ -35,10 +34,45 @@ def table_parameters() -> Iterator[inspect.Parameter]:
 def given_values(values: dict[str, Any]) -> dict[str, Any]:
     """Of the values of all parameters those that were given, as the Python API takes them."""
     given = {name: value for name, value in values.items() if value is not None}
-    for name in LISTS:
-        if name in given:
-            given[name] = [int(v) if v.strip().isdecimal() else v.strip() for v in given[name].split(",")]
+    for field, _ in _rows():
+        read = READ.get(field.metadata.get("written") or ("usual" in field.metadata and type(field.metadata["usual"])))
+        if field.name not in given or read is None:
+            continue
+        try:
+            given[field.name] = read(given[field.name])
+        except ValueError as error:
+            raise typer.BadParameter(f"{command_names()[field.name]}: cannot read {given[field.name]!r}") from error
     return given
+
+
+def _list(text: str) -> list[str | int]:
+    return [int(part) if part.strip().isdecimal() else part.strip() for part in text.split(",") if part.strip()]
+
+
+def _range(text: str) -> float | tuple[float, ...]:
+    numbers = tuple(map(float, text.split("-")))
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _pitches(text: str) -> str | int | dict[str | int, str | int]:
+    if ":" not in text:
+        return int(text) if text.strip().isdecimal() else text
+    pairs = (part.rpartition(":")[::2] for part in text.split(","))
+    return {_list(instrument)[0]: _list(pitch)[0] for instrument, pitch in pairs}
+
+
+def _number_or_none(kind: type) -> Callable[[str], Any]:
+    return lambda text: None if text.strip().lower() == NONE else kind(text)
+
+
+# How what is written on the command line is read: by the row's `written`, or by the kind of its usual value.
+READ: dict[Any, Callable[[str], Any]] = {
+    "list": _list,
+    "range": _range,
+    "pitches": _pitches,
+    float: _number_or_none(float),
+    int: _number_or_none(int),
+}
 
 
 def with_tables(command: Callable[..., None]) -> Callable[..., None]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from amt.generation.piece import Piece
 from amt.generation.stream import Stream
+from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
 from amt.models.opened import OpenedModel
-from amt.request.limits import NEEDS, Limits
+from amt.request.limits import NEEDS, Limits, with_usual
 from amt.request.options import GenerationConfig
 from amt.request.reading import check_text, read
 from amt.stages import stage
@@ -28,12 +29,15 @@ def ask(
     options: GenerationConfig,
     limits: Limits,
     *,
+    named: Collection[str] | None = None,
     prompt_midi: MidiSource | None = None,
     negative_prompt: str | None = None,
     logits_processor: Sequence[Any] | None = None,
     stopping_criteria: Sequence[Any] | None = None,
 ) -> Request:
     """The request of a call: texts are read, limits completed by them, everything is checked.
+
+    `named` are the limits that the call names: the others have their usual values. None: all as they are.
 
     Raises:
         ValueError: something cannot be meant so. MidiError: `prompt_midi` cannot be read.
@@ -46,12 +50,14 @@ def ask(
     config = opened.tokenizer.config
     warnings: list[str] = []
     readings = [read(text) for text in texts]
-    of_each = [completed(limits, reading, config) for reading in readings]
-    constraints = [each.constraints(config) for each in of_each]
-    grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
+    of_each = [completed(limits, each) for each in readings]
+    for each in of_each:
+        each.constraints(config)  # what cannot be kept is an error before the file is read
     prefix: tuple[int, ...] = ()
     if prompt_midi is not None:
         prefix = _prefix(opened, prompt_midi, of_each, warnings)
+    constraints = [_with_usual(each, named, prefix, config).constraints(config) for each in of_each]
+    grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
     with stage("text encoder"):
         states = opened.text_encoder.encode_each(texts)
     warnings += opened.text_encoder.truncation_warnings(texts)
@@ -185,11 +191,29 @@ def _check_prefix(opened: OpenedModel, prefix: Sequence[int], limits: Limits) ->
         if value is None:
             continue
         alone = {other: given for other, given in vars(limits).items() if other in (name, NEEDS.get(name))}
-        state = Grammar(config, Limits(**alone).constraints(config)).start()
-        try:
-            for token in prefix:
-                state.advance(token)
-        except ValueError as error:
+        if not _keeps(prefix, Limits(**alone), config):
             raise ValueError(
                 f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
-            ) from error
+            )
+
+
+def _keeps(prefix: Sequence[int], limits: Limits, config: TokenizerConfig) -> bool:
+    state = Grammar(config, limits.constraints(config)).start()
+    try:
+        for token in prefix:
+            state.advance(token)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_usual(
+    limits: Limits, named: Collection[str] | None, prefix: Sequence[int], config: TokenizerConfig
+) -> Limits:
+    """The limits with the usual ones that a call does not name, unless the music to continue has longer notes."""
+    if named is None:
+        return limits
+    usual = with_usual(limits, named, config)
+    if _keeps(prefix, Limits(max_note_beats=usual.max_note_beats), config):
+        return usual
+    return with_usual(limits, {*named, "max_note_beats"}, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from amt.files import write_atomically
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, NoteTable
+from amt.midi.elements import Tempo
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.programs import DRUMS, program_name
@@ -75,8 +77,8 @@ class Piece:
 
         music = EventTokenizer(tokenizer_config).decode(tokens)
         constraints = prompt.grammar.constraints if isinstance(prompt.grammar, Grammar) else Constraints()
-        if constraints.max_steps is not None and tokenizer_config.preset == "score":
-            music = _ended_at(music, constraints.max_steps * (music.ticks_per_beat // tokenizer_config.steps_per_beat))
+        if tokenizer_config.preset == "score":
+            music = _ended_at(music, _last_tick(music, constraints, tokenizer_config))
         rows = compare(prompt.reading, prompt.limits, constraints, music, tokenizer_config)
         return cls(tuple(tokens), music, prompt.text, prompt.seed, report=rows)
 
@@ -141,6 +143,22 @@ class Piece:
         instruments = ", ".join(self.instruments) or "no instruments"
         seed = f", seed={self.seed}" if self.seed is not None else ""
         return f"Piece({self.text!r}: {len(self.notes)} notes, {self.duration_s:.1f} s, {instruments}{seed})"
+
+
+def _last_tick(music: MidiData, constraints: Constraints, config: TokenizerConfig) -> int:
+    """By when the constraints let the music end."""
+    ticks = music.end_ticks
+    if constraints.max_steps is not None:
+        ticks = min(ticks, constraints.max_steps * (music.ticks_per_beat // config.steps_per_beat))
+    if constraints.max_us is not None:
+        left = constraints.max_us * music.ticks_per_beat
+        changes = [*music.tempos, Tempo(music.end_ticks, 1)]
+        for tempo, following in itertools.pairwise(changes):
+            fits = left // tempo.us_per_beat
+            if tempo.tick + fits < following.tick:
+                return min(ticks, tempo.tick + fits)
+            left -= (following.tick - tempo.tick) * tempo.us_per_beat
+    return ticks
 
 
 def _ended_at(music: MidiData, last_tick: int) -> MidiData:

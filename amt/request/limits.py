@@ -9,93 +9,249 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from amt.config import setting
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import Constraints
 from amt.midi.metres import bar_length
-from amt.midi.programs import program_number
+from amt.midi.programs import DRUMS, program_name, program_number
 from amt.midi.theory import parse_key
 from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index
+from amt.request.pitches import pitch_of_programs
 
 MAX_BEATS = 1 << 20
 MAX_BARS = 1 << 16
 MAX_DURATION_S = 86_400
 # What a length needs, so that it is a number of steps: the words of an error.
-NEEDS = {"duration": "tempo", "bars": "time_signature"}
+NEEDS = {"bars": "time_signature"}
+# A length that is asked for is met within these.
+BARS_AROUND = 1
+DURATION_AROUND = Fraction(5, 100)
+
+Pitches = int | str | Mapping[str | int, int | str]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
     """Hard limits of a generation, as a musician names them; None leaves the choice to the model.
 
-    `instruments` are General MIDI names ("violin", "drums") or program numbers 0..127 (128 = drums). `tempo` is kept
-    throughout, as its nearest metronome mark, and so is `time_signature`. `duration` needs a tempo and `bars` a time
-    signature, which a text may name (see `amt.request.request.completed`).
+    `instruments` are General MIDI names ("violin", "drums") or program numbers 0..127 (128 = drums); they all play,
+    unless `required_instruments` says which must. `tempo` is kept throughout, as its nearest metronome mark, or lies
+    between two (`(90, 110)`); `time_signature` is kept throughout. `bars` and `duration` are what the piece comes to:
+    it ends within a bar, or 5 %, of them. `bars` needs a time signature, which a text may name.
+    `min_pitch` and `max_pitch` are numbers or names ("C4"), for all instruments but drums or for some
+    (`{"cello": "C2"}`). What has a `usual` value in its row has that in a generation that does not name it.
     """
 
     instruments: Sequence[str | int] | None = setting(
-        None, 'Only these play, like "violin,cello" or "piano,drums".', only_score=True
+        None, 'Only these play, like "violin,cello" or "piano,drums".', only_score=True, written="list"
     )
-    tempo: float | None = setting(None, "Quarter notes a minute.", only_score=True)
+    required_instruments: Sequence[str | int] | None = setting(
+        None, 'These play before the end; default: all of --instruments; "" for none.', only_score=True, written="list"
+    )
+    forbidden_instruments: Sequence[str | int] | None = setting(
+        None, 'These do not play, like "drums".', only_score=True, written="list"
+    )
+    max_instruments: int | None = setting(None, "How many instruments play, at most.", only_score=True)
+    entry_by_beats: float | None = setting(
+        None, "When required instruments have begun, in quarter notes; usually 32.", only_score=True, usual=32.0
+    )
+    tempo: float | tuple[float, float] | None = setting(
+        None, "Quarter notes a minute; 90-110: between them.", only_score=True, written="range"
+    )
     time_signature: str | None = setting(None, "Like 3/4.", only_score=True)
     key: str | None = setting(None, 'Like "D minor" or "Bb major": no pitch outside its scale.')
+    min_pitch: Pitches | None = setting(  # noqa: RUF009 (a field)
+        None, 'Lowest pitch, like "C2" or "violin:G3,cello:C2".', written="pitches"
+    )
+    max_pitch: Pitches | None = setting(  # noqa: RUF009 (a field)
+        None, 'Highest pitch, like "C6" or "flute:C7".', written="pitches"
+    )
     max_beats: float | None = setting(None, "Length in quarter notes, at most.", only_score=True)
     max_polyphony: int | None = setting(None, "Notes that sound at once, at most; drums do not count.")
-    duration: float | None = setting(None, "Length, at most; at --tempo, or at the BPM of TEXT.", metavar="SECONDS")
+    max_note_beats: float | None = setting(
+        None, 'The longest note in quarter notes; usually 16; "none" for any.', only_score=True, usual=16.0
+    )
+    max_rest_beats: float | None = setting(
+        None, 'The longest silence in quarter notes; usually 8; "none" for any.', only_score=True, usual=8.0
+    )
+    max_filler_tokens: int | None = setting(
+        None, 'Tokens without a new note, at most; usually 24; "none" for any number.', usual=24
+    )
+    duration: float | None = setting(None, "Length: the piece ends within 5 % of it.", metavar="SECONDS")
     bars: int | None = setting(
-        None, "Length in bars, at most; of --time-signature, or of that of TEXT.", only_score=True
+        None, "Length: the piece ends within a bar of it; of --time-signature, or of that of TEXT.", only_score=True
     )
 
     def constraints(self, config: TokenizerConfig) -> Constraints:
         """The constraints for a tokenizer.
 
         Raises:
-            ValueError: a limit that cannot be understood or kept.
+            ValueError: a limit that cannot be understood or kept, or two that contradict each other.
         """
         if config.preset != "score":
             for field in dataclasses.fields(self):
                 if field.metadata.get("only_score") and getattr(self, field.name) is not None:
                     raise ValueError(f"{field.name} needs a model of the preset score; this one is of {config.preset}")
-        tempo_index = None if self.tempo is None else _tempo_index(self.tempo, config)
+        tempo: dict[str, int] = {} if self.tempo is None else _tempo(self.tempo, config)
         signature_index = None if self.time_signature is None else _signature_index(self.time_signature)
-        lengths = [
-            None if self.max_beats is None else _num_steps(self.max_beats, config),
-            None if self.duration is None else _steps_in_time(self.duration, tempo_index, config),
-            None if self.bars is None else _steps_in_bars(self.bars, signature_index, config),
-        ]
-        return Constraints(
-            programs=None if self.instruments is None else _programs(self.instruments),
-            tempo_index=tempo_index,
-            time_signature_index=signature_index,
-            pitch_classes=None if self.key is None else pitch_classes(self.key),
-            max_steps=min((steps for steps in lengths if steps is not None), default=None),
-            max_polyphony=None if self.max_polyphony is None else _polyphony(self.max_polyphony),
-        )
+        programs, required = self._programs()
+        found: dict[str, Any] = {
+            "programs": programs,
+            "required_programs": required or None,
+            "max_programs": self._whole_number("max_instruments", "instruments"),
+            "entry_by_step": self._steps("entry_by_beats", config) if required else None,
+            "time_signature_index": signature_index,
+            "pitch_classes": None if self.key is None else pitch_classes(self.key),
+            "min_pitch": None if self.min_pitch is None else pitch_of_programs(self.min_pitch, "min_pitch", 0),
+            "max_pitch": None if self.max_pitch is None else pitch_of_programs(self.max_pitch, "max_pitch", 127),
+            "max_polyphony": self._whole_number("max_polyphony", "notes"),
+            "max_note_steps": self._steps("max_note_beats", config),
+            "max_rest_steps": self._steps("max_rest_beats", config),
+            "max_filler_tokens": self._whole_number("max_filler_tokens", "tokens"),
+        }
+        _check_pitches(programs, found["min_pitch"], found["max_pitch"])
+        found |= tempo | self._window(signature_index, tempo, config)
+        return Constraints(**found)
+
+    def _programs(self) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+        """Which may play, and which must."""
+        allowed = None if self.instruments is None else program_numbers(self.instruments, "instruments")
+        forbidden = {*program_numbers(self.forbidden_instruments or (), "forbidden_instruments", may_be_empty=True)}
+        if self.required_instruments is not None:
+            required = program_numbers(self.required_instruments, "required_instruments", may_be_empty=True)
+        else:
+            required = allowed or ()
+            if self.max_instruments is not None and len(required) > self.max_instruments:
+                required = ()
+        for program in required if self.required_instruments is not None else ():
+            if allowed is not None and program not in allowed:
+                raise ValueError(f"required_instruments names {program_name(program)}, which instruments does not")
+        for name, programs in (("required_instruments", required), ("instruments", allowed or ())):
+            for program in programs if getattr(self, name) is not None else ():
+                if program in forbidden:
+                    raise ValueError(f"{name} and forbidden_instruments both name {program_name(program)}")
+        if self.max_instruments is not None and len(required) > self.max_instruments:
+            raise ValueError(
+                f"required_instruments names {len(required)} instruments, max_instruments is {self.max_instruments}"
+            )
+        if forbidden:
+            allowed = tuple(sorted({*(range(DRUMS + 1) if allowed is None else allowed)} - forbidden))
+        return allowed, required
+
+    def _window(
+        self, signature_index: int | None, tempo: Mapping[str, int], config: TokenizerConfig
+    ) -> dict[str, int | None]:
+        """When the piece ends."""
+        low, high = 0, self._steps("max_beats", config)
+        if self.bars is not None:
+            bar = _steps_in_bar(self.bars, signature_index, config)
+            low = math.ceil(max(Fraction(self.bars - BARS_AROUND), Fraction(1, 2)) * bar)
+            at_most = math.floor((self.bars + BARS_AROUND) * bar)
+            if high is not None and high < low:
+                raise ValueError(f"max_beats {self.max_beats:g} ends the piece before bars {self.bars} are over")
+            high = at_most if high is None else min(high, at_most)
+        if self.duration is None:
+            return {"min_steps": low or None, "max_steps": high}
+        min_us, max_us = _microseconds_around(self.duration)
+        # The fewest and the most microseconds that a step can last.
+        steps_us = [Fraction(1000 * config.step_ms)] * 2
+        if config.preset == "score":
+            indices = (tempo.get("tempo_max_index", len(config.tempos_bpm) - 1), tempo.get("tempo_min_index", 0))
+            if "tempo_index" in tempo:
+                indices = (tempo["tempo_index"],) * 2
+            vocabulary = Vocabulary(config)
+            steps_us = [Fraction(vocabulary.tempo_us_per_beat(i), config.steps_per_beat) for i in indices]
+        if max_us < steps_us[0]:
+            shortest = math.ceil(steps_us[0] / 1000) / 1000
+            raise ValueError(f"duration must be at least {shortest} seconds at this tempo, got {self.duration!r}")
+        other = "max_beats" if self.max_beats is not None else "bars"
+        if low * steps_us[0] > max_us or (high is not None and high * steps_us[1] < min_us):
+            raise ValueError(f"duration {self.duration:g} and {other} {getattr(self, other):g} cannot both be met")
+        return {"min_steps": low or None, "max_steps": high, "min_us": min_us, "max_us": max_us}
+
+    def _steps(self, name: str, config: TokenizerConfig) -> int | None:
+        beats: float | None = getattr(self, name)
+        if beats is None:
+            return None
+        if not _is_number(beats) or not 0 < beats <= MAX_BEATS:
+            raise ValueError(f"{name} must be above 0 and at most {MAX_BEATS}, got {beats!r}")
+        if beats * config.steps_per_beat < 1 and name != "max_beats":
+            raise ValueError(f"{name} must be at least a step, 1/{config.steps_per_beat} of a beat; got {beats!r}")
+        return max(1, round(beats * config.steps_per_beat))
+
+    def _whole_number(self, name: str, of: str) -> int | None:
+        number: int | None = getattr(self, name)
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+            raise ValueError(f"{name} must be a whole number of {of}, at least 1; got {number!r}")
+        return number
+
+
+def with_usual(limits: Limits, named: Collection[str], config: TokenizerConfig) -> Limits:
+    """The limits, with the usual values of those that a call does not name: no note hangs and no piece starves."""
+    usual: dict[str, Any] = {
+        field.name: field.metadata["usual"]
+        for field in dataclasses.fields(limits)
+        if "usual" in field.metadata
+        and field.name not in named
+        and (config.preset == "score" or not field.metadata.get("only_score"))
+    }
+    return dataclasses.replace(limits, **usual)
 
 
 class LimitOptions(TypedDict, total=False):
     """The fields of `Limits` as keyword arguments, for editors and type checkers."""
 
     instruments: Sequence[str | int] | None
-    tempo: float | None
+    required_instruments: Sequence[str | int] | None
+    forbidden_instruments: Sequence[str | int] | None
+    max_instruments: int | None
+    entry_by_beats: float | None
+    tempo: float | tuple[float, float] | None
     time_signature: str | None
     key: str | None
+    min_pitch: Pitches | None
+    max_pitch: Pitches | None
     max_beats: float | None
     max_polyphony: int | None
+    max_note_beats: float | None
+    max_rest_beats: float | None
+    max_filler_tokens: int | None
     duration: float | None
     bars: int | None
 
 
-def _programs(instruments: Sequence[str | int]) -> tuple[int, ...]:
+def program_numbers(instruments: Sequence[str | int], name: str, *, may_be_empty: bool = False) -> tuple[int, ...]:
+    """The programs of one instrument or several, by number or name."""
     if isinstance(instruments, (str, int)):
         instruments = [instruments]
-    if not instruments:
-        raise ValueError("instruments must name at least one; leave it out to allow all")
+    if not instruments and not may_be_empty:
+        raise ValueError(f"{name} must name at least one; leave it out to allow all")
     return tuple(sorted({program_number(instrument) for instrument in instruments}))
+
+
+def _check_pitches(
+    programs: tuple[int, ...] | None, lowest: tuple[int, ...] | None, highest: tuple[int, ...] | None
+) -> None:
+    for program in range(DRUMS + 1) if programs is None else programs:
+        if lowest is not None and highest is not None and lowest[program] > highest[program]:
+            raise ValueError(
+                f"min_pitch {lowest[program]} is above max_pitch {highest[program]} for {program_name(program)}"
+            )
+
+
+def _tempo(tempo: float | Sequence[float], config: TokenizerConfig) -> dict[str, int]:
+    if not isinstance(tempo, (tuple, list)):
+        return {"tempo_index": _tempo_index(tempo, config)}  # type: ignore[arg-type]
+    if len(tempo) != 2:
+        raise ValueError(f"tempo must be one number or two, the slowest and the fastest; got {tempo!r}")
+    low, high = (_tempo_index(bpm, config) for bpm in tempo)
+    if tempo[0] > tempo[1]:
+        raise ValueError(f"tempo must have the slowest first, got {tempo!r}")
+    return {"tempo_min_index": low, "tempo_max_index": high}
 
 
 def _tempo_index(tempo: float, config: TokenizerConfig) -> int:
@@ -125,45 +281,24 @@ def pitch_classes(key: str) -> tuple[int, ...]:
     return parsed.pitch_classes
 
 
-def _num_steps(beats: float, config: TokenizerConfig) -> int:
-    if not _is_number(beats) or not 0 < beats <= MAX_BEATS:
-        raise ValueError(f"max_beats must be above 0 and at most {MAX_BEATS}, got {beats!r}")
-    return max(1, round(beats * config.steps_per_beat))
-
-
-def _steps_in_time(duration: float, tempo_index: int | None, config: TokenizerConfig) -> int:
+def _microseconds_around(duration: float) -> tuple[int, int]:
     if not _is_number(duration) or not 0 < duration <= MAX_DURATION_S:
         raise ValueError(f"duration must be above 0 and at most {MAX_DURATION_S} seconds, got {duration!r}")
-    if config.preset != "score":
-        us_per_step = Fraction(1000 * config.step_ms)
-    elif tempo_index is None:
-        raise ValueError('duration needs tempo=, or a text that names a BPM, like "at 96 BPM"')
-    else:
-        us_per_step = Fraction(Vocabulary(config).tempo_us_per_beat(tempo_index), config.steps_per_beat)
-    steps = math.floor(Fraction(repr(float(duration))) * 1_000_000 / us_per_step)  # 0.3, not 0.29999…
-    if steps < 1:
-        shortest = math.ceil(us_per_step / 1000) / 1000
-        raise ValueError(f"duration must be at least {shortest} seconds at this tempo, got {duration!r}")
-    return steps
+    us = Fraction(repr(float(duration))) * 1_000_000  # 0.3, not 0.29999…
+    return math.ceil(us * (1 - DURATION_AROUND)), max(1, math.floor(us * (1 + DURATION_AROUND)))
 
 
-def _steps_in_bars(bars: int, signature_index: int | None, config: TokenizerConfig) -> int:
+def _steps_in_bar(bars: int, signature_index: int | None, config: TokenizerConfig) -> Fraction:
     if not isinstance(bars, int) or isinstance(bars, bool) or not 1 <= bars <= MAX_BARS:
         raise ValueError(f"bars must be a whole number between 1 and {MAX_BARS}, got {bars!r}")
     if signature_index is None:
         raise ValueError('bars needs time_signature=, or a text that names one, like "in 3/4 time"')
-    return max(1, math.floor(bars * bar_beats(signature_index) * config.steps_per_beat))
+    return bar_beats(signature_index) * config.steps_per_beat
 
 
 def bar_beats(signature_index: int) -> Fraction:
     """Quarter notes in a bar of a time signature."""
     return bar_length(time_signature(signature_index))
-
-
-def _polyphony(notes: int) -> int:
-    if not isinstance(notes, int) or isinstance(notes, bool) or notes < 1:
-        raise ValueError(f"max_polyphony must be a whole number of notes, at least 1; got {notes!r}")
-    return notes
 
 
 def _is_number(value: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -15,7 +15,7 @@ from amt.midi.facts import estimate_key, key_name
 from amt.midi.limits import Constraints
 from amt.midi.programs import DRUMS, program_name
 from amt.midi.vocabulary import Vocabulary, time_signature
-from amt.request.limits import Limits, bar_beats
+from amt.request.limits import BARS_AROUND, DURATION_AROUND, Limits, bar_beats, program_numbers
 from amt.request.reading import Reading
 
 TEMPO_TOLERANCE = 0.05  # of what a text asks for
@@ -28,11 +28,11 @@ class ReportRow:
     """One thing that was asked for, and what came.
 
     Attributes:
-        name: "key", "tempo", "time_signature", "instruments", "without", "duration", "bars", "max_beats" or
-            "max_polyphony".
+        name: of the limit; of what the text asks for "key", "tempo", "time_signature", "instruments", "without" or
+            "duration".
         asked, got: in words.
         is_met: whether the notes keep it.
-        is_hard: whether it was an option, or became one with `duration` or `bars`; otherwise the text asked for it.
+        is_hard: whether it was an option, or became one with `bars`; otherwise the text asked for it.
     """
 
     name: str
@@ -51,10 +51,9 @@ def compare(
 ) -> list[ReportRow]:
     """A row for each hard limit, then one for each other thing that the text asks for.
 
-    Hard: every pitched note lies in the scale of the key; every tempo and time signature is the one that was asked
-    for; no other instrument plays; the piece ends in time. Soft: the estimated key (`amt.midi.facts`), the first time
-    signature and the instruments are those of the text, nobody plays whom it refuses, the first tempo is within 5 % and
-    the duration within 10 %.
+    Hard: what docs/generation.md says of each limit; `max_filler_tokens` has no row, as notes do not show it. Soft: the
+    estimated key (`amt.midi.facts`), the first time signature and the instruments are those of the text, nobody plays
+    whom it refuses, the first tempo is within 5 % and the duration within 10 %.
     """
     hard = [] if limits is None or constraints is None else list(_hard(limits, constraints, music, config))
     names = {row.name for row in hard}
@@ -65,40 +64,117 @@ def compare(
 
 def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: TokenizerConfig) -> Iterator[ReportRow]:
     pitched = music.notes[~music.notes.is_drum]
-    num_beats = music.end_ticks / music.ticks_per_beat
     if constraints.pitch_classes is not None:
         num_outside = int((~np.isin(pitched.pitch % 12, constraints.pitch_classes)).sum())
         got = f"{num_outside} of {len(pitched)} notes outside its scale"
         yield ReportRow("key", str(limits.key), got, num_outside == 0, True)
-    if constraints.tempo_index is not None:
-        us_per_beat = Vocabulary(config).tempo_us_per_beat(constraints.tempo_index)
-        is_met = all(tempo.us_per_beat == us_per_beat for tempo in music.tempos)
-        got = ", ".join(dict.fromkeys(_bpm(tempo.bpm) for tempo in music.tempos))
-        yield ReportRow("tempo", _bpm(float(limits.tempo or 0)), got, is_met, True)
+    if limits.tempo is not None:
+        yield _tempo_row(constraints, limits.tempo, music, config)
     if constraints.time_signature_index is not None:
         asked = "{}/{}".format(*time_signature(constraints.time_signature_index))
         signatures = list(dict.fromkeys(map(_signature, music.time_signatures)))
         yield ReportRow("time_signature", asked, ", ".join(signatures), signatures == [asked], True)
-    if constraints.programs is not None:
-        programs = _programs(music)
-        got = _listing(programs)
-        yield ReportRow(
-            "instruments", _listing(constraints.programs), got, set(programs) <= {*constraints.programs}, True
-        )
-    if limits.max_beats is not None:
-        step = 1 / config.steps_per_beat
-        is_met = num_beats <= max(step, limits.max_beats + step / 2)  # the nearest step, at least one
-        yield ReportRow("max_beats", f"at most {limits.max_beats:g} beats", f"{num_beats:.4g} beats", is_met, True)
-    if constraints.max_polyphony is not None:
+    yield from _instrument_rows(limits, constraints, music)
+    yield from _pitch_rows(limits, constraints, music)
+    yield from _length_rows(limits, constraints, music, config)
+    if limits.max_polyphony is not None:
         highest = _highest_polyphony(pitched.start_ticks, pitched.end_ticks)
-        is_met = highest <= constraints.max_polyphony
-        yield ReportRow("max_polyphony", f"at most {constraints.max_polyphony} notes", f"{highest} notes", is_met, True)
+        is_met = highest <= limits.max_polyphony
+        yield ReportRow("max_polyphony", f"at most {limits.max_polyphony} notes", f"{highest} notes", is_met, True)
+    step = 1 / config.steps_per_beat
+    if limits.max_note_beats is not None:
+        longest = int((pitched.end_ticks - pitched.start_ticks).max(initial=0)) / music.ticks_per_beat
+        yield _at_most("max_note_beats", limits.max_note_beats, longest, step)
+    if limits.max_rest_beats is not None:
+        yield _at_most("max_rest_beats", limits.max_rest_beats, _longest_rest(music) / music.ticks_per_beat, step)
+
+
+def _at_most(name: str, limit: float, beats: float, step: float) -> ReportRow:
+    """The row of a number of beats, which are the nearest step, at least one."""
+    is_met = beats <= max(step, limit + step / 2)
+    return ReportRow(name, f"at most {limit:g} beats", f"{beats:.4g} beats", is_met, True)
+
+
+def _tempo_row(
+    constraints: Constraints, asked: float | Sequence[float], music: MidiData, config: TokenizerConfig
+) -> ReportRow:
+    low, high = constraints.tempo_min_index, constraints.tempo_max_index
+    if constraints.tempo_index is not None:
+        low = high = constraints.tempo_index
+    vocabulary = Vocabulary(config)
+    shortest, longest = vocabulary.tempo_us_per_beat(high or 0), vocabulary.tempo_us_per_beat(low or 0)
+    is_met = all(shortest <= tempo.us_per_beat <= longest for tempo in music.tempos)
+    got = ", ".join(dict.fromkeys(_bpm(tempo.bpm) for tempo in music.tempos))
+    between = [asked] if isinstance(asked, (int, float)) else list(asked)
+    words = _bpm(between[-1]) if len(between) == 1 else f"{between[0]:g} to {_bpm(between[1])}"
+    return ReportRow("tempo", words, got, is_met, True)
+
+
+def _instrument_rows(limits: Limits, constraints: Constraints, music: MidiData) -> Iterator[ReportRow]:
+    programs = _programs(music)
+    got = _listing(programs)
+    if limits.instruments is not None:
+        allowed = constraints.programs or ()
+        missing = {*(constraints.required_programs or ())} if limits.required_instruments is None else set()
+        is_met = set(programs) <= {*allowed} and missing <= {*programs}
+        yield ReportRow("instruments", _listing(allowed), got, is_met, True)
+    if limits.required_instruments:
+        required = constraints.required_programs or ()
+        is_met = set(required) <= {*programs}
+        yield ReportRow("required_instruments", _listing(required), got, is_met, True)
+    if limits.forbidden_instruments:
+        forbidden = program_numbers(limits.forbidden_instruments, "forbidden_instruments")
+        is_met = not {*forbidden} & {*programs}
+        yield ReportRow("forbidden_instruments", f"no {_listing(forbidden)}", got, is_met, True)
+    if limits.max_instruments is not None:
+        asked = f"at most {limits.max_instruments}"
+        yield ReportRow("max_instruments", asked, str(len(programs)), len(programs) <= limits.max_instruments, True)
+    if limits.entry_by_beats is not None and constraints.required_programs:
+        of_notes = np.where(music.notes.is_drum, DRUMS, music.notes.program)
+        starts = [music.notes.start_ticks[of_notes == program] for program in constraints.required_programs]
+        latest = max((int(ticks.min()) for ticks in starts if len(ticks)), default=0) / music.ticks_per_beat
+        is_met = all(map(len, starts)) and latest <= limits.entry_by_beats + ROUNDING_S
+        yield ReportRow("entry_by_beats", f"by beat {limits.entry_by_beats:g}", f"by beat {latest:.4g}", is_met, True)
+
+
+def _pitch_rows(limits: Limits, constraints: Constraints, music: MidiData) -> Iterator[ReportRow]:
+    of_notes = np.where(music.notes.is_drum, DRUMS, music.notes.program).astype(int)
+    for name, pitches, side in (
+        ("min_pitch", constraints.min_pitch, "below"),
+        ("max_pitch", constraints.max_pitch, "above"),
+    ):
+        if pitches is None:
+            continue
+        bounds = np.asarray(pitches)[of_notes]
+        outside = music.notes.pitch < bounds if side == "below" else music.notes.pitch > bounds
+        given = getattr(limits, name)
+        pairs = given.items() if isinstance(given, Mapping) else ()
+        asked = ", ".join(f"{instrument} {pitch}" for instrument, pitch in pairs) or str(given)
+        got = f"{int(outside.sum())} of {len(music.notes)} notes {side} it"
+        yield ReportRow(name, asked, got, not outside.any(), True)
+
+
+def _length_rows(
+    limits: Limits, constraints: Constraints, music: MidiData, config: TokenizerConfig
+) -> Iterator[ReportRow]:
+    if limits.max_beats is not None:
+        yield _at_most("max_beats", limits.max_beats, music.end_ticks / music.ticks_per_beat, 1 / config.steps_per_beat)
     if limits.duration is not None:
-        is_met = music.duration_s <= limits.duration + ROUNDING_S
-        yield ReportRow("duration", f"at most {limits.duration:g} s", f"{music.duration_s:.4g} s", is_met, True)
+        around = float(DURATION_AROUND) * limits.duration
+        is_met = abs(music.duration_s - limits.duration) <= around + ROUNDING_S
+        yield ReportRow("duration", f"{limits.duration:g} s", f"{music.duration_s:.4g} s", is_met, True)
     if limits.bars is not None and constraints.time_signature_index is not None:
         num_bars = Fraction(music.end_ticks, music.ticks_per_beat) / bar_beats(constraints.time_signature_index)
-        yield ReportRow("bars", f"at most {limits.bars}", f"{float(num_bars):.4g}", num_bars <= limits.bars, True)
+        is_met = max(Fraction(limits.bars - BARS_AROUND), Fraction(1, 2)) <= num_bars <= limits.bars + BARS_AROUND
+        yield ReportRow("bars", str(limits.bars), f"{float(num_bars):.4g}", is_met, True)
+
+
+def _longest_rest(music: MidiData) -> int:
+    """The most ticks before a note at which nothing sounds; a drum is a moment."""
+    notes = music.notes
+    ends = np.where(notes.is_drum, notes.start_ticks, notes.end_ticks)
+    heard = np.concatenate([[0], np.maximum.accumulate(ends)[:-1]]) if len(notes) else np.zeros(0, np.int64)
+    return int((notes.start_ticks - heard).max(initial=0))
 
 
 def _soft(reading: Reading, music: MidiData) -> Iterator[ReportRow]:

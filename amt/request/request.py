@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import EOS_ID
 from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
@@ -96,11 +95,8 @@ class Request:
         )
 
 
-def completed(limits: Limits, reading: Reading, config: TokenizerConfig) -> Limits:
-    """The limits, with the tempo that `duration` needs and the time signature that `bars` needs from the text."""
-    tempo, signature = limits.tempo, limits.time_signature
-    if limits.duration is not None and tempo is None and config.preset == "score":
-        tempo = reading.tempo_bpm
-    if limits.bars is not None and signature is None and reading.metre is not None:
-        signature = "{}/{}".format(*reading.metre.value)
-    return dataclasses.replace(limits, tempo=tempo, time_signature=signature)
+def completed(limits: Limits, reading: Reading) -> Limits:
+    """The limits, with the time signature that `bars` needs from the text."""
+    if limits.bars is None or limits.time_signature is not None or reading.metre is None:
+        return limits
+    return dataclasses.replace(limits, time_signature="{}/{}".format(*reading.metre.value))
