@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,15 @@ _BPM = re.compile(r"\b(\d{2,3})(?:\.\d+)?(?= ?(?:BPM|bpm|beats per minute)\b)")
 # A tonic as it is usually spelled in each mode.
 _MAJOR = ("C", "D-flat", "D", "E-flat", "E", "F", "F-sharp", "G", "A-flat", "A", "B-flat", "B")
 _MINOR = ("C", "C-sharp", "D", "E-flat", "E", "F", "F-sharp", "G", "G-sharp", "A", "B-flat", "B")
+
+
+class Varied(NamedTuple):
+    """A row as it is trained on: by how many semitones it was moved, and times what its tempo was taken."""
+
+    ids: np.ndarray
+    caption: str
+    semitones: int = 0
+    tempo_factor: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +49,7 @@ class Augmentation:
     velocity: int = 0
     caption_dropout: float = 0.0
 
-    def apply(
-        self, ids: np.ndarray, caption: str, draws: np.ndarray, config: TokenizerConfig
-    ) -> tuple[np.ndarray, str]:
+    def apply(self, ids: np.ndarray, caption: str, draws: np.ndarray, config: TokenizerConfig) -> Varied:
         """A row as it is trained on.
 
         Args:
@@ -51,8 +59,8 @@ class Augmentation:
         ids, factor = change_tempo(ids, (1 + self.tempo) ** (2 * draws[1] - 1), config)
         ids = change_velocity(ids, int(draws[2] * (2 * self.velocity + 1)) - self.velocity, config)
         if draws[3] < self.caption_dropout:
-            return ids, UNCONDITIONAL
-        return ids, retimed_caption(transposed_caption(caption, semitones), factor)
+            return Varied(ids, UNCONDITIONAL, semitones, factor)
+        return Varied(ids, retimed_caption(transposed_caption(caption, semitones), factor), semitones, factor)
 
 
 @dataclasses.dataclass(frozen=True)
