@@ -53,6 +53,7 @@ _HOMES = {
     "TextEncoderError": "amt.errors",
     "BackendUnavailableError": "amt.errors",
     "DecodingError": "amt.errors",
+    "DiskFullError": "amt.errors",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from amt.errors import BackendUnavailableError as BackendUnavailableError
     from amt.errors import CheckpointError as CheckpointError
     from amt.errors import DecodingError as DecodingError
+    from amt.errors import DiskFullError as DiskFullError
     from amt.errors import MidiError as MidiError
     from amt.errors import TextEncoderError as TextEncoderError
     from amt.generation.piece import Piece as Piece

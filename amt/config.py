@@ -12,6 +12,8 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from amt.files import new_file
+
 C = TypeVar("C", bound="Config")
 
 MAX_VOCAB_SIZE = 1 << 20
@@ -96,8 +98,9 @@ class Config:
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     def save(self, path: str | Path) -> None:
-        """Write JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        """Write JSON; `path` becomes the whole new file or stays what it was."""
+        with new_file(Path(path)) as stream:
+            stream.write((json.dumps(self.to_dict(), indent=1) + "\n").encode())
 
     @classmethod
     def load(cls: type[C], path: str | Path) -> C:

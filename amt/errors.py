@@ -1,5 +1,7 @@
 """The errors that AMT raises beside ValueError, TypeError and OSError."""
 
+import errno
+
 
 class AmtError(Exception):
     """Anything that AMT refuses to do, with the remedy in its message."""
@@ -17,6 +19,14 @@ class MidiError(AmtError, ValueError):
         super().__init__(f"{reason} (at byte {byte_offset})" if byte_offset >= 0 else reason)
         self.reason = reason
         self.byte_offset = byte_offset
+
+
+class DiskFullError(AmtError, OSError):
+    """There is no room to write a file; its `errno` is ENOSPC."""
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.errno = errno.ENOSPC
 
 
 class CheckpointError(AmtError, ValueError):

@@ -5,15 +5,13 @@
 
 d256: width 256, 4 heads, 4 + 4 layers, feed-forward 1,024; d512: the default model (512, 8 heads, 6 + 6, 2,048).
 Dropout 0.1, float32, AdamW; 32 text positions, 512 tokens of vocabulary. `full`: 8 sequences of 1,024 tokens. `mixed`:
-lengths from 256 to 1,024, padded to the longest; tokens/s count real ones. The time is that of AMT's steps;
-`ratio_to_nn_transformer` is the other's median by AMT's.
+lengths from 256 to 1,024, padded to the longest; tokens/s count real ones. `ratio_to_nn_transformer` is the other's
+median by AMT's. Without `--all` one size runs, two rounds of it.
 """
-
-import statistics
-import time
 
 import pytest
 import torch
+from comparisons import Measured, in_turns
 from torch import nn
 
 from amt.models import build_model
@@ -29,7 +27,6 @@ CONFIGS = {
     "d512": ModelConfig(vocab_size=512),
 }  # fmt: skip
 BATCH, LENGTH, TEXT_LEN = 8, 1024, 32
-ROUNDS = 3
 
 
 class PlainTransformer(nn.Module):
@@ -69,9 +66,9 @@ def make_step(model, call, text, tokens):
     return step
 
 
-@pytest.mark.parametrize("lengths", ["full", "mixed"])
-@pytest.mark.parametrize("size", CONFIGS)
-def test_training_step(benchmark, size, lengths):
+@pytest.mark.parametrize("lengths", ["full", pytest.param("mixed", marks=pytest.mark.long)])
+@pytest.mark.parametrize("size", ["d256", pytest.param("d512", marks=pytest.mark.long)])
+def test_training_step(benchmark, compare, rounds, size, lengths):
     config = CONFIGS[size]
     torch.manual_seed(0)
     text = torch.randn(BATCH, TEXT_LEN, config.text_embedding_dim)
@@ -83,17 +80,16 @@ def test_training_step(benchmark, size, lengths):
     mask = None if lengths == "full" else tokens[:, :-1] != 0
     ours = make_step(build_model(config).train(), lambda model, *inputs: model(*inputs), text, tokens)
     theirs = make_step(PlainTransformer(config).train(), lambda model, *inputs: model(*inputs, mask), text, tokens)
-    seconds = {"ours": [], "theirs": []}
 
-    def both():
-        for name, step in (("ours", ours), ("theirs", theirs)):
-            start = time.perf_counter()
-            assert 0 < step() < 20
-            seconds[name].append(time.perf_counter() - start)
+    def run(step):
+        assert 0 < step() < 20
 
     benchmark.group = f"training step, {torch.get_num_threads()} threads"
-    benchmark.pedantic(both, rounds=ROUNDS, warmup_rounds=1)
-    own, other = (statistics.median(seconds[name][1:]) for name in ("ours", "theirs"))
-    benchmark.extra_info.update(
-        tokens_s=num_tokens / own, nn_transformer_tokens_s=num_tokens / other, ratio_to_nn_transformer=other / own
-    )
+    turns = in_turns(benchmark, lambda: run(ours), lambda: run(theirs), rounds=rounds(2, 3))
+    own, other = (num_tokens / seconds for seconds in turns.medians)
+    benchmark.extra_info.update(tokens_s=own, nn_transformer_tokens_s=other, ratio_to_nn_transformer=turns.ratio)
+    compare(
+        benchmark.group, f"{size}, {lengths}, {BATCH} x {LENGTH} tokens",
+        Measured("amt", True, 1 / own, f"{own:.4g} tokens/s"),
+        Measured("nn.Transformer", False, 1 / other, f"{other:.4g} tokens/s"), ratio=turns.ratio,
+    )  # fmt: skip

@@ -17,10 +17,10 @@ import numpy as np
 
 from amt.data.corpus import CorpusPiece, read_corpus
 from amt.evaluation.evaluate import draw
+from amt.evaluation.following import key_of
 from amt.midi.data import NoteTable
 from amt.midi.facts import KEY_PROFILES, Key, best_keys, pitch_class_durations
 from amt.midi.reader import read_midi
-from amt.request.limits import parse_key
 
 SOURCES = ("chopin", "cre", "freedoom", "lieder", "mutopia", "polish", "quartets")
 STATED = ("source", "key signature", "key signature + estimate")
@@ -59,7 +59,7 @@ PROFILES = KEY_PROFILES | {
 
 
 def stated_key(piece: CorpusPiece) -> Key | None:
-    return parse_key(piece.row["key"]) if piece.row.get("key_source") in STATED else None
+    return key_of(piece.row["key"]) if piece.row.get("key_source") in STATED else None
 
 
 def first_notes(notes: NoteTable, num: int | None) -> NoteTable:

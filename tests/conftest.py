@@ -2,7 +2,12 @@
 
 import hashlib
 import os
+import shutil
+import signal
+import subprocess
+import sys
 import tarfile
+import traceback
 from pathlib import Path
 
 import pytest
@@ -71,3 +76,72 @@ def make_generator(tmp_path_factory):
         return amt.load(folder)
 
     return make
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Makes a folder of a file system of its own with room for so many bytes (in pages of 4096); `fill` takes room."""
+    mounted = []
+
+    def make(num_bytes):
+        folder = tmp_path / f"disk-{len(mounted)}"
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={num_bytes}", "tmpfs", str(folder)]
+        done = subprocess.run(mount, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"only root may mount a small file system: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def leave_room():
+    """Fills a small disk but for so many bytes; 0: a disk that is full."""
+
+    def fill(folder, num_bytes):
+        (folder / "ballast").unlink(missing_ok=True)
+        (folder / "ballast").write_bytes(bytes(max(0, shutil.disk_usage(folder).free - num_bytes)))
+
+    return fill
+
+
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.truncate"}
+
+
+@pytest.fixture
+def killed():
+    """Calls a function in a child that is killed (-9) right before its `number`-th operation on the files of a folder.
+
+    Returns whether it was killed: False where the function has fewer operations.
+    """
+
+    def run(function, folder, number):
+        child = os.fork()
+        if child:
+            _, status = os.waitpid(child, 0)
+            assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+            return os.WIFSIGNALED(status)
+        count = 0
+
+        def watch(event, arguments):
+            nonlocal count
+            if event in CHANGES or (event == "open" and str(arguments[0]).startswith(str(folder))):
+                count += 1
+                if count == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        exit_code = 1
+        try:
+            sys.addaudithook(watch)
+            function()
+            exit_code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(exit_code)
+
+    return run

@@ -443,6 +443,25 @@ def test_sources_are_chosen(run, corpus):
     assert code == 0 and out.startswith("data: train: 2 pieces")
 
 
+def test_read(run):
+    code, out, err = run("read", "ein langsamer Walzer für zwei Geigen, ohne Klavier")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "read as German: a slow waltz for two violins, without piano",
+        "instrument  violin*2                 'zwei Geigen'",
+        "without     piano                    'Klavier'",
+        "tempo       slow (48-80 BPM)         'langsamer'",
+        "style       waltz                    'Walzer'",
+        "metre       3/4                      (implied)",
+        "only        Violin",
+    ]
+    code, out, err = run("read", "xyz")
+    assert (code, out) == (0, "") and "nothing in the text was understood" in err
+    row = json.loads(run("read", "--json", "key: F#m")[1])
+    assert row["facts"] == [{"kind": "key", "value": "F# minor", "start": 5, "end": 8, "words": "F#m"}]
+    assert row["is_open"] and row["allowed_programs"] is None and row["warnings"] == []
+
+
 def test_info(run):
     code, out, _ = run("info")
     assert code == 0 and f"amt           {amt.__version__}\n" in out and torch.__version__ in out
@@ -502,7 +521,7 @@ def test_a_text_finds_files(run, listener, song, encoder, folder):
     assert (code, err, facts["num_files"], len(facts["skipped"])) == (0, "", 3, 7)
     assert facts["matches"] == [match.to_dict() for match in found]
     assert facts["skipped"][0] == {"path": "noise-0.mid", "reason": found.skipped["noise-0.mid"]}
-    assert sorted(path.name for path in (folder / "index").iterdir()) == ["embeddings.npy", "files.jsonl"]
+    assert sorted(path.name for path in (folder / "index").iterdir()) == ["index.bin"]
 
 
 def test_a_file_finds_files(run, listener, song, encoder, folder, stdin):
@@ -529,7 +548,7 @@ MISTAKES = {
     "not a number": ([*GENERATE, "--seed", "lucky"], 2, "--seed"),
     "empty text": (["generate", " "], 2, "the text is empty; describe the music, as in: amt generate"),
     "tempo out of range": ([*GENERATE, "--tempo", "900"], 2, "tempo must be between 20 and 304 beats a minute"),
-    "no key": ([*GENERATE, "--key", "H moll"], 2, 'key must be like "D minor"'),
+    "no key": ([*GENERATE, "--key", "H minor"], 2, 'key must be like "D minor"'),
     "no metre": ([*GENERATE, "--time-signature", "3/5"], 2, "--time-signature must be like 3/4"),
     "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
     "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),
@@ -628,14 +647,32 @@ def test_a_folder_that_may_not_be_written_to_is_told_before_the_work(run, model,
     assert (code, out) == (1, "") and err.startswith("amt: you may not write to the folder ")
 
 
-def test_a_disk_that_is_full_is_told(run, model, encoder, monkeypatch, folder):
-    def fail(*_):
-        raise OSError(28, "No space left on device", "w.mid")
-
-    monkeypatch.setattr(os, "replace", fail)
-    code, out, err = run("generate", WALTZ, "--model", model, "-o", "w.mid")
-    assert (code, out, list(folder.iterdir())) == (1, "", [])
-    assert err.startswith("amt: cannot write w.mid: No space left on device; ")
+def test_a_disk_that_is_full_is_told(run, model, encoder, corpus, listener, small_disk, leave_room):
+    """One line from every command that writes, wherever the room ends, and no half files."""
+    disk = small_disk(4 << 20)
+    Path("model.json").write_text(json.dumps(SMALL))
+    assert run("prepare", corpus, "-o", "data", "--preset", "performance")[0] == 0
+    commands = {
+        "generate": ["generate", WALTZ, "--model", model, "-o", disk / "w.mid"],
+        "prepare": ["prepare", corpus, "-o", disk / "data", "--preset", "performance"],
+        "train": ["train", "data", "-o", disk / "run", "--steps", 2, "--max-len", 40, "--model-config", "model.json"],
+        "search": ["search", WALTZ, corpus, "--model", listener, "--index", disk / "index"],
+    }
+    told = dict.fromkeys(commands, 0)
+    for name, command in commands.items():
+        code = 1
+        for room in range(0, 4 << 20, 4 << 10 if name != "train" else 256 << 10):
+            leave_room(disk, room)
+            code, out, err = run(*command)
+            if code == 0:
+                break
+            told[name] += 1
+            last_line = err.splitlines()[-1]
+            assert (code, out) == (1, "") and last_line.startswith(f"amt: the disk is full: {disk}/"), err
+            assert last_line.endswith("; make room and do the same again")
+            assert not [path for path in disk.rglob("*") if path.name.endswith(".tmp")]
+        assert code == 0
+    assert min(told.values()) >= 1 and told["prepare"] >= 3 and told["train"] >= 2
 
 
 def test_a_name_that_would_paint_the_terminal_is_harmless(run):
@@ -712,7 +749,7 @@ def test_help_is_quick_because_it_loads_nothing():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     *_, modules = result.stdout.splitlines()
     assert not {"torch", "transformers", "numpy", "tqdm", "mido", "huggingface_hub"} & set(modules.split())
-    for command in ("generate", "describe", "search", "tokenize", "inspect", "prepare", "train", "info"):
+    for command in ("generate", "read", "describe", "search", "tokenize", "inspect", "prepare", "train", "info"):
         assert f"│ {command} " in result.stdout
     assert "--time-signature" in result.stdout
 

@@ -19,6 +19,7 @@ from amt.cli.generate import generate
 from amt.cli.info import info
 from amt.cli.inspect import inspect
 from amt.cli.prepare import prepare
+from amt.cli.read import read
 from amt.cli.search import search
 from amt.cli.tokenize import tokenize
 from amt.cli.train import train
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, describe, search, inspect, tokenize, prepare, train, info):
+for command in (generate, read, describe, search, inspect, tokenize, prepare, train, info):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import re
 import sys
@@ -91,6 +92,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         if isinstance(error, FileNotFoundError):
             return f"there is no {error.filename}; check the name and the folder"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the disk is full: {error.filename} cannot be written; make room and do the same again"
         return f"{error.filename}: {error.strerror}; choose another place, or ask for the right to use it"
     if isinstance(error, MidiError):
         return f"{error}; give a Standard MIDI File"

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 from amt.midi.elements import KeySignature
 from amt.midi.programs import DRUM_NAMES, program_name
+from amt.midi.theory import name_in_fifths
 from amt.midi.vocabulary import Event, Vocabulary, time_signature
 
-# From seven flats to seven sharps.
-_MAJOR_KEYS = ("C♭", "G♭", "D♭", "A♭", "E♭", "B♭", "F", "C", "G", "D", "A", "E", "B", "F♯", "C♯")
-_MINOR_KEYS = ("A♭", "E♭", "B♭", "F", "C", "G", "D", "A", "E", "B", "F♯", "C♯", "G♯", "D♯", "A♯")
-_PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 MAX_LISTED = 6
 
 
@@ -35,14 +32,19 @@ def listing(names: Sequence[str]) -> str:
 
 
 def pitch(number: int) -> str:
-    """ "C4" for 60."""
-    return f"{_PITCH_CLASSES[number % 12]}{number // 12 - 1}"
+    """ "C4" for 60, "D♯4" for 63."""
+    name = name_in_fifths((7 * number + 1) % 12 - 1)  # F to A sharp
+    return f"{_with_signs(name)}{number // 12 - 1}"
 
 
 def key_signature(signature: KeySignature) -> str:
     """ "D minor", "B♭ major"."""
-    names, mode = (_MINOR_KEYS, "minor") if signature.is_minor else (_MAJOR_KEYS, "major")
-    return f"{names[signature.sharps + 7]} {mode}"
+    tonic = name_in_fifths(signature.sharps + (3 if signature.is_minor else 0))
+    return f"{_with_signs(tonic)} {'minor' if signature.is_minor else 'major'}"
+
+
+def _with_signs(name: str) -> str:
+    return name.replace("#", "♯").replace("b", "♭")
 
 
 def event_value(event: Event, vocabulary: Vocabulary, *, is_drum: bool) -> str:

@@ -13,15 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from amt.midi.config import TokenizerConfig
+from amt.midi.theory import Key, parse_pitch_class
 from amt.midi.vocabulary import DRUMS, Vocabulary
-from amt.request.limits import PITCH_CLASSES
 from amt.text.encoder import UNCONDITIONAL
 
 _KEY = re.compile(r"\b([A-G])((?:-| )flat|(?:-| )sharp|b|#|♭|♯)?(?= (major|minor)\b)")
 _BPM = re.compile(r"\b(\d{2,3})(?:\.\d+)?(?= ?(?:BPM|bpm|beats per minute)\b)")
-# A tonic as it is usually spelled in each mode.
-_MAJOR = ("C", "D-flat", "D", "E-flat", "E", "F", "F-sharp", "G", "A-flat", "A", "B-flat", "B")
-_MINOR = ("C", "C-sharp", "D", "E-flat", "E", "F", "F-sharp", "G", "G-sharp", "A", "B-flat", "B")
 
 
 class Varied(NamedTuple):
@@ -142,13 +139,13 @@ def transposed_caption(caption: str, semitones: int) -> str:
 
     def moved(match: re.Match[str]) -> str:
         letter, accidental, mode = match.groups()
-        tonic = PITCH_CLASSES[letter.lower()]
-        if accidental:
-            tonic += 1 if accidental in ("#", "♯") or accidental.endswith("sharp") else -1
-        name = (_MAJOR if mode == "major" else _MINOR)[(tonic + semitones) % 12]
+        tonic = parse_pitch_class(letter + (accidental or ""))
+        assert tonic is not None, match[0]
+        moved_tonic = (tonic + semitones) % 12
+        name = Key(moved_tonic, mode).spell(moved_tonic)
         if accidental in ("#", "b", "♯", "♭"):
-            return name.replace("-sharp", "#").replace("-flat", "b")
-        return name
+            return name
+        return name.replace("#", "-sharp").replace("b", "-flat")
 
     return _KEY.sub(moved, caption) if semitones else caption
 

@@ -128,7 +128,8 @@ class PreparedSplit:
         augmentation_draws = rng.random((num_rows, 4))
         bars_draws = rng.random(num_rows)
         attribute_draws = rng.random((num_rows, 1 + len(attributes)))
-        token_rows, captions, num_bars, told = [], [], [], []
+        token_rows, captions, num_bars = [], [], []
+        told: list[list[int]] = []
         for row in order[group * batch_size : (group + 1) * batch_size]:
             texts = self.pieces[pieces[row]]["captions"]
             varied = Varied(self.tokens(chosen[row])[:max_len], texts[int(caption_draws[row] * len(texts))])

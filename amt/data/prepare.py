@@ -28,7 +28,7 @@ import numpy as np
 from amt.config import check_range
 from amt.data.corpus import CorpusPiece, read_corpus
 from amt.errors import MidiError
-from amt.files import write_atomically
+from amt.files import explaining_errors, new_folder, remove_leftovers, write_atomically
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout, num_bars_of
 from amt.midi.reader import read_midi
@@ -77,7 +77,8 @@ def prepare(
 
     Raises:
         FileExistsError: `out` exists. FileNotFoundError, ValueError: as `read_corpus`, or nothing is left to prepare.
-        OSError: `out` cannot be written, as on a full disk.
+        DiskFullError: there is no room; what is done is kept, and a later call goes on from there.
+        OSError: `out` cannot be written.
     """
     out = Path(out)
     if out.exists():
@@ -92,6 +93,7 @@ def prepare(
     try:
         return _prepare(part, corpus, out, config, sources, embed, jobs, progress)
     except BaseException:
+        part.remove_whole()
         part.remove_if_empty()
         raise
 
@@ -110,23 +112,25 @@ def _prepare(
     pieces = read_corpus(corpus, sources, lambda name, reason: skipped.append({"file": name, "reason": reason}))
     blocks = part.encode(pieces, jobs, progress)
     whole = part.folder / "whole"
-    shutil.rmtree(whole, ignore_errors=True)
-    summary: dict[str, Any] = {split: part.join(blocks, split, whole / split) for split in SPLITS}
+    part.remove_whole()
     failures = skipped + [failure for block in blocks for failure in part.notes(block)["failures"]]
-    if not any(summary[split]["pieces"] for split in SPLITS):
+    if not any(part.notes(block)["pieces"] for block in blocks):
         chosen = f" of the sources {', '.join(sources)}" if sources else ""
         reason = f"; {failures[0]['file']}: {failures[0]['reason']}" if failures else ""
         part.remove()
         raise ValueError(f"{corpus} has no MIDI file{chosen} that its table names and that can be read{reason}")
-    summary["failures"] = failures
-    config.save(whole / "tokenizer.json")
-    (whole / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    with new_folder(whole, part.joined_bytes(blocks)) as new:
+        summary: dict[str, Any] = {split: part.join(blocks, split, new / split) for split in SPLITS}
+        summary["failures"] = failures
+        config.save(new / "tokenizer.json")
+        (new / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     if embed:
         captions = {
             caption for block in blocks for piece in part.notes(block)["pieces"] for caption in piece["row"]["captions"]
         }
         # Beside the blocks, so that a stopped run keeps what it has.
         cache = EmbeddingCache(part.folder / "embeddings", TextEncoderSpec())
+        cache.remove_leftovers()
         report = None if progress is None else lambda done: progress("captions", done)
         cache.get_many(sorted(captions), progress=report)
         os.replace(part.folder / "embeddings", whole / "embeddings")
@@ -145,11 +149,24 @@ class _Part:
         wanted = json.dumps(settings, sort_keys=True)
         if not path.is_file() or path.read_text(encoding="utf-8") != wanted:  # of another run, or of none
             shutil.rmtree(folder, ignore_errors=True)
-            (folder / "blocks").mkdir(parents=True)
-            write_atomically(path, wanted.encode())
+            try:
+                with explaining_errors(folder):
+                    (folder / "blocks").mkdir(parents=True)
+                write_atomically(path, wanted.encode())
+            except OSError:
+                self.remove()
+                raise
+        remove_leftovers(folder)
+        remove_leftovers(folder / "blocks")
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove_whole(self) -> None:
+        """Give back the room of what was put together; embeddings are not made twice."""
+        if (self.folder / "whole" / "embeddings").is_dir():
+            os.replace(self.folder / "whole" / "embeddings", self.folder / "embeddings")
+        shutil.rmtree(self.folder / "whole", ignore_errors=True)
 
     def remove_if_empty(self) -> None:
         """Nothing is left behind where there is nothing to go on from."""
@@ -194,16 +211,15 @@ class _Part:
         return notes
 
     def join(self, blocks: list[Path], split: str, folder: Path) -> dict[str, int]:
-        """Write a split from all blocks; returns its counts."""
-        folder.mkdir(parents=True)
+        """Write a split from all blocks into a new folder; returns its counts."""
+        folder.mkdir()
         sizes = [sum(sum(p["lengths"]) for p in self.notes(b)["pieces"] if p["split"] == split) for b in blocks]
-        num_tokens = sum(sizes)
-        np.save(folder / "tokens.npy", np.zeros(0, np.uint16))
-        if num_tokens:  # an empty file cannot be mapped
-            tokens = np.lib.format.open_memmap(folder / "tokens.npy", "w+", np.uint16, (num_tokens,))
+        header = {"descr": "<u2", "fortran_order": False, "shape": (sum(sizes),)}
         rows: list[tuple[int, int, int, bool]] = []
         end = num_pieces = 0
-        with open(folder / "pieces.jsonl", "w", encoding="utf-8") as lines:
+        # Written one after the other: a mapped file gets its room page by page, and a full disk kills by a signal.
+        with open(folder / "tokens.npy", "wb") as tokens, open(folder / "pieces.jsonl", "w", encoding="utf-8") as lines:
+            np.lib.format.write_array_header_1_0(tokens, header)
             for block in blocks:
                 with np.load(block, allow_pickle=False) as arrays:
                     ids, notes = arrays["tokens"], json.loads(arrays["notes"].tobytes())
@@ -213,16 +229,32 @@ class _Part:
                     start += sum(piece["lengths"])
                     if piece["split"] != split:
                         continue
-                    tokens[end : end + start - first] = ids[first:start]
+                    tokens.write(ids[first:start].astype("<u2").tobytes())
                     for place, length in enumerate(piece["lengths"]):
                         rows.append((end, length, num_pieces, place == 0))
                         end += length
-                    lines.write(json.dumps(piece["row"], ensure_ascii=False) + "\n")
+                    lines.write(_line(piece))
                     num_pieces += 1
-        if num_tokens:
-            tokens.flush()
-        np.save(folder / "segments.npy", np.array(rows, SEGMENT_DTYPE))
+        contents = io.BytesIO()  # written straight to a file, NumPy would not say that the disk is full
+        np.save(contents, np.array(rows, SEGMENT_DTYPE))
+        (folder / "segments.npy").write_bytes(contents.getvalue())
         return {"pieces": num_pieces, "segments": len(rows), "tokens": end}
+
+    def joined_bytes(self, blocks: list[Path]) -> int:
+        """About how large all splits will be together."""
+        pieces = [piece for block in blocks for piece in self.notes(block)["pieces"]]
+        num_tokens, num_segments = sum(sum(p["lengths"]) for p in pieces), sum(len(p["lengths"]) for p in pieces)
+        num_header_bytes = 128 * 2 * len(SPLITS)
+        return (
+            2 * num_tokens
+            + SEGMENT_DTYPE.itemsize * num_segments
+            + sum(len(_line(piece).encode()) for piece in pieces)
+            + num_header_bytes
+        )
+
+
+def _line(piece: dict[str, Any]) -> str:
+    return json.dumps(piece["row"], ensure_ascii=False) + "\n"
 
 
 def _blocks(pieces: Iterable[CorpusPiece]) -> Iterator[list[CorpusPiece]]:

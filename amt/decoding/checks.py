@@ -40,7 +40,7 @@ def make_prompt(
         prefix: what it begins with; bos is put in front where it is missing.
         seed: for sampling; without it that of the options, and without that a fresh one.
         grammar: what may follow.
-        words: `text`, `asked` and `limits` of the prompt.
+        words: `text`, `reading` and `limits` of the prompt.
 
     Raises:
         ValueError: lengths, tokens or a seed that do not fit.

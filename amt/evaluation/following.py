@@ -8,7 +8,7 @@ from typing import Any
 
 from amt.midi.facts import Facts, Key
 from amt.midi.programs import DRUMS
-from amt.request.limits import parse_key
+from amt.midi.theory import parse_key
 
 # Edges in beats a minute; each bin reaches to the next edge.
 TEMPO_BINS = (40, 60, 70, 90, 110, 140, 160, 210)
@@ -37,7 +37,7 @@ def asked_of(row: dict[str, Any], caption: str) -> Asked:
     bpm = row.get("quarter_bpm", row.get("tempo"))
     metre = row.get("meter", row.get("time_signature"))
     programs = row.get("programs", row.get("instrument_numbers_sorted"))
-    key = parse_key(row["key"]) if isinstance(row.get("key"), str) else None
+    key = key_of(row["key"]) if isinstance(row.get("key"), str) else None
     played: set[int] = set()
     if isinstance(programs, list) and all(isinstance(program, int) for program in programs):
         played = set(programs) | ({DRUMS} if row.get("drums") is True else set())
@@ -54,7 +54,13 @@ def asked_of(row: dict[str, Any], caption: str) -> Asked:
 def keys_in(caption: str) -> list[Key]:
     """The keys that a caption names, like "A-flat major" or "F# minor"."""
     words = re.findall(r"\b[A-G](?:[ -](?:flat|sharp)|[#b♯♭])? (?:major|minor)\b", caption)
-    return [key for word in words if (key := parse_key(word)) is not None]
+    return [key for word in words if (key := key_of(word)) is not None]
+
+
+def key_of(name: str) -> Key | None:
+    """The tonic and whether it is minor; None for what is neither major nor minor."""
+    key = parse_key(name)
+    return None if key is None or key.mode not in ("major", "minor") else (key.tonic, key.is_minor)
 
 
 def agreement(asked: Asked, facts: Facts) -> dict[str, float]:

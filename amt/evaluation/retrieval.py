@@ -10,7 +10,7 @@ import numpy as np
 from amt.data.corpus import CorpusPiece
 from amt.evaluation.evaluate import Progress, caption_of, read_pieces
 from amt.evaluation.rows import Row, row
-from amt.retrieval.embedding import embed, reads_midi
+from amt.retrieval.embedding import cosines, embed, reads_midi
 
 if TYPE_CHECKING:
     from amt.models.opened import OpenedModel
@@ -46,15 +46,16 @@ def evaluate_retrieval(
 
 def retrieval_rows(music: np.ndarray, words: np.ndarray, texts: Sequence[str], split: str, model: str) -> list[Row]:
     """The rows for embeddings of pieces and of their captions, each (pieces, dim) of unit length."""
-    cosines = music @ words.T
+    music, words = music.astype(np.float64), words.astype(np.float64)
+    scores = np.stack([cosines(music, own) for own in words], 1)  # (pieces, captions)
     rows = [
         row("text_mse", ((music - words) ** 2).mean(1), split, model),
         row("text_mse_of_mean", ((words.mean(0) - words) ** 2).mean(1), split, model),
-        row("text_cosine", np.diag(cosines), split, model),
+        row("text_cosine", np.diag(scores), split, model),
     ]
     same = np.array([[first == second for second in texts] for first in texts])
-    for name, scores in (("caption", cosines), ("piece", cosines.T)):
-        ranks = ranks_of_right(scores, same)
+    for name, by_row in (("caption", scores), ("piece", scores.T)):
+        ranks = ranks_of_right(by_row, same)
         for rank in RANKS:
             rows.append(row(f"{name}_recall_at_{rank}", ranks <= rank, split, model))
         rows.append(row(f"{name}_mrr", 1 / ranks, split, model))

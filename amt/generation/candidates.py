@@ -35,16 +35,14 @@ def ranked(pieces: Sequence[Piece], opened: OpenedModel, by: RerankBy) -> list[P
     "model": by the cosine between the text's embedding and what the model's MIDI -> text direction makes of the piece
     (-1 without notes). "facts": by the share of `report` that is met, and then by that cosine, if the model has one.
     """
-    from amt.retrieval.embedding import embed, reads_midi
+    from amt.retrieval.embedding import cosines, embed, reads_midi
 
     found = list(pieces)
     if reads_midi(opened.checkpoint.model):
         (wanted,) = opened.caption_embeddings([pieces[0].text or ""])
         embeddings = [embed(piece.music, opened) for piece in pieces]
-        found = [
-            dataclasses.replace(piece, text_cosine=-1.0 if embedding is None else float(embedding @ wanted))
-            for piece, embedding in zip(pieces, embeddings, strict=True)
-        ]
+        fits = [-1.0 if embedding is None else float(cosines(embedding[None], wanted)[0]) for embedding in embeddings]
+        found = [dataclasses.replace(piece, text_cosine=cosine) for piece, cosine in zip(pieces, fits, strict=True)]
 
     def fit(piece: Piece) -> tuple[float, float]:
         met = [row.is_met for row in piece.report]

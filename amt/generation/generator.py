@@ -15,7 +15,7 @@ from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
 from amt.request.limits import NEEDS, Limits
 from amt.request.options import GenerationConfig
-from amt.request.reading import Asked, check_text, read_text
+from amt.request.reading import Reading, check_text, read
 from amt.stages import stage
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def ask(
         check_text(text)
     config = opened.tokenizer.config
     warnings: list[str] = []
-    asked = [read_text(text) for text in texts]
-    of_each = [completed(limits, each, config) for each in asked]
+    readings = [read(text) for text in texts]
+    of_each = [completed(limits, reading, config) for reading in readings]
     constraints = [each.constraints(config) for each in of_each]
     grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
     prefix: tuple[int, ...] = ()
@@ -64,9 +64,9 @@ def ask(
             (states[index], None),
             prefix=prefix,
             grammar=grammars[constraints[index]],
-            attributes=_attributes(opened, asked[index], of_each[index]),
+            attributes=_attributes(opened, readings[index], of_each[index]),
             text=text,
-            asked=asked[index],
+            reading=readings[index],
             limits=of_each[index],
         )
         for index, text in enumerate(texts)
@@ -81,10 +81,10 @@ def ask(
     )
 
 
-def _attributes(opened: OpenedModel, asked: Asked, limits: Limits) -> tuple[int, ...]:
+def _attributes(opened: OpenedModel, reading: Reading, limits: Limits) -> tuple[int, ...]:
     """What a model that reads attributes is told of a request."""
     kinds = opened.checkpoint.model.config.attributes
-    known = attributes_of(facts_of_request(asked, limits), kinds)
+    known = attributes_of(facts_of_request(reading, limits), kinds)
     return tuple(number for kind in kinds for number in known.get(kind, ()))
 
 
@@ -128,7 +128,7 @@ def _piece(
 ) -> Piece:
     with stage("file"):
         piece = Piece.of_prompt(tuple(token_ids), opened.tokenizer.config, prompt)
-    warnings = list(request.warnings)
+    warnings = [*prompt.reading.warnings, *request.warnings]
     if not len(piece.notes):
         warnings.append("the model wrote no notes; try another seed or other words")
     return dataclasses.replace(

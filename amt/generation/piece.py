@@ -16,7 +16,7 @@ from amt.midi.data import MidiData, NoteTable
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.programs import DRUMS, program_name
-from amt.request.reading import Asked, read_text
+from amt.request.reading import Reading, read
 from amt.request.report import ReportRow, compare
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Piece:
         from amt.midi.tokenizer import EventTokenizer
 
         music = EventTokenizer(tokenizer_config).decode(tokens)
-        asked = Asked() if text is None else read_text(text)
-        rows = compare(asked, None, None, music, tokenizer_config)
+        reading = Reading() if text is None else read(text)
+        rows = compare(reading, None, None, music, tokenizer_config)
         return cls(tuple(tokens), music, text, report=rows, **facts)
 
     @classmethod
@@ -77,7 +77,7 @@ class Piece:
         constraints = prompt.grammar.constraints if isinstance(prompt.grammar, Grammar) else Constraints()
         if constraints.max_steps is not None and tokenizer_config.preset == "score":
             music = _ended_at(music, constraints.max_steps * (music.ticks_per_beat // tokenizer_config.steps_per_beat))
-        rows = compare(prompt.asked, prompt.limits, constraints, music, tokenizer_config)
+        rows = compare(prompt.reading, prompt.limits, constraints, music, tokenizer_config)
         return cls(tuple(tokens), music, prompt.text, prompt.seed, report=rows)
 
     @property
@@ -149,11 +149,4 @@ def _ended_at(music: MidiData, last_tick: int) -> MidiData:
     if music.end_ticks <= last_tick or bool((notes.start_ticks >= last_tick).any()):
         return music
     start_ticks, end_ticks, *others = notes.columns
-    return MidiData(
-        NoteTable(start_ticks, np.minimum(end_ticks, last_tick), *others),
-        music.pedals,
-        music.tempos,
-        music.time_signatures,
-        music.key_signatures,
-        ticks_per_beat=music.ticks_per_beat,
-    )
+    return music.replace(notes=NoteTable(start_ticks, np.minimum(end_ticks, last_tick), *others), end_ticks=0)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.units import DEFAULT_US_PER_BEAT
-from amt.midi.vocabulary import DRUMS, Vocabulary
+from amt.midi.vocabulary import DRUMS, vocabulary_of
 
 PERFORMANCE_BEAT_MS = DEFAULT_US_PER_BEAT // 1000
 
 
-@dataclasses.dataclass(frozen=True)
-class TimedEvent:
+class TimedEvent(NamedTuple):
     """What one token says, and where in the music.
 
     Attributes:
@@ -47,7 +46,7 @@ class Timeline:
 
     def __init__(self, config: TokenizerConfig):
         self._config = config
-        self._vocabulary = Vocabulary(config)
+        self._vocabulary = vocabulary_of(config)
         self._step = 0
         self._program = 0
         self._velocity = self._vocabulary.bin_velocity(config.num_velocities // 2)

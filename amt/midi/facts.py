@@ -6,6 +6,8 @@ Drums have no pitch: whatever is about pitch leaves them out.
 from __future__ import annotations
 
 import dataclasses
+import math
+import operator
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +17,9 @@ import numpy as np
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.elements import Tempo, TimeSignature
 from amt.midi.programs import DRUMS, program_name
+from amt.midi.theory import PITCH_CLASS_NAMES, SCALES
 from amt.midi.units import ticks_to_seconds
 
-NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 STEPS_PER_BEAT = 24
 GROOVE_STEPS_PER_BEAT = 4
 
@@ -36,13 +38,12 @@ KEY_PROFILES: dict[str, Profile] = {
         (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
     ),
 }
-_MAJOR_SCALE, _MINOR_SCALE = (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10)
 
 Key = tuple[int, bool]  # tonic as a pitch class 0..11, whether it is minor
 
 _KEYS: tuple[Key, ...] = tuple((tonic, is_minor) for is_minor in (False, True) for tonic in range(12))
 _SCALES = np.array(
-    [[(pitch - tonic) % 12 in (_MINOR_SCALE if is_minor else _MAJOR_SCALE) for pitch in range(12)]
+    [[(pitch - tonic) % 12 in SCALES["natural minor" if is_minor else "major"] for pitch in range(12)]
      for tonic, is_minor in _KEYS]
 )  # fmt: skip
 
@@ -147,16 +148,31 @@ def pitch_class_durations(notes: NoteTable) -> np.ndarray:
 def best_keys(durations: np.ndarray, profile: Profile) -> list[tuple[Key, float]]:
     """All 24 keys with the correlation of their profile and the durations of the pitch classes, the best first.
 
-    Empty if all durations are equal. Source: Krumhansl 1990, "Cognitive Foundations of Musical Pitch".
+    Of equal ones major comes first, then the lower tonic. Sums are rounded once, so that keys which fit equally well,
+    as the two of a tritone may, are equal: else rounding would choose. Empty if all durations are equal.
+
+    Source: Krumhansl 1990, "Cognitive Foundations of Musical Pitch".
     """
-    if durations.std() == 0:
+    if durations.min() == durations.max():
         return []
-    major, minor = profile
-    profiles = np.stack([np.roll(minor if is_minor else major, tonic) for tonic, is_minor in _KEYS])  # (24, 12)
-    profiles = profiles - profiles.mean(1, keepdims=True)
-    centred = durations - durations.mean()
-    correlations = profiles @ centred / (np.linalg.norm(profiles, axis=1) * np.linalg.norm(centred))
-    return sorted(zip(_KEYS, correlations.tolist(), strict=True), key=lambda fit: -fit[1])
+    twice = _centred(durations.tolist()) * 2  # so that every tonic has twelve in a row
+    square = _product(twice, twice[:12])
+    of_mode = [(own, _product(own, own)) for own in map(_centred, profile)]
+    correlations = []
+    for tonic, is_minor in _KEYS:
+        own, own_square = of_mode[is_minor]
+        correlations.append(_product(own, twice[tonic : tonic + 12]) / math.sqrt(own_square * square))
+    return sorted(zip(_KEYS, correlations, strict=True), key=lambda fit: -fit[1])
+
+
+def _centred(values: Sequence[float]) -> list[float]:
+    mean = math.fsum(values) / 12
+    return [value - mean for value in values]
+
+
+def _product(first: Sequence[float], second: Sequence[float]) -> float:
+    """The scalar product, rounded once whatever the order."""
+    return math.fsum(map(operator.mul, first, second))
 
 
 def estimate_keys(notes: NoteTable, profile: str = "kostka-payne") -> list[tuple[Key, float]]:
@@ -172,7 +188,7 @@ def estimate_key(notes: NoteTable, profile: str = "kostka-payne") -> Key | None:
 
 def key_name(key: Key) -> str:
     """Like "D minor"."""
-    return f"{NAMES[key[0]]} {'minor' if key[1] else 'major'}"
+    return f"{PITCH_CLASS_NAMES[key[0]]} {'minor' if key[1] else 'major'}"
 
 
 def _longest(changes: Sequence[Any], end_ticks: int, default: Any) -> Any:

@@ -51,8 +51,7 @@ def cut(data: MidiData, start: int, end: int) -> MidiData:
         after = [change for change in changes if start < change.tick < end]
         return [dataclasses.replace(change, tick=max(0, change.tick - start)) for change in before + after]
 
-    return MidiData(
-        ticks_per_beat=data.ticks_per_beat,
+    return data.replace(
         notes=NoteTable(
             start_ticks=notes.start_ticks[inside] - start,
             end_ticks=np.minimum(notes.end_ticks[inside], end) - start,
@@ -70,6 +69,9 @@ def cut(data: MidiData, start: int, end: int) -> MidiData:
         ],
         tempos=moved(data.tempos),
         time_signatures=moved(data.time_signatures),
+        key_signatures=moved(data.key_signatures),
+        repairs=(),
+        end_ticks=0,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from amt.errors import MidiError
+from amt.files import standing
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.native import native
@@ -239,7 +240,7 @@ class EventTokenizer:
         Raises:
             FileNotFoundError: there is none. ValueError: it is not a tokenizer's.
         """
-        return cls(TokenizerConfig.load(Path(folder) / "tokenizer.json"))
+        return cls(TokenizerConfig.load(standing(Path(folder)) / "tokenizer.json"))
 
     def _checked(self, ids: Iterable[int] | np.ndarray) -> np.ndarray:
         array = np.asarray(ids if isinstance(ids, (np.ndarray, list, tuple)) else list(ids))

@@ -1,4 +1,7 @@
-"""What each token id stands for, in plain Python. docs/tokens.md is the definition."""
+"""What each token id stands for, in plain Python. docs/tokens.md is the definition.
+
+Its twin is csrc/midi/vocabulary.cpp.
+"""
 
 from __future__ import annotations
 

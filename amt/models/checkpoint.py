@@ -14,8 +14,7 @@ import json
 import os
 import re
 import shutil
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from amt.config import Config
 from amt.errors import CheckpointError
+from amt.files import new_folder, standing, writing_tensors
 from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import Vocabulary
 from amt.models import MusicTransformer, build_model
@@ -82,7 +82,7 @@ def save_checkpoint(
 
     Raises:
         CheckpointError: the parts do not belong together, a weight is not finite, or `folder` holds other files.
-        OSError: `folder` cannot be written.
+        OSError: `folder` cannot be written; DiskFullError if there is no room.
     """
     from huggingface_hub import save_torch_state_dict
 
@@ -100,21 +100,19 @@ def save_checkpoint(
                 f"{name} has values that are not finite in {tensor.dtype}; the checkpoint was not saved"
             )
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _new_folder_beside(target) as temporary:
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    with new_folder(target, size) as temporary:
         settings = (model.config, tokenizer_config, text_spec, generation_config)
         for name, config in zip(SETTINGS, settings, strict=True):
             config.save(temporary / name)
         notes = {"format": "pt"} | dict(metadata or {})
-        save_torch_state_dict(tensors, temporary, max_shard_size=max_shard_size, metadata=notes)
+        with writing_tensors():
+            save_torch_state_dict(tensors, temporary, max_shard_size=max_shard_size, metadata=notes)
         for name in KEPT:
-            if (target / name).is_file():
-                shutil.copyfile(target / name, temporary / name)
+            if (standing(target) / name).is_file():
+                shutil.copyfile(standing(target) / name, temporary / name)
         for file in temporary.iterdir():
             os.chmod(file, (temporary / SETTINGS[0]).stat().st_mode)  # safetensors gives nobody else the right to read
-            with open(file, "rb") as stream:
-                os.fsync(stream.fileno())
-        _replace_folder(target, temporary)
 
 
 def load_checkpoint(
@@ -196,36 +194,11 @@ def _check_replaceable(target: Path) -> None:
         raise CheckpointError(f"{target} holds more than a checkpoint ({others[0]}); name a new or an empty folder")
 
 
-@contextlib.contextmanager
-def _new_folder_beside(target: Path) -> Iterator[Path]:
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.tmp"
-    temporary.mkdir()
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # gone already if it became the target
-
-
-def _replace_folder(target: Path, new: Path) -> None:
-    """Two renames, because no portable call swaps folders; what was there is put back if the second one fails."""
-    if not target.exists():
-        os.rename(new, target)
-        return
-    old = target.parent / f".{target.name}.{uuid.uuid4().hex[:8]}.old"
-    os.rename(target, old)
-    try:
-        os.rename(new, target)
-    except OSError:
-        os.rename(old, target)
-        raise
-    shutil.rmtree(old)
-
-
 # Reading
 
 
 def _find_folder(name: str | os.PathLike[str], revision: str | None, allow_download: bool) -> Path:
-    path = Path(name)
+    path = standing(Path(name))
     if path.is_dir():
         return path
     if path.exists():

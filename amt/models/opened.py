@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from amt.errors import CheckpointError
+from amt.files import standing
 from amt.midi.tokenizer import EventTokenizer
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def load(model: ModelSource = None, *, allow_download: bool = False) -> OpenedMo
         return model
     name = str(model or DEFAULT_MODEL)
     packaged = packaged_models()
-    folder = packaged.get(name, Path(name))
+    folder = standing(packaged.get(name, Path(name)))
     if not folder.exists() and name.count("/") != 1:
         raise CheckpointError(
             f"there is no model {name!r}: it is not a folder, and those in the package are"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from amt.nn.positions import rotate
 from amt.ops.attention import attention
+from amt.ops.reference.rotary import Rotary, rotate
+from amt.ops.self_attention import self_attention
 
 # With normed queries and keys a score is at most NORM_SCALE ** 2 * head_dim ** 0.5.
 NORM_SCALE = 1.2
@@ -35,7 +38,7 @@ class SelfAttention(nn.Module):
         *,
         is_causal: bool,
         key_padding_mask: torch.Tensor | None = None,
-        rotary: tuple[torch.Tensor, torch.Tensor] | None = None,
+        rotary: Rotary | None = None,
         relative_bias: torch.Tensor | None = None,
         cache: tuple[torch.Tensor, torch.Tensor] | None = None,
     ) -> torch.Tensor:
@@ -43,34 +46,32 @@ class SelfAttention(nn.Module):
 
         Args:
             key_padding_mask: (batch, key_len), bool, True = may attend.
-            rotary: see `amt.nn.positions.rotate`.
+            rotary: see `amt.ops.reference.rotary.rotate`.
             relative_bias: see `amt.ops.attention`.
             cache: the layer's slot, filled here, and its window, attended to; see `DecoderCache.append`.
         """
         batch, seq_len, d_model = x.shape
         qkv = self.query_key_value(x).view(batch, seq_len, 3, self.num_heads, d_model // self.num_heads)
-        if rotary is None:
-            query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, num_heads, seq_len, head_dim)
-        else:
+        options: dict[str, Any] = {
+            "is_causal": is_causal,
+            "key_padding_mask": key_padding_mask,
+            "relative_bias": relative_bias,
+            "dropout_p": self.dropout if self.training else 0.0,
+        }
+        if self.has_norm:
             turned, value = qkv.split((2, 1), 2)  # split, not slices: its gradient is one copy
-            if self.has_norm:
-                turned = F.rms_norm(turned, (turned.shape[-1],), eps=NORM_EPSILON) * NORM_SCALE
-            query, key = rotate(turned, rotary).permute(2, 0, 3, 1, 4).unbind(0)
-            value = value.squeeze(2).transpose(1, 2)
-        if cache is not None:
+            turned = F.rms_norm(turned, (turned.shape[-1],), eps=NORM_EPSILON) * NORM_SCALE
+            qkv = torch.cat((turned, value), 2)
+        if cache is None:
+            mixed = self_attention(qkv, rotary=rotary, **options)
+        else:
+            if rotary is not None:
+                qkv = torch.cat((rotate(qkv[:, :, :2], rotary), qkv[:, :, 2:]), 2)
+            query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, num_heads, seq_len, head_dim)
             slot, window = cache
             slot[0].copy_(key)
             slot[1].copy_(value)
-            key, value = window.unbind(0)
-        mixed = attention(
-            query,
-            key,
-            value,
-            is_causal=is_causal,
-            key_padding_mask=key_padding_mask,
-            relative_bias=relative_bias,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+            mixed = attention(query, *window.unbind(0), **options)
         return self.output(mixed.transpose(1, 2).reshape(batch, seq_len, d_model))  # type: ignore[no-any-return]
 
 

@@ -10,6 +10,7 @@ from amt.nn.attention import CrossAttention, SelfAttention
 from amt.nn.cache import DecoderCache
 from amt.nn.config import ModelConfig
 from amt.nn.positions import Positions
+from amt.ops.swiglu import swiglu
 
 Rotary = tuple[torch.Tensor, torch.Tensor]
 
@@ -44,8 +45,7 @@ class FeedForward(nn.Module):
         """x (batch, seq_len, d_model) -> (batch, seq_len, d_model)."""
         hidden = self.linear1(x)
         if self.activation == "swiglu":
-            gate, hidden = hidden.chunk(2, -1)
-            hidden = F.silu(gate) * hidden
+            hidden = swiglu(hidden)
         elif self.activation == "gelu":
             hidden = F.gelu(hidden)
         else:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from amt.ops.reference.attention import dense_bias
+from amt.ops.reference.rotary import Rotary
 
 MAX_RELATIVE_DISTANCE = 128
 ROTARY_BASE = 10_000.0
@@ -75,17 +76,6 @@ def with_time(
     return turned[0], turned[1]
 
 
-def rotate(x: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """Turn each pair of dimensions by its position's angle.
-
-    Args:
-        x: (batch, seq_len, 2, num_heads, head_dim): queries and keys.
-        rotary: cosine and signed sine, (seq_len, 1, 1, head_dim) or (batch, seq_len, 1, 1, head_dim).
-    """
-    cosine, signed_sine = rotary
-    return torch.addcmul(x * cosine, x.roll(x.shape[-1] // 2, -1), signed_sine).to(x.dtype)
-
-
 class Positions(nn.Module):
     """The positions of one stack: added to its input, turned into its queries and keys, or a bias on its scores.
 
@@ -123,10 +113,8 @@ class Positions(nn.Module):
         """x (batch, seq_len, d_model) with its positions added, the first of them `start`."""
         return x + self.table[start : start + x.shape[1]] if self.kind == "sinusoidal" else x
 
-    def rotary(
-        self, start: int, end: int, times: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """What `rotate` needs for positions start..end-1; None if nothing is rotated.
+    def rotary(self, start: int, end: int, times: torch.Tensor | None = None) -> Rotary | None:
+        """What `amt.ops.reference.rotary.rotate` needs for positions start..end-1; None if nothing is rotated.
 
         Args:
             times: (batch, end - start): the musical time after each token, in steps; read with `has_time`.

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 
 from amt.named_values import named_values
-from amt.ops.native import chosen_kernel_set, ops, translated_errors
+from amt.ops.native import chosen_kernel_set, ops, translated, translated_errors
 
 EngineDtype = Literal["float32", "bfloat16", "int8"]
 ENGINE_DTYPES: tuple[EngineDtype, ...] = ("float32", "bfloat16", "int8")
@@ -158,7 +158,9 @@ class Generation:
             "negative_memory": [-1 if p.negative_memory is None else p.negative_memory for p in prompts],
         }
         self._progress = torch.zeros(3 + len(STAGES), dtype=torch.int64)
-        self._new = torch.zeros(MAX_ROWS, dtype=torch.int32), torch.zeros(MAX_ROWS)
+        self._run = ops().generation_run_.default
+        self._new_ids, self._new_log_probs = torch.zeros(MAX_ROWS, dtype=torch.int32), torch.zeros(MAX_ROWS)
+        self._new = self._new_ids.numpy(), self._new_log_probs.numpy()  # the same memory
         with translated_errors():
             self._number: int = ops().generation_start(
                 packed,
@@ -184,10 +186,10 @@ class Generation:
         Raises:
             DecodingError: NaN logits or no legal token; what came before can still be read.
         """
-        with translated_errors():
-            ops().generation_run_(
-                self._number, self.packed, self._progress, self.num_threads, max_steps, max_ms, is_last, self.isa
-            )
+        try:
+            self._run(self._number, self._progress, self.num_threads, max_steps, max_ms, is_last, self.isa)
+        except RuntimeError as error:
+            raise translated(error) from None
         _, num_tokens, is_done, *times_ns = self._progress.tolist()
         for stage, time_ns in zip(STAGES, times_ns, strict=True):
             self.stage_seconds[stage] += time_ns * 1e-9
@@ -207,7 +209,6 @@ class Generation:
             logits = torch.empty(num_rows, num_tokens, vocab_size)
             ops().generation_append_(
                 self._number,
-                self.packed,
                 parents.to(torch.int32),
                 token_ids.to(torch.int32).contiguous(),
                 logits,
@@ -224,7 +225,7 @@ class Generation:
         log_probs = torch.zeros(*shape, self.max_len)
         scores = torch.zeros(shape, dtype=torch.float64)
         with translated_errors():
-            ops().generation_read_(self._number, self.packed, lengths, token_ids, log_probs, scores)
+            ops().generation_read_(self._number, lengths, token_ids, log_probs, scores)
             finish_reasons = str(ops().finish_reasons()).split(",")
         return [
             [
@@ -243,9 +244,10 @@ class Generation:
     def new_tokens(self, first: int) -> list[tuple[int, float]]:
         """Of the first row of the first prompt: its new tokens from number `first` on, with their log-probabilities."""
         token_ids, log_probs = self._new
+        read = ops().generation_new_tokens_.default
         found: list[tuple[int, float]] = []
         while True:
-            num: int = ops().generation_new_tokens_(self._number, self.packed, first + len(found), token_ids, log_probs)
+            num: int = read(self._number, first + len(found), self._new_ids, self._new_log_probs)
             found += zip(token_ids[:num].tolist(), log_probs[:num].tolist(), strict=True)
-            if num < len(token_ids):
+            if num < MAX_ROWS:
                 return found

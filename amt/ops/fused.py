@@ -1,7 +1,8 @@
 """Fused attention as ops that autograd, torch.compile and opcheck know: `amt::attention_forward` and `_backward`.
 
-On a GPU they run the Triton kernels, and on a CPU if Triton interprets (TRITON_INTERPRET=1 before it is imported);
-else, on a CPU, plain formulas, so that whatever uses the ops can be tested anywhere.
+With kernels="native" they run the C++ kernels, on a CPU. With kernels="triton" they run the Triton kernels on a GPU,
+and on a CPU if Triton interprets (TRITON_INTERPRET=1 before it is imported); else, on a CPU, plain formulas, so that
+whatever uses the ops can be tested anywhere.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 
+from amt.ops import native_attention
 from amt.ops.reference import attention as reference
 
 Optional = torch.Tensor | None
@@ -26,7 +28,9 @@ def why_no_triton(device: torch.device) -> str | None:
     return f"the tensors are on {device.type}, and Triton was not started as an interpreter (TRITON_INTERPRET=1)"
 
 
-def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: reference.Call) -> torch.Tensor:
+def attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: reference.Call, kernels: str = "triton"
+) -> torch.Tensor:
     """The op, with gradients."""
     cu_query, cu_key = call.cu_seqlens or (None, None)
     bias = call.relative_bias
@@ -34,7 +38,7 @@ def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call:
         bias = bias.float()
     output, _ = attention_forward(
         query, key, value, call.key_padding_mask, call.key_lengths, cu_query, cu_key, bias, call.seed,
-        call.is_causal, call.dropout_p, call.factor(query.shape[3]),
+        call.is_causal, call.dropout_p, call.factor(query.shape[3]), call.query_lengths, call.window or 0, kernels,
     )  # fmt: skip
     return output  # type: ignore[no-any-return]
 
@@ -53,9 +57,17 @@ def attention_forward(
     is_causal: bool,
     dropout_p: float,
     scale: float,
+    query_lengths: Optional = None,
+    window: int = 0,
+    kernels: str = "triton",
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """output and lse (batch, num_heads, query_len)."""
-    options = (is_causal, key_padding_mask, key_lengths, cu_query, cu_key, relative_bias, seed, dropout_p, scale)
+    """output and lse (batch, num_heads, query_len); window 0: none."""
+    options = (
+        key_padding_mask, key_lengths, cu_query, cu_key, relative_bias, seed, is_causal, dropout_p, scale,
+        query_lengths, window,
+    )  # fmt: skip
+    if kernels == "native":
+        return native_attention.forward(query, key, value, _call(*options))
     if why_no_triton(query.device) is None:
         from amt._triton import launch
 
@@ -94,10 +106,21 @@ def attention_backward(
     is_causal: bool,
     dropout_p: float,
     scale: float,
+    query_lengths: Optional = None,
+    window: int = 0,
+    kernels: str = "triton",
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The gradients of query, key, value and relative_bias (empty without one); grad_lse None: zeros."""
-    options = (is_causal, key_padding_mask, key_lengths, cu_query, cu_key, relative_bias, seed, dropout_p, scale)
+    options = (
+        key_padding_mask, key_lengths, cu_query, cu_key, relative_bias, seed, is_causal, dropout_p, scale,
+        query_lengths, window,
+    )  # fmt: skip
     call = _call(*options)
+    if kernels == "native":
+        room = native_attention.room_for
+        grads = room(query), room(key), room(value)
+        native_attention.backward(grad, grad_lse, query, key, value, output, lse, call, grads)
+        return *grads, query.new_empty(0)
     if why_no_triton(query.device) is None:
         from amt._triton import launch
 
@@ -132,38 +155,50 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
-    query, key, value, *tensors, is_causal, dropout_p, scale = inputs
-    ctx.save_for_backward(query, key, value, *output, *tensors)
-    ctx.options = is_causal, dropout_p, scale
+    tensors, options, query_lengths = inputs[:9], inputs[9:12], inputs[12]
+    ctx.save_for_backward(*tensors[:3], *output, *tensors[3:], query_lengths)
+    ctx.options, ctx.last_options = options, inputs[13:]
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, grad: Optional, grad_lse: Optional) -> tuple[Any, ...]:
     if grad is None and grad_lse is None:
-        return (None,) * 12
-    output = ctx.saved_tensors[3]
-    grad = torch.zeros_like(output) if grad is None else grad
-    *grads, grad_bias = attention_backward(grad, grad_lse, *ctx.saved_tensors, *ctx.options)
+        return (None,) * 15
+    *tensors, query_lengths = ctx.saved_tensors
+    grad = torch.zeros_like(tensors[3]) if grad is None else grad
+    *grads, grad_bias = attention_backward(grad, grad_lse, *tensors, *ctx.options, query_lengths, *ctx.last_options)
     has_bias = ctx.needs_input_grad[7]
-    return *grads, None, None, None, None, grad_bias if has_bias else None, None, None, None, None
+    return *grads, None, None, None, None, grad_bias if has_bias else None, *(None,) * 7
 
 
 attention_forward.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _call(
-    is_causal: bool,
     key_padding_mask: Optional,
     key_lengths: Optional,
     cu_query: Optional,
     cu_key: Optional,
     relative_bias: Optional,
     seed: Optional,
+    is_causal: bool,
     dropout_p: float,
     scale: float,
+    query_lengths: Optional,
+    window: int,
 ) -> reference.Call:
-    cu_seqlens = None if cu_query is None or cu_key is None else (cu_query, cu_key)
-    return reference.Call(is_causal, key_padding_mask, key_lengths, cu_seqlens, relative_bias, dropout_p, seed, scale)
+    return reference.Call(
+        is_causal=is_causal,
+        key_padding_mask=key_padding_mask,
+        key_lengths=key_lengths,
+        cu_seqlens=None if cu_query is None or cu_key is None else (cu_query, cu_key),
+        relative_bias=relative_bias,
+        dropout_p=dropout_p,
+        seed=seed,
+        scale=scale,
+        query_lengths=query_lengths,
+        window=window or None,
+    )
 
 
 def _heads_together(tensor: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,8 @@ from amt.errors import BackendUnavailableError, DecodingError
 
 LIBRARY = Path(__file__).parents[1] / "_ops.so"
 ISA_VARIABLE = "AMT_CPU_ISA"
+# They write into tensors that they are given.
+WRITING_OPS = ("pack_decoder_", "generation_run_", "generation_append_", "generation_read_")
 
 
 @functools.cache
@@ -26,8 +28,10 @@ def _load() -> str | None:
         torch.ops.load_library(str(LIBRARY))  # type: ignore[no-untyped-call]
     except OSError as error:
         return f"the op library does not load ({error}); reinstall with AMT_BUILD=require"
-    for name in ("pack_decoder_", "generation_run_", "generation_append_", "generation_read_"):
-        torch.library.register_fake(f"amt::{name}", _nothing)  # they write into tensors that they are given
+    if not all(hasattr(torch.ops.amt, name) for name in (*WRITING_OPS, "kernel_sets")):
+        return f"torch {torch.__version__} does not take the ops of {LIBRARY.name}; reinstall with AMT_BUILD=require"
+    for name in WRITING_OPS:
+        torch.library.register_fake(f"amt::{name}", _nothing)
     return None
 
 
@@ -35,8 +39,13 @@ def _nothing(*_args: Any, **_options: Any) -> None:
     """What an op that only writes into its arguments does to their shapes."""
 
 
+def why_not() -> str | None:
+    """Why the ops cannot be called; None if they can."""
+    return _load()
+
+
 def is_available() -> bool:
-    """Whether the engine's ops can be called."""
+    """Whether the ops can be called."""
     return _load() is None
 
 
@@ -72,13 +81,26 @@ def chosen_kernel_set(isa: str | None = None) -> str:
         BackendUnavailableError: there is no such set here.
     """
     names = kernel_sets()
-    name = isa or os.environ.get(ISA_VARIABLE) or names[-1]
-    if name not in names:
-        source = "isa" if isa else ISA_VARIABLE
-        raise BackendUnavailableError(
-            f"{source} is {name!r}; here there are {', '.join(names)}: name one of them or none"
-        )
-    return name
+    wanted = isa or os.environ.get(ISA_VARIABLE)
+    if not wanted:
+        return names[-1]
+    others = [] if isa else str(ops().training_kernel_sets()).split(",")
+    return known_kernel_set(wanted, names, others, "isa" if isa else ISA_VARIABLE)
+
+
+def known_kernel_set(wanted: str, names: list[str], others: list[str], source: str) -> str:
+    """The one of `names` that is wanted; for one of `others` the set that this one extends (avx512 for avx512_bf16).
+
+    Raises:
+        BackendUnavailableError: it is none of them.
+    """
+    if wanted in names:
+        return wanted
+    if wanted not in others:
+        known = ", ".join(dict.fromkeys(names + others))
+        raise BackendUnavailableError(f"{source} is {wanted!r}; here there are {known}: name one of them or none")
+    base = wanted.partition("_")[0]
+    return base if base in names else names[0]
 
 
 @contextlib.contextmanager
@@ -87,12 +109,14 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        for name, kind in (
-            ("ValueError: ", ValueError),
-            ("DecodingError: ", DecodingError),
-            ("MemoryError: ", MemoryError),
-        ):
-            _, found, message = str(error).partition(name)
-            if found:
-                raise kind(message.splitlines()[0]) from None
-        raise
+        raise translated(error) from None
+
+
+def translated(error: RuntimeError) -> Exception:
+    """The error that an op means, by the first word of its message; the same one if it means none."""
+    kinds: tuple[type[Exception], ...] = (ValueError, DecodingError, MemoryError)
+    for kind in kinds:
+        _, found, message = str(error).partition(f"{kind.__name__}: ")
+        if found:
+            return kind(message.splitlines()[0])
+    return error

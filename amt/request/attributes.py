@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from amt.midi.programs import program_number
+from amt.midi.theory import Key, parse_key
 from amt.midi.vocabulary import DRUMS, NUM_PROGRAMS, time_signature_index
-from amt.request.limits import PITCH_CLASSES, Limits
-from amt.request.reading import Asked
+from amt.request.limits import Limits
+from amt.request.reading import Reading
 
 MODES = ("major", "minor", "dorian", "mixolydian")
-_KEY = re.compile(rf"([A-Ga-g])(#|b|-sharp|-flat)? ({'|'.join(MODES)})")
-_TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _METRE = re.compile(r"([0-9]{1,2})/([0-9]{1,2})")
 
 Facts = Mapping[str, Any]
@@ -58,12 +57,11 @@ def _programs(facts: Facts) -> list[int]:
 
 
 def _key(facts: Facts) -> Iterable[int]:
-    found = _KEY.fullmatch(str(facts.get("key", "")))
-    if not found:
+    key = parse_key(str(facts.get("key", "")))
+    if key is None:
         return ()
-    letter, accidental, mode = found.groups()
-    tonic = PITCH_CLASSES[letter.lower()] + {"#": 1, "-sharp": 1, "b": -1, "-flat": -1}.get(accidental or "", 0)
-    return (tonic % 12 * len(MODES) + MODES.index(mode),)
+    mode = key.mode if key.mode in MODES else "minor" if key.is_minor else "major"
+    return (key.tonic * len(MODES) + MODES.index(mode),)
 
 
 def _metre(facts: Facts) -> Iterable[int]:
@@ -114,10 +112,9 @@ FACTS = (
 def varied_facts(facts: Facts, semitones: int, tempo_factor: float) -> Facts:
     """The facts of a piece that was moved by so many semitones and taken at so many times its tempo."""
     varied = dict(facts)
-    found = _KEY.fullmatch(str(facts.get("key", "")))
-    if found and semitones:
-        tonic = (next(iter(_key(facts))) // len(MODES) + semitones) % 12
-        varied["key"] = f"{_TONICS[tonic]} {found[3]}"
+    key = parse_key(str(facts.get("key", "")))
+    if key is not None:
+        varied["key"] = Key((key.tonic + semitones) % 12, key.mode).name
     if isinstance(facts.get("pitch_mean"), (int, float)):
         varied["pitch_mean"] = facts["pitch_mean"] + semitones
     for name, factor in (("quarter_bpm", tempo_factor), ("tempo_bpm", tempo_factor), ("notes_per_s", tempo_factor),
@@ -128,20 +125,24 @@ def varied_facts(facts: Facts, semitones: int, tempo_factor: float) -> Facts:
     return varied
 
 
-def facts_of_request(asked: Asked, limits: Limits) -> Facts:
+def facts_of_request(reading: Reading, limits: Limits) -> Facts:
     """What the words of a request and its limits say of the piece; a limit counts before a word."""
-    facts: dict[str, Any] = {"n_bars": limits.bars, "quarter_bpm": limits.tempo or asked.tempo_bpm}
+    facts: dict[str, Any] = {
+        "n_bars": limits.bars,
+        "style": [said.value for said in reading.styles],
+        "mood": [said.value for said in reading.moods],
+        "form": [said.value for said in reading.forms],
+        "key": limits.key or ("" if reading.key is None else reading.key.value.name),
+    }
+    tempo, metre = reading.implied_tempo, reading.implied_metre
+    facts["quarter_bpm"] = limits.tempo or (None if tempo is None else (tempo.low + tempo.high) / 2)
+    facts["meter"] = limits.time_signature or ("" if metre is None else "{}/{}".format(*metre))
     if limits.instruments is not None:
         facts["programs"] = [program_number(each) for each in limits.instruments]
-    elif asked.instruments is not None:
-        facts["programs"] = [min(each.programs) for each in asked.instruments]
-    if "programs" in facts:
+    elif reading.parts:
+        facts["programs"] = [part.programs[0] for part in reading.parts if part.programs]
+    if facts.get("programs"):
         facts["drums"] = DRUMS in facts["programs"]
-    signature = asked.time_signature
-    facts["meter"] = limits.time_signature or ("" if signature is None else "{}/{}".format(*signature))
-    facts["key"] = limits.key or ""
-    if not facts["key"] and asked.key is not None:
-        facts["key"] = f"{_TONICS[asked.key[0]]} {'minor' if asked.key[1] else 'major'}"
     return facts
 
 

@@ -16,15 +16,11 @@ from typing import TypedDict
 from amt.config import setting
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import Constraints
+from amt.midi.metres import bar_length
 from amt.midi.programs import program_number
+from amt.midi.theory import parse_key
 from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index
 
-PITCH_CLASSES = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-# Minor has both its sevenths and both its sixths: harmonic and melodic minor are minor, too.
-_SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 9, 10, 11)}
-_KEY = re.compile(
-    r"\s*([a-g])[\s-]*(#|♯|sharp|b|♭|flat)?[\s-]*(major|maj|minor|min|m)?\s*", re.IGNORECASE
-)  # "b" and "B" alone are B major; "Bb" and "bb" are B flat
 MAX_BEATS = 1 << 20
 MAX_BARS = 1 << 16
 MAX_DURATION_S = 86_400
@@ -117,30 +113,16 @@ def _signature_index(text: str) -> int:
     return index
 
 
-def parse_key(key: str) -> tuple[int, bool] | None:
-    """The tonic as a pitch class 0..11 (0 = C) and whether it is minor, of a key like "D minor" or "F#m"; else None."""
-    match = _KEY.fullmatch(key) if isinstance(key, str) else None
-    if not match:
-        return None
-    letter, accidental, mode = (part or "" for part in match.groups())
-    tonic = PITCH_CLASSES[letter.lower()]
-    if accidental:
-        tonic += 1 if accidental.lower() in ("#", "♯", "sharp") else -1
-    is_minor = mode == "m" or mode.lower() in ("minor", "min")  # "Dm" is D minor, "DM" D major
-    return tonic % 12, is_minor
-
-
 def pitch_classes(key: str) -> tuple[int, ...]:
-    """The pitch classes 0..11 of a key.
+    """The pitch classes 0..11 of a key, major or minor.
 
     Raises:
         ValueError: not a key.
     """
     parsed = parse_key(key)
-    if parsed is None:
+    if parsed is None or parsed.mode not in ("major", "minor"):
         raise ValueError(f'key must be like "D minor" or "F# major", got {key!r}')
-    tonic, is_minor = parsed
-    return tuple(sorted((tonic + step) % 12 for step in _SCALES["minor" if is_minor else "major"]))
+    return parsed.pitch_classes
 
 
 def _num_steps(beats: float, config: TokenizerConfig) -> int:
@@ -175,8 +157,7 @@ def _steps_in_bars(bars: int, signature_index: int | None, config: TokenizerConf
 
 def bar_beats(signature_index: int) -> Fraction:
     """Quarter notes in a bar of a time signature."""
-    numerator, denominator = time_signature(signature_index)
-    return Fraction(4 * numerator, denominator)
+    return bar_length(time_signature(signature_index))
 
 
 def _polyphony(notes: int) -> int:

@@ -42,6 +42,10 @@ class GenerationConfig(Config):
     min_p: float = setting(
         0.0, "Leave out what is so much less likely than the best.", 0.0, 1.0, engine=True, command="--min-p"
     )
+    typical_p: float = setting(
+        1.0, "Choose among the tokens that are about as likely as is to be expected; 1: all.", 1e-6, 1.0, engine=True,
+        command="--typical-p",
+    )  # fmt: skip
     num_beams: int = setting(1, "Beam search with so many beams.", 1, 64, command="--beams")
     length_penalty: float = setting(
         1.0, "With beams: above 0 favours long sequences, below 0 short ones.", -100, 100, engine=True
@@ -104,6 +108,7 @@ class GenerationOptions(TypedDict, total=False):
     top_k: int
     top_p: float
     min_p: float
+    typical_p: float
     num_beams: int
     length_penalty: float
     guidance_scale: float

@@ -1,76 +1,225 @@
-"""What a text asks for in plain words: key, tempo, time signature, instruments, duration.
-
-Fixed rules, no model. What a text does not state is not guessed: a waltz asks for no time signature, "slow" for no
-tempo. Of several keys, tempos, time signatures or durations the first counts. Titles in quotation marks ask nothing.
-"""
+"""What a prompt asks for, read from its words by fixed rules: no model, nothing guessed."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import re
-from collections.abc import Iterator, Mapping
-from fractions import Fraction
+from collections.abc import Iterator
+from typing import Any
 
-from amt.midi.programs import DRUMS, PROGRAMS, SHORT_NAMES
-from amt.request.limits import PITCH_CLASSES
+from amt.midi.metres import Metre
+from amt.midi.theory import Key
+from amt.request.eras import read_eras
+from amt.request.forms import read_forms
+from amt.request.harmony import read_chords
+from amt.request.keys import read_keys
+from amt.request.length import read_bars, read_seconds, read_size
+from amt.request.lexicon.ensembles import ENSEMBLES
+from amt.request.lexicon.moods import MOODS
+from amt.request.lexicon.styles import STYLES
+from amt.request.lexicon.tags import USE_TEMPOS
+from amt.request.metre import read_metre
+from amt.request.parts import read_players
+from amt.request.phrases import programs_of
+from amt.request.said import Part, Progression, Range, Said, Tempo
+from amt.request.scan import Scan
+from amt.request.tempos import read_tempo
+from amt.request.words import MAX_LEN, read_words
 
-_TITLE = re.compile(r'"[^"]*"|“[^”]*”')
-
-_ACCIDENTALS = {"": 0, "#": 1, "♯": 1, "sharp": 1, "b": -1, "♭": -1, "flat": -1}
-_TONIC = r"(?<![\w#♯♭'’/-])([A-Ga-g])(?:[ -]?((?i:flat|sharp))|([b#♯♭]))?"
-_KEY = re.compile(rf"{_TONIC}(?:[ -]*(?i:(maj|min)(?:or)?)\b)")
-_SHORT_KEY = re.compile(rf"(?i:\bin|\bkey(?: of|:))\s+{_TONIC}(m)(?!\w)")  # "in Am"
-_BARE_KEY = re.compile(rf"(?i:\bkey of|\bkey:)\s+{_TONIC}()(?![\w#♯♭])")  # "in the key of G"
-
-_BPM = re.compile(
-    r"(?<![\w./])([0-9]{1,3}(?:\.[0-9]{1,3})?)\s?(?:bpm\b|beats (?:per|a) minute\b)"
-    r"(?:\s?\(\s?(dotted[ -])?(whole|half|quarter|eighth)\b)?",
-    re.IGNORECASE,
-)
-_TEMPO_UNITS = {"whole": Fraction(4), "half": Fraction(2), "quarter": Fraction(1), "eighth": Fraction(1, 2)}
-
-_TIME_SIGNATURE = re.compile(r"(?<![\w./-])([1-9][0-9]?)/(16|1|2|4|8)(?![\w/]|[.-][0-9])(?!\s+of\b)")
-_NAMED_TIME = re.compile(r"\b(common|cut) time\b|\balla breve\b", re.IGNORECASE)
-
-_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_COUNTS = {name: number for number, name in enumerate(_NUMBERS, start=1)}
-_AMOUNT = rf"([0-9]{{1,4}}(?:\.[0-9]{{1,3}})?|\b(?:{'|'.join(_COUNTS)}))"
-_DURATION = re.compile(
-    rf"(?<![\w.,:/])(?<!last )(?<!first )(?<!every )(?<!after )(?<!next )"
-    rf"(?:{_AMOUNT}[ -]?(?:minutes?|mins?)\b(?!\.?,? (?:per|a) )(?:(?:,| and)? {_AMOUNT}[ -]?(?:seconds?|secs?|s)\b)?"
-    rf"|{_AMOUNT}(?:[ -]?(?:seconds?|secs?)| s)\b)",
-    re.IGNORECASE,
-)
+NOTHING_UNDERSTOOD = "nothing in the text was understood as a wish; the music will be of any kind"
 
 
 @dataclasses.dataclass(frozen=True)
-class AskedInstrument:
-    """An instrument of a text, and the programs 0..128 (128 = drums) that a listener takes for it."""
-
-    name: str
-    programs: frozenset[int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """What a text asks for; None where it says nothing.
+class Reading:
+    """What a text asks for, each thing with the words that say it; None or () where it says nothing.
 
     Attributes:
-        key: tonic as a pitch class 0..11, and whether it is minor.
-        tempo_bpm: quarter notes a minute.
-        time_signature: numerator and denominator.
-        instruments: those that are named, in the order of the text; a string quartet is three of them.
-        duration_s: seconds.
-        has_ensemble: whether it names players without saying which ("orchestra"), so that others may play, too.
+        text: as it was written.
+        english: the same with the words put into English that the lexicons know; titles are blank.
+        language: that the text is written in.
+        instruments: those that are named.
+        ensembles: by name, such as "string quartet".
+        refused: instruments that must not play.
+        size: how many players ("trio": 3).
+        voices: how many lines the music has ("four-part": 4).
+        is_open: whether others may play beside those that are named.
+        keys: in the order of the text; the first is that of the piece.
+        mode: a mode that is named without a tonic, such as "minor" or "dorian".
+        tempo: quarter notes a minute.
+        metre: that is said; `implied_metre` has those of dances.
+        seconds, bars: how long.
+        length: "short" or "long".
+        chords: a progression.
+        forms, moods, styles, eras, uses, feels, densities, registers, dynamics, playing, textures: by the names of the
+            lexicon.
+        warnings: what the reader could not do, in words for a user.
     """
 
-    key: tuple[int, bool] | None = None
-    tempo_bpm: float | None = None
-    time_signature: tuple[int, int] | None = None
-    instruments: tuple[AskedInstrument, ...] | None = None
-    duration_s: float | None = None
-    has_ensemble: bool = False
+    text: str = ""
+    english: str = ""
+    language: str = "English"
+    instruments: tuple[Said[Part], ...] = ()
+    ensembles: tuple[Said[str], ...] = ()
+    refused: tuple[Said[Part], ...] = ()
+    size: Said[int] | None = None
+    voices: Said[int] | None = None
+    is_open: bool = True
+    keys: tuple[Said[Key], ...] = ()
+    mode: Said[str] | None = None
+    tempo: Said[Tempo] | None = None
+    metre: Said[Metre] | None = None
+    seconds: Said[Range] | None = None
+    bars: Said[Range] | None = None
+    length: Said[str] | None = None
+    chords: Said[Progression] | None = None
+    forms: tuple[Said[str], ...] = ()
+    moods: tuple[Said[str], ...] = ()
+    styles: tuple[Said[str], ...] = ()
+    eras: tuple[Said[str], ...] = ()
+    uses: tuple[Said[str], ...] = ()
+    feels: tuple[Said[str], ...] = ()
+    densities: tuple[Said[str], ...] = ()
+    registers: tuple[Said[str], ...] = ()
+    dynamics: tuple[Said[str], ...] = ()
+    playing: tuple[Said[str], ...] = ()
+    textures: tuple[Said[str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def facts(self) -> Iterator[tuple[str, Said[str]]]:
+        """Everything that was understood, as (kind, value in words), in the order of the fields."""
+        for part in self.instruments:
+            yield "instrument", part.of(_part_name(part.value))
+        for ensemble in self.ensembles:
+            yield "ensemble", ensemble
+        for part in self.refused:
+            yield "without", part.of(part.value.name)
+        for kind, number in (("size", self.size), ("voices", self.voices)):
+            if number is not None:
+                yield kind, number.of(str(number.value))
+        for key in self.keys:
+            yield "key", key.of(key.value.name)
+        if self.metre is not None:
+            yield "metre", self.metre.of("{}/{}".format(*self.metre.value))
+        for kind, said in (
+            ("mode", self.mode), ("tempo", self.tempo), ("seconds", self.seconds), ("bars", self.bars),
+            ("length", self.length), ("chords", self.chords),
+        ):  # fmt: skip
+            if said is not None:
+                yield kind, said.of(str(said.value))
+        for kind, values in (
+            ("form", self.forms), ("mood", self.moods), ("style", self.styles), ("era", self.eras), ("use", self.uses),
+            ("feel", self.feels), ("density", self.densities), ("register", self.registers),
+            ("dynamics", self.dynamics), ("playing", self.playing), ("texture", self.textures),
+        ):  # fmt: skip
+            for value in values:
+                yield kind, value
+
+    def implied(self) -> dict[str, str]:
+        """What is not said but follows from a style, a use or a mood, in words."""
+        implied: dict[str, str] = {}
+        if self.metre is None and self.implied_metre is not None:
+            implied["metre"] = "{}/{}".format(*self.implied_metre)
+        if self.tempo is None and self.implied_tempo is not None:
+            implied["tempo"] = str(Range(self.implied_tempo.low, self.implied_tempo.high))
+        if not self.keys and self.mode is None and self.implied_mode is not None:
+            implied["mode"] = self.implied_mode
+        return implied
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON knows it: each fact with its kind, its value in words, and its place in the text."""
+        allowed = self.allowed_programs
+        return {
+            "text": self.text,
+            "language": self.language,
+            "english": self.english,
+            "facts": [
+                {"kind": kind, "value": said.value, "start": said.start, "end": said.end, "words": self.words(said)}
+                for kind, said in self.facts()
+            ],
+            "implied": self.implied(),
+            "is_open": self.is_open,
+            "allowed_programs": None if allowed is None else sorted(allowed),
+            "forbidden_programs": sorted(self.forbidden_programs),
+            "warnings": list(self.warnings),
+        }
+
+    def words(self, said: Said[Any]) -> str:
+        """The words that say something."""
+        return self.text[said.start : said.end]
+
+    @property
+    def key(self) -> Said[Key] | None:
+        """The key of the piece: the first that is named."""
+        return self.keys[0] if self.keys else None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Who must play: the instruments that are named, and the members of ensembles whose players are fixed.
+
+        A member gives way to an instrument that the text names and that can be it: "jazz trio: piano, double bass and
+        drums" has three players.
+        """
+        named = list(self.instruments)
+        parts = list(named)
+        for ensemble in self.ensembles:
+            for name, count in () if ENSEMBLES[ensemble.value].is_open else ENSEMBLES[ensemble.value].members:
+                member = Part(name, programs_of(name), count)
+                if not any(set(said.value.programs) & set(member.programs) for said in named):
+                    parts.append(ensemble.of(member))
+        return tuple(said.value for said in sorted(parts, key=lambda said: said.start))
+
+    @property
+    def allowed_programs(self) -> frozenset[int] | None:
+        """The programs that may play; None where the text leaves that open."""
+        if self.is_open:
+            return None
+        return frozenset(program for part in self.parts for program in part.programs) - self.forbidden_programs
+
+    @property
+    def forbidden_programs(self) -> frozenset[int]:
+        """The programs that must not play.
+
+        What is narrower counts: "no guitar, but a nylon guitar" leaves that one, "strings without cello" the others.
+        """
+        forbidden: set[int] = set()
+        for refused in self.refused:
+            programs = set(refused.value.programs)
+            named = [set(said.value.programs) for said in self.instruments]
+            forbidden |= programs.difference(*(other for other in named if not other > programs))
+        return frozenset(forbidden)
+
+    @property
+    def tempo_bpm(self) -> float | None:
+        """Quarter notes a minute, where the text gives a number; the middle of a range."""
+        if self.tempo is None or self.tempo.value.word:
+            return None
+        return (self.tempo.value.low + self.tempo.value.high) / 2
+
+    @property
+    def implied_metre(self) -> Metre | None:
+        """The metre that is said, else that of the first style that has one: a waltz is in 3/4."""
+        if self.metre is not None:
+            return self.metre.value
+        return next((metre for style in self.styles if (metre := STYLES[style.value].metre) is not None), None)
+
+    @property
+    def implied_tempo(self) -> Tempo | None:
+        """The tempo that is said, else what is usual in the first style, or for the first use, that has one."""
+        if self.tempo is not None:
+            return self.tempo.value
+        for said in (*self.styles, *self.uses):
+            usual = STYLES[said.value].tempo if said in self.styles else USE_TEMPOS.get(said.value)
+            if usual is not None:
+                return Tempo(usual.low, usual.high, said.value)
+        return None
+
+    @property
+    def implied_mode(self) -> str | None:
+        """ "minor" or "major" where the key, the mode or a mood says so."""
+        if self.keys:
+            return "minor" if self.keys[0].value.is_minor else "major"
+        if self.mode is not None:
+            return "minor" if Key(0, self.mode.value).is_minor else "major"
+        return next((mode for mood in self.moods if (mode := MOODS[mood.value].mode)), None)
 
 
 def check_text(text: object) -> None:
@@ -83,180 +232,42 @@ def check_text(text: object) -> None:
         raise ValueError("the text is damaged: it is not UTF-8; type it again")
 
 
-def read_text(text: str) -> Asked:
+def read(text: str) -> Reading:
     """What a text asks for.
 
-    A number of BPM counts the notes that the text names behind it, as in "52 BPM (dotted-quarter beat)". Without these
-    it counts the beats of the time signature, if the text has one: dotted quarters in 3/8, 6/8, 9/8 and 12/8, halves
-    in 2/2. Else it counts quarters.
-
     Example:
-        >>> read_text("a waltz in A-flat major, 3/4, 150 BPM").key
-        (8, False)
+        >>> read("a slow sad waltz in D minor for piano, no drums").key.value.name
+        'D minor'
     """
-    untitled = _TITLE.sub(" ", text)
-    text = untitled if untitled.strip(" .,") else text
-    time_signature = _time_signature(text)
-    instruments = tuple(_instruments(text))
-    return Asked(
-        key=_key(text),
-        tempo_bpm=_tempo_bpm(text, time_signature),
-        time_signature=time_signature,
-        instruments=instruments or None,
-        duration_s=_duration_s(text),
-        has_ensemble=_ENSEMBLE.search(text) is not None,
-    )
+    scan = Scan(read_words(text))
+    keys, mode = read_keys(scan)
+    metre = read_metre(scan)
+    styles = scan.of_kind("style")
+    implied = metre.value if metre is not None else next((m for s in styles if (m := STYLES[s.value].metre)), None)
+    tempo = read_tempo(scan, implied)
+    chords = read_chords(scan, keys[0].value if keys else None)
+    eras = read_eras(scan)
+    seconds, bars = read_seconds(scan), read_bars(scan)
+    players = read_players(scan)
+    reading = Reading(
+        text=text, english=scan.english, language=scan.words.language, instruments=players.instruments,
+        ensembles=players.ensembles, refused=players.refused, size=players.size, voices=players.voices,
+        is_open=players.is_open, keys=tuple(keys), mode=mode, tempo=tempo, metre=metre, seconds=seconds, bars=bars,
+        length=read_size(scan), chords=chords, forms=tuple(read_forms(scan)), eras=tuple(eras), styles=styles,
+        moods=scan.of_kind("mood"), uses=scan.of_kind("use"),
+        feels=scan.of_kind("feel"), densities=scan.of_kind("density"),
+        registers=scan.of_kind("register"), dynamics=scan.of_kind("dynamics"),
+        playing=scan.of_kind("playing"), textures=scan.of_kind("texture"),
+    )  # fmt: skip
+    return dataclasses.replace(reading, warnings=tuple(_warnings(reading)))
 
 
-def _key(text: str) -> tuple[int, bool] | None:
-    found = [match for rule in (_KEY, _SHORT_KEY, _BARE_KEY) for match in rule.finditer(text)]
-    for match in sorted(found, key=lambda match: match.start()):
-        letter, word, sign, mode = match.groups()
-        if letter in "Aa" and not (word or sign) and not _is_tonic_a(text, match):
-            continue
-        tonic = PITCH_CLASSES[letter.lower()] + _ACCIDENTALS[(word or sign or "").lower()]
-        return tonic % 12, mode.lower() in ("min", "m")
-    return None
+def _part_name(part: Part) -> str:
+    return f"{part.name}*{part.count}" if part.count > 1 else part.name
 
 
-def _is_tonic_a(text: str, match: re.Match[str]) -> bool:
-    """Whether "a minor" is a key, not an article: "A minor key change", "in a major city"."""
-    before, after = text[: match.start()].rstrip(), text[match.end() :].lstrip(" ")
-    if match[1] == "A":
-        return not ((not before or before[-1] in ".!?:") and after.lower().startswith("key"))
-    is_introduced = not before or before[-1] in ",(" or re.search(r"\b(?:in|of)$", before, re.IGNORECASE) is not None
-    return is_introduced and (not after or after[0] in ".,;:!?)/\n")
-
-
-def _time_signature(text: str) -> tuple[int, int] | None:
-    for match in _TIME_SIGNATURE.finditer(text):
-        if match[1] != "1":  # "1/4 notes", "1/2 minute"
-            return int(match[1]), int(match[2])
-    named = _NAMED_TIME.search(text)
-    if named is None:
-        return None
-    return (4, 4) if (named[1] or "").lower() == "common" else (2, 2)
-
-
-def _tempo_bpm(text: str, time_signature: tuple[int, int] | None) -> float | None:
-    match = _BPM.search(text)
-    if match is None or float(match[1]) == 0:
-        return None
-    if match[3]:
-        unit = _TEMPO_UNITS[match[3].lower()] * (Fraction(3, 2) if match[2] else 1)
-    else:
-        unit = Fraction(1) if time_signature is None else beat(*time_signature)
-    return float(Fraction(match[1]) * unit)
-
-
-def beat(numerator: int, denominator: int) -> Fraction:
-    """What is counted in a time signature, in quarter notes."""
-    if denominator == 8 and numerator in (3, 6, 9, 12):
-        return Fraction(3, 2)
-    return max(Fraction(4, denominator), Fraction(1, 2))
-
-
-def _duration_s(text: str) -> float | None:
-    match = _DURATION.search(text)
-    if match is None:
-        return None
-    minutes, more, seconds = (0.0 if part is None else _amount(part) for part in match.groups())
-    return 60 * minutes + more + seconds or None
-
-
-def _amount(words: str) -> float:
-    return float(_COUNTS.get(words.lower(), 0)) or float(words)
-
-
-# Instruments
-
-_ENSEMBLE = re.compile(
-    r"\b(?:(?<!string )(?:orchestras?|ensembles?)|(?:brass|big|rock|jazz|marching|full|military) band"
-    r"|(?:and|other|several) (?:\w+ )?instruments)\b(?! hit)",
-    re.IGNORECASE,
-)
-_WORD = re.compile(r"[^\W\d_]+(?:[^\W_]|['’](?=\w))*|[0-9]+|[^\s\w]")
-_NEGATIONS = ("no", "without", "not")
-_NEGATIONS_GO_ON = ("or", "nor", "any", "a", "an", "the")  # "without drums or bass" refuses both
-
-_STRINGS = (*range(40, 46), *range(48, 52))
-_VOICES = (52, 53, 54, 91)
-_SYNTHS = (38, 39, 50, 51, 54, 62, 63, *range(80, 104))
-# Names that stand for more programs than the one which General MIDI calls so.
-_FAMILIES: dict[str, tuple[int, ...]] = {
-    "piano": (0, 1, 2, 3), "grand piano": (0, 1), "acoustic piano": (0, 1, 3), "electric piano": (2, 4, 5),
-    "accordion": (21, 23), "organ": (16, 17, 18, 19, 20), "hammond organ": (16, 17, 18), "harmonium": (20,),
-    "guitar": tuple(range(24, 32)), "acoustic guitar": (24, 25), "steel string guitar": (25,),
-    "electric guitar": tuple(range(26, 32)), "jazz guitar": (26,), "distorted guitar": (29, 30),
-    "bass": (*range(32, 40), 43), "bass guitar": tuple(range(33, 38)), "electric bass": tuple(range(33, 38)),
-    "acoustic bass": (32, 43), "double bass": (32, 43), "upright bass": (32, 43), "string bass": (32, 43),
-    "contrabass": (32, 43), "slap bass": (36, 37), "synth bass": (38, 39), "fiddle": (40, 110), "violin": (40,),
-    "violoncello": (42,), "strings": _STRINGS, "string section": _STRINGS, "string ensemble": _STRINGS,
-    "string orchestra": _STRINGS, "synth strings": (50, 51), "choir": _VOICES, "voice": _VOICES,
-    "vocal": _VOICES, "singer": _VOICES, "trumpet": (56, 59), "brass": tuple(range(56, 64)),
-    "brass section": tuple(range(56, 64)), "horn section": tuple(range(56, 68)), "synth brass": (62, 63),
-    "sax": (64, 65, 66, 67), "saxophone": (64, 65, 66, 67), "bass clarinet": (71,), "woodwind": tuple(range(64, 80)),
-    "tin whistle": (78,), "penny whistle": (78,), "synth": _SYNTHS, "synthesizer": _SYNTHS, "synthesiser": _SYNTHS,
-    "synth lead": tuple(range(80, 88)), "square lead": (80,), "sawtooth lead": (81,), "synth pad": tuple(range(88, 96)),
-    "bell": (9, 14, 112), "celeste": (8,), "kettledrum": (47,), "steel drum": (114,), "taiko": (116,),
-    "bass drum": (DRUMS,), "snare": (DRUMS,), "snare drum": (DRUMS,), "drum kit": (DRUMS,), "drum set": (DRUMS,),
-    "percussion": (47, *range(112, 120), DRUMS),
-}  # fmt: skip
-_ENSEMBLES = {
-    "string quartet": ("violin", "viola", "cello"), "string trio": ("violin", "viola", "cello"),
-    "string quintet": ("violin", "viola", "cello"), "piano trio": ("piano", "violin", "cello"),
-    "piano quartet": ("piano", "violin", "viola", "cello"), "piano quintet": ("piano", "violin", "viola", "cello"),
-    "wind quintet": ("flute", "oboe", "clarinet", "french horn", "bassoon"),
-    "brass quintet": ("trumpet", "french horn", "trombone", "tuba"),
-}  # fmt: skip
-# Words that are no instrument although they hold its name.
-_OTHER_PHRASES = ("voice leading", "singer songwriter", "piano roll")
-
-
-@functools.cache
-def _phrases() -> Mapping[tuple[str, ...], tuple[AskedInstrument, ...]]:
-    """Words, singular, and the instruments they stand for."""
-    programs: dict[str, tuple[int, ...]] = {
-        name.split(" (")[0].lower().replace("-", " "): (program,) for program, name in enumerate(PROGRAMS)
-    }
-    programs |= {name: (program,) for name, program in SHORT_NAMES.items()}
-    programs |= _FAMILIES
-    named = {name: AskedInstrument(name, frozenset(numbers)) for name, numbers in programs.items()}
-    phrases: dict[tuple[str, ...], tuple[AskedInstrument, ...]]
-    phrases = {_singular(name.split()): (instrument,) for name, instrument in named.items()}
-    phrases |= {_singular(name.split()): tuple(named[part] for part in parts) for name, parts in _ENSEMBLES.items()}
-    return phrases | {_singular(name.split()): () for name in _OTHER_PHRASES}
-
-
-def _singular(words: list[str]) -> tuple[str, ...]:
-    """Plurals are as good as singulars; but a "string" is no instrument, and "strings" are."""
-
-    def singular(word: str) -> str:
-        if word == "strings" or len(word) < 4 or word.endswith("ss"):
-            return word
-        return word.removesuffix("es") if word.endswith("sses") else word.removesuffix("s")
-
-    return tuple(map(singular, words))
-
-
-def _instruments(text: str) -> Iterator[AskedInstrument]:
-    """The instruments that are named, each once; the longest phrase counts."""
-    words = _singular(_WORD.findall(re.sub(r"(?i)\b\w+-voice\b", " ", text.lower()).replace("-", " ")))
-    phrases = _phrases()
-    longest = max(map(len, phrases))
-    seen: set[frozenset[int]] = set()
-    place, is_refused = 0, False
-    while place < len(words):
-        for length in range(longest, 0, -1):
-            found = phrases.get(words[place : place + length])
-            if found is not None:
-                break
-        else:
-            is_refused = words[place] in _NEGATIONS or (is_refused and words[place] in _NEGATIONS_GO_ON)
-            place += 1
-            continue
-        for instrument in found:
-            if not is_refused and instrument.programs not in seen:
-                seen.add(instrument.programs)
-                yield instrument
-        place += length
+def _warnings(reading: Reading) -> Iterator[str]:
+    if reading.text.strip() and next(reading.facts(), None) is None:
+        yield NOTHING_UNDERSTOOD
+    if len(reading.text) > MAX_LEN:
+        yield f"only the first {MAX_LEN} characters of the text were read"

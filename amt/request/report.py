@@ -16,7 +16,7 @@ from amt.midi.limits import Constraints
 from amt.midi.programs import DRUMS, program_name
 from amt.midi.vocabulary import Vocabulary, time_signature
 from amt.request.limits import Limits, bar_beats
-from amt.request.reading import Asked
+from amt.request.reading import Reading
 
 TEMPO_TOLERANCE = 0.05  # of what a text asks for
 DURATION_TOLERANCE = 0.1
@@ -28,7 +28,8 @@ class ReportRow:
     """One thing that was asked for, and what came.
 
     Attributes:
-        name: "key", "tempo", "time_signature", "instruments", "duration", "bars", "max_beats" or "max_polyphony".
+        name: "key", "tempo", "time_signature", "instruments", "without", "duration", "bars", "max_beats" or
+            "max_polyphony".
         asked, got: in words.
         is_met: whether the notes keep it.
         is_hard: whether it was an option, or became one with `duration` or `bars`; otherwise the text asked for it.
@@ -46,19 +47,20 @@ class ReportRow:
 
 
 def compare(
-    asked: Asked, limits: Limits | None, constraints: Constraints | None, music: MidiData, config: TokenizerConfig
+    reading: Reading, limits: Limits | None, constraints: Constraints | None, music: MidiData, config: TokenizerConfig
 ) -> list[ReportRow]:
     """A row for each hard limit, then one for each other thing that the text asks for.
 
     Hard: every pitched note lies in the scale of the key; every tempo and time signature is the one that was asked
     for; no other instrument plays; the piece ends in time. Soft: the estimated key (`amt.midi.facts`), the first time
-    signature and the instruments are those of the text, the first tempo is within 5 % and the duration within 10 %.
+    signature and the instruments are those of the text, nobody plays whom it refuses, the first tempo is within 5 % and
+    the duration within 10 %.
     """
     hard = [] if limits is None or constraints is None else list(_hard(limits, constraints, music, config))
     names = {row.name for row in hard}
     if config.preset != "score":
         names |= {"tempo", "time_signature"}  # its music has none: there is nothing to measure
-    return hard + [row for row in _soft(asked, music) if row.name not in names]
+    return hard + [row for row in _soft(reading, music) if row.name not in names]
 
 
 def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: TokenizerConfig) -> Iterator[ReportRow]:
@@ -99,30 +101,35 @@ def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: Tok
         yield ReportRow("bars", f"at most {limits.bars}", f"{float(num_bars):.4g}", num_bars <= limits.bars, True)
 
 
-def _soft(asked: Asked, music: MidiData) -> Iterator[ReportRow]:
-    if asked.key is not None:
+def _soft(reading: Reading, music: MidiData) -> Iterator[ReportRow]:
+    if reading.key is not None and reading.key.value.mode in ("major", "minor"):
+        asked = (reading.key.value.tonic, reading.key.value.is_minor)
         key = estimate_key(music.notes)
-        yield ReportRow("key", key_name(asked.key), "none" if key is None else key_name(key), key == asked.key, False)
-    if asked.tempo_bpm is not None:
+        yield ReportRow("key", key_name(asked), "none" if key is None else key_name(key), key == asked, False)
+    if reading.tempo_bpm is not None:
         bpm = music.tempos[0].bpm if music.tempos else 120.0
-        is_met = abs(bpm - asked.tempo_bpm) <= TEMPO_TOLERANCE * asked.tempo_bpm
-        yield ReportRow("tempo", _bpm(asked.tempo_bpm), _bpm(bpm), is_met, False)
-    if asked.time_signature is not None:
+        is_met = abs(bpm - reading.tempo_bpm) <= TEMPO_TOLERANCE * reading.tempo_bpm
+        yield ReportRow("tempo", _bpm(reading.tempo_bpm), _bpm(bpm), is_met, False)
+    if reading.metre is not None:
         signature = music.time_signatures[0] if music.time_signatures else TimeSignature(0, 4, 4)
-        is_met = (signature.numerator, signature.denominator) == asked.time_signature
-        yield ReportRow("time_signature", "{}/{}".format(*asked.time_signature), _signature(signature), is_met, False)
-    if asked.instruments is not None:
-        programs = _programs(music)
+        is_met = (signature.numerator, signature.denominator) == reading.metre.value
+        yield ReportRow("time_signature", "{}/{}".format(*reading.metre.value), _signature(signature), is_met, False)
+    programs = _programs(music)
+    if reading.parts:
         # "guitar" is any guitar; an orchestra may have anything beside what is named.
-        all_play = all(instrument.programs.intersection(programs) for instrument in asked.instruments)
-        no_other = asked.has_ensemble or all(
-            any(program in instrument.programs for instrument in asked.instruments) for program in programs
-        )
-        names = ", ".join(instrument.name for instrument in asked.instruments)
+        all_play = all(not {*part.programs}.isdisjoint(programs) for part in reading.parts)
+        no_other = reading.allowed_programs is None or reading.allowed_programs.issuperset(programs)
+        names = ", ".join(part.name for part in reading.parts)
         yield ReportRow("instruments", names, _listing(programs), all_play and no_other, False)
-    if asked.duration_s is not None:
-        is_met = abs(music.duration_s - asked.duration_s) <= DURATION_TOLERANCE * asked.duration_s
-        yield ReportRow("duration", f"about {asked.duration_s:g} s", f"{music.duration_s:.4g} s", is_met, False)
+    if reading.refused:
+        names = ", ".join(said.value.name for said in reading.refused)
+        is_met = reading.forbidden_programs.isdisjoint(programs)
+        yield ReportRow("without", names, _listing(programs), is_met, False)
+    if reading.seconds is not None:
+        low, high = reading.seconds.value.low, reading.seconds.value.high
+        is_met = (1 - DURATION_TOLERANCE) * low <= music.duration_s
+        is_met = is_met and (high is None or music.duration_s <= (1 + DURATION_TOLERANCE) * high)
+        yield ReportRow("duration", f"about {reading.seconds.value} s", f"{music.duration_s:.4g} s", is_met, False)
 
 
 def _programs(music: MidiData) -> list[int]:

@@ -10,7 +10,7 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import EOS_ID
 from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
-from amt.request.reading import Asked
+from amt.request.reading import Reading
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class Prompt:
         grammar: what may follow; None: any token.
         first_sequence: the number of the first of its samples, for the random numbers.
         attributes: the numbers of what is asked for, for a model that reads them; see `amt.request.attributes`.
-        text, asked, limits: the words, what they ask for, and what the music is held to.
+        text, reading, limits: the words, what they ask for, and what the music is held to.
     """
 
     states: Text
@@ -50,7 +50,7 @@ class Prompt:
     first_sequence: int = 0
     attributes: tuple[int, ...] = ()
     text: str = ""
-    asked: Asked = Asked()  # noqa: RUF009 (it is frozen)
+    reading: Reading = Reading()  # noqa: RUF009 (it is frozen)
     limits: Limits = Limits()  # noqa: RUF009
 
 
@@ -98,11 +98,11 @@ class Request:
         )
 
 
-def completed(limits: Limits, asked: Asked, config: TokenizerConfig) -> Limits:
+def completed(limits: Limits, reading: Reading, config: TokenizerConfig) -> Limits:
     """The limits, with the tempo that `duration` needs and the time signature that `bars` needs from the text."""
     tempo, signature = limits.tempo, limits.time_signature
     if limits.duration is not None and tempo is None and config.preset == "score":
-        tempo = asked.tempo_bpm
-    if limits.bars is not None and signature is None and asked.time_signature is not None:
-        signature = "{}/{}".format(*asked.time_signature)
+        tempo = reading.tempo_bpm
+    if limits.bars is not None and signature is None and reading.metre is not None:
+        signature = "{}/{}".format(*reading.metre.value)
     return dataclasses.replace(limits, tempo=tempo, time_signature=signature)

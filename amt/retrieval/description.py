@@ -15,7 +15,7 @@ from amt.midi.facts import Facts, measure
 from amt.midi.reader import MidiSource, read_midi
 from amt.midi.sentence import sentence
 from amt.models.opened import ModelSource, OpenedModel, load
-from amt.retrieval.embedding import embed
+from amt.retrieval.embedding import cosines, embed
 
 MAX_BANK_BYTES = 1 << 28
 
@@ -29,7 +29,8 @@ class Description:
         sentence: the facts in one English sentence.
         embedding: (text_embedding_dim,) float32 of unit length; None if the model does not read MIDI or the piece has
             no notes.
-        captions: the texts of the bank that are nearest, each with its cosine, the best first.
+        captions: the texts of the bank that are nearest, each with its cosine, the best first, of equal ones the
+            first of the bank.
     """
 
     facts: Facts
@@ -120,6 +121,6 @@ def _lines(path: Path) -> list[str]:
 def _nearest(embedding: np.ndarray, texts: list[str], opened: OpenedModel, number: int) -> list[tuple[str, float]]:
     if not texts:
         return []
-    cosines = opened.caption_embeddings(texts) @ embedding
-    best = np.argsort(-cosines, kind="stable")[:number]
-    return [(texts[index], float(cosines[index])) for index in best.tolist()]
+    found = cosines(opened.caption_embeddings(texts), embedding)
+    best = np.argsort(-found, kind="stable")[:number]  # of equal ones the first of the bank
+    return [(texts[index], float(found[index])) for index in best.tolist()]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from amt.models.opened import OpenedModel
 
 BATCH_TOKENS = 8192  # in a batch of parts, padding included
+BATCH_ROWS = 1 << 14  # of vectors that are multiplied at once
 
 
 def reads_midi(model: MusicTransformer) -> TypeGuard[MusicTextTransformer]:
@@ -48,7 +49,8 @@ def parts_of(data: MidiData, tokenizer: EventTokenizer, max_len: int, max_parts:
 def embed_pieces(model: MusicTextTransformer, pieces: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     """The embeddings of pieces, (len(pieces), text_embedding_dim) float32, of unit length.
 
-    Parts of similar length share a batch; rounding depends on it.
+    Parts of similar length share a batch; rounding depends on it. Equal parts are computed once, so that equal pieces
+    have equal embeddings.
 
     Args:
         pieces: the parts of each, at least one: see `parts_of`.
@@ -56,9 +58,13 @@ def embed_pieces(model: MusicTextTransformer, pieces: Sequence[Sequence[np.ndarr
     import torch
     from torch.nn import functional as F
 
-    owners = np.array([index for index, parts in enumerate(pieces) for _ in parts], np.int64)
-    parts = [ids for piece in pieces for ids in piece]
+    number_of: dict[bytes, int] = {}  # of each part that differs from those before
+    numbers = [
+        [number_of.setdefault(np.asarray(ids, np.int64).tobytes(), len(number_of)) for ids in piece] for piece in pieces
+    ]
+    parts = [np.frombuffer(ids, np.int64) for ids in number_of]
     device = next(model.parameters()).device
+    vectors = torch.zeros(len(parts), model.config.text_embedding_dim)
     total = torch.zeros(len(pieces), model.config.text_embedding_dim)
     order = sorted(range(len(parts)), key=lambda index: -len(parts[index]))
     first = 0
@@ -69,10 +75,25 @@ def embed_pieces(model: MusicTextTransformer, pieces: Sequence[Sequence[np.ndarr
             token_ids = np.full((len(batch), longest), model.pad_token_id, np.int64)
             for row, index in enumerate(batch):
                 token_ids[row, : len(parts[index])] = parts[index]
-            vectors = F.normalize(model.midi_to_text(torch.from_numpy(token_ids).to(device)).float(), dim=-1)
-            total.index_add_(0, torch.from_numpy(owners[batch]), vectors.cpu())
+            said = model.midi_to_text(torch.from_numpy(token_ids).to(device)).float()
+            vectors[batch] = F.normalize(said, dim=-1).cpu()
             first += len(batch)
+        for index, own in enumerate(numbers):
+            total[index] = vectors[own].sum(0)
         return F.normalize(total, dim=-1).numpy()
+
+
+def cosines(vectors: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The cosines between vectors of unit length, (rows, dim), and one more, (dim,): (rows,) float64.
+
+    Each row is summed alone and in one order, so that equal rows have equal cosines. A matrix product sums the rows at
+    its edges in another order, and which of equal rows comes first would be chance.
+    """
+    found = [np.zeros(0)]
+    for first in range(0, len(vectors), BATCH_ROWS):
+        rows = np.ascontiguousarray(vectors[first : first + BATCH_ROWS], np.float64)
+        found.append((rows * vector.astype(np.float64)).sum(1))
+    return np.concatenate(found)
 
 
 def embed(data: MidiData, opened: OpenedModel, max_parts: int | None = None) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from amt.midi.reader import MidiSource, read_midi
 from amt.midi.sentence import sentence
 from amt.models.opened import ModelSource, OpenedModel, load
 from amt.request.reading import check_text
-from amt.retrieval.embedding import embed, reads_midi
+from amt.retrieval.embedding import cosines, embed, reads_midi
 from amt.retrieval.index.pieces import MAX_PARTS
 from amt.retrieval.index.update import Progress, Update
 
@@ -128,7 +128,7 @@ def search(
     paths, embeddings = found.embeddings()
     matches = []
     if paths:
-        scores = embeddings @ wanted
+        scores = cosines(embeddings, wanted)
         for best in np.argsort(-scores, kind="stable")[:num_results].tolist():
             facts = found.entries[paths[best]].facts
             assert facts is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import uuid
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from amt.files import new_file, remove_leftovers
 from amt.text.encoder import TextEncoder, TextEncoderSpec
 
 Float16Array = npt.NDArray[np.float16]
@@ -52,6 +54,13 @@ class EmbeddingCache:
         for index in sorted(self._folder.glob("*.index.npz")):
             self._open_shard(index)
 
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left: half files, and states without an index. Nobody else may use it now."""
+        remove_leftovers(self._folder)
+        for states in self._folder.glob("*.states.npy"):
+            if not states.with_name(states.name.replace(".states.npy", ".index.npz")).exists():
+                states.unlink()
+
     def __len__(self) -> int:
         return len(self._places)
 
@@ -82,15 +91,13 @@ class EmbeddingCache:
         ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
         arrays = {"captions": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, 32), "ends": ends}
         for suffix in ("states.npy", "index.npz"):
-            temporary = self._folder / f"{name}.{suffix}.tmp"
-            with open(temporary, "wb") as stream:
-                if suffix == "states.npy":
-                    np.save(stream, np.concatenate(rows).astype(np.float16))
-                else:
-                    np.savez(stream, **arrays)  # type: ignore[arg-type]
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, self._folder / f"{name}.{suffix}")
+            contents = io.BytesIO()  # written straight to a file, NumPy would not say that the disk is full
+            if suffix == "states.npy":
+                np.save(contents, np.concatenate(rows).astype(np.float16))
+            else:
+                np.savez(contents, **arrays)  # type: ignore[arg-type]
+            with new_file(self._folder / f"{name}.{suffix}", contents.tell()) as stream:
+                stream.write(contents.getbuffer())
         self._open_shard(self._folder / f"{name}.index.npz")
 
     def _open_shard(self, path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from amt.files import GrowingFile
+
 
 class Metrics:
     """Where the rows of a run go; closes its files at the end of a `with`.
@@ -18,7 +20,7 @@ class Metrics:
         progress: called with each row.
 
     Raises:
-        ImportError: `tensorboard` without the package of that name.
+        ImportError: `tensorboard` without the package of that name. DiskFullError, OSError: a row cannot be written.
     """
 
     def __init__(self, run: Path | None, tensorboard: bool, progress: Callable[[dict[str, Any]], object] | None):
@@ -30,13 +32,12 @@ class Metrics:
             except ImportError as error:
                 raise ImportError('TensorBoard is not installed: pip install "amt-midi[train]"') from error
             self._writer = SummaryWriter(run)
-        self._lines = None if run is None else (run / "metrics.jsonl").open("a", encoding="utf-8")
+        self._lines = None if run is None else GrowingFile(run / "metrics.jsonl")
 
     def write(self, row: dict[str, Any]) -> None:
         """Add a row; its "step" says where."""
         if self._lines is not None:
-            self._lines.write(json.dumps(row) + "\n")
-            self._lines.flush()
+            self._lines.add(json.dumps(row))
         if self._writer is not None:
             for name, value in row.items():
                 if name != "step":

@@ -6,6 +6,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from amt.training.config import TrainConfig
+from amt.training.muon import Muon
 
 # What Muon leaves to AdamW (embeddings, norms, biases) learns at this share of the learning rate. The shipped model was
 # trained so; other shares were not tried.
@@ -37,12 +38,7 @@ def make_optimizers(model: torch.nn.Module, config: TrainConfig) -> list[torch.o
     )
     if not is_muon:
         return [adamw]
-    muon = torch.optim.Muon(
-        [{"params": of_muon, "share": 1.0}],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        adjust_lr_fn="match_rms_adamw",
-    )
+    muon = Muon([{"params": of_muon, "share": 1.0}], lr=config.learning_rate, weight_decay=config.weight_decay)
     return [muon, adamw]
 
 

@@ -1,13 +1,11 @@
 """What a run needs to go on where it stopped, on disk, without pickle.
 
-Each save makes a new folder `state-STEP`; it counts once `state.json` is in it, which is written last.
+Each save makes a new folder `state-STEP`, which gets this name when it is whole; then the older ones go.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from amt.files import new_folder, remove_folder, remove_leftovers, writing_tensors
 from amt.training.ranks import spread_like, whole
 
 _PREFIX = "state-"
 
 
-def _complete(run: Path) -> list[Path]:
+def _states(run: Path) -> list[Path]:
+    """The folders of the states, the oldest first."""
     return sorted(path.parent for path in run.glob(f"{_PREFIX}*/state.json"))
 
 
@@ -37,6 +37,9 @@ def save_state(
     """Save after `step` steps; older states go once the new one is whole.
 
     Among several processes each must call it, since the weights may be spread over them; one is the writer.
+
+    Raises:
+        DiskFullError: there is no room for it; the older states are all there. OSError: `run` cannot be written.
     """
     files = {"model": _whole_state(model)}
     if average is not None:
@@ -50,19 +53,22 @@ def save_state(
     folder = run / f"{_PREFIX}{step:010d}"
     if not is_writer or (folder / "state.json").exists():
         return
-    older = list(run.glob(f"{_PREFIX}*"))
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name, tensors in files.items():
-        save_file(tensors, folder / f"{name}.safetensors")
-    for path in folder.iterdir():
-        with open(path, "rb") as stream:
-            os.fsync(stream.fileno())
-    temporary = folder / "state.json.tmp"
-    temporary.write_text(json.dumps({"step": step, **extra}) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / "state.json")
-    for path in older:
-        shutil.rmtree(path, ignore_errors=True)
+    size = sum(tensor.nbytes for tensors in files.values() for tensor in tensors.values())
+    with new_folder(folder, size) as new:
+        for name, tensors in files.items():
+            with writing_tensors():
+                save_file(tensors, new / f"{name}.safetensors")
+        (new / "state.json").write_text(json.dumps({"step": step, **extra}) + "\n", encoding="utf-8")
+    keep_newest_state(run)
+
+
+def keep_newest_state(run: Path) -> None:
+    """Remove the older states, and what killed processes left. Nobody else may write to the run's folder now."""
+    remove_leftovers(run)
+    newest = _states(run)[-1:]
+    for folder in run.glob(f"{_PREFIX}*"):
+        if folder not in newest:  # older, or half of one by an AMT that gave it the name before it was whole
+            remove_folder(folder)
 
 
 def load_state(
@@ -75,7 +81,7 @@ def load_state(
 
     A run that gets an average later begins it with the weights it has then.
     """
-    found = _complete(run)
+    found = _states(run)
     if not found:
         return None
     folder = found[-1]

@@ -15,6 +15,7 @@ import torch
 
 from amt.data.augment import Augmentation
 from amt.data.dataset import Batch, PreparedSplit
+from amt.files import explaining_errors
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout
 from amt.midi.vocabulary import Vocabulary
@@ -30,7 +31,7 @@ from amt.training.metrics import Metrics
 from amt.training.objective import Objective, Rows
 from amt.training.optimizers import make_average, make_optimizers, set_learning_rate
 from amt.training.ranks import Parallel, Ranks, whole
-from amt.training.state import load_state, save_state
+from amt.training.state import keep_newest_state, load_state, save_state
 
 
 class TextSource:
@@ -113,6 +114,7 @@ def train(
     Raises:
         FileNotFoundError: `data` is not a prepared folder. ValueError: the run was begun with another model, or the
             model does not fit the data. FloatingPointError: the loss became NaN or infinite.
+        DiskFullError: there is no room in `run` for what comes next; the states that it has stay.
     """
     data, run = Path(data), Path(run)
     ranks = Ranks.join(device)
@@ -266,7 +268,8 @@ def _settings(
     run: Path, model_config: ModelConfig | None, config: TrainConfig | None, default: ModelConfig, ranks: Ranks
 ) -> tuple[ModelConfig, TrainConfig]:
     """The run's settings, written at its beginning; the training settings may change when it is resumed."""
-    run.mkdir(parents=True, exist_ok=True)
+    with explaining_errors(run):
+        run.mkdir(parents=True, exist_ok=True)
     model_path, train_path = run / "config.json", run / "train.json"
     if model_path.exists():
         known = ModelConfig.load(model_path)
@@ -283,7 +286,10 @@ def _settings(
         )
     ranks.wait()  # all have read them
     if ranks.is_first:
-        model_config.save(model_path)
-        config.save(train_path)
+        keep_newest_state(run)
+        if not model_path.exists():
+            model_config.save(model_path)
+        if not train_path.exists() or TrainConfig.load(train_path) != config:
+            config.save(train_path)
     ranks.wait()
     return model_config, config

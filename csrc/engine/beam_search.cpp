@@ -1,3 +1,4 @@
+// Its twin is amt/decoding/plain/beam_search.py.
 #include "beam_search.h"
 
 #include <algorithm>

@@ -17,7 +17,7 @@ constexpr int64_t kPrefillRows = 64;  // so many positions of prefixes are read 
 constexpr int64_t kMaxRows = 64;      // of a group; slots are bytes and bundles have a limit
 constexpr int64_t kMaxGroups = 1 << 16;
 constexpr int64_t kMaxDrafts = 64;
-constexpr int64_t kMostDraftingGroups = 2;  // of more, the products no longer wait for the weights: rows cost time
+constexpr int64_t kMostDraftingGroups = 2;  // beyond two, matrix products are bound by arithmetic: rows cost time
 constexpr int64_t kMinNgram = 2;            // one equal token says little of the next
 
 void check(bool holds, const std::string& message) {

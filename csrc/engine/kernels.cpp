@@ -26,7 +26,9 @@ std::vector<const Kernels*> find_sets() {
   __builtin_cpu_init();
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (has_avx2) sets.push_back(&kAvx2Kernels);
+#if defined(AMT_HAS_AVXVNNI)  // CMakeLists.txt: the compiler can build it
   if (has_avx2 && __builtin_cpu_supports("avxvnni")) sets.push_back(&kAvx2VnniKernels);
+#endif
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl")) {
     sets.push_back(&kAvx512Kernels);

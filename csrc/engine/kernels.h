@@ -58,7 +58,7 @@ struct AttentionCall {
   NumberType cache_type;
   const void* keys;  // element (position, slot, i) at position * position_stride + slot * slot_stride + i
   const void* values;
-  const void* next_keys;  // of the next call, called into the cache meanwhile; or nullptr
+  const void* next_keys;  // of the next call, prefetched meanwhile; or nullptr
   int64_t position_stride, slot_stride;
   const uint8_t* ancestry;  // nullptr: slot 0 everywhere
   int64_t ancestry_stride;

@@ -1,3 +1,4 @@
+// Its twin is amt/decoding/plain/rules.py.
 #include "rules.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Its twin is amt/decoding/plain/sampling.py.
 #include "sampling.h"
 
 #include <algorithm>
@@ -85,6 +86,39 @@ void keep_min_p(float* scores, int64_t vocab_size, float min_p, float* work) {
   }
 }
 
+// Keeps the tokens whose surprise is nearest to the entropy until they are likely enough together, and what lies as far
+// from it as the last of them. Meister et al. 2022, arXiv:2202.00666, section 3.
+void keep_typical_p(float* scores, int64_t vocab_size, double typical_p, float* work) {
+  const double max = row_max(scores, vocab_size);
+  double sum = 0;
+  for (int64_t id = 0; id < vocab_size; ++id) sum += std::exp(scores[id] - max);
+  const double log_sum = max + std::log(sum);
+  double entropy = 0;
+  for (int64_t id = 0; id < vocab_size; ++id) {
+    const double log_prob = scores[id] - log_sum;
+    if (scores[id] > -kInfinity) entropy -= std::exp(log_prob) * log_prob;
+  }
+  float* distance = work;
+  auto* ids = reinterpret_cast<int32_t*>(work + vocab_size);
+  for (int32_t id = 0; id < vocab_size; ++id) {
+    distance[id] = static_cast<float>(std::abs(log_sum - scores[id] - entropy));
+    ids[id] = id;
+  }
+  std::sort(ids, ids + vocab_size, [distance](int32_t a, int32_t b) {
+    return distance[a] < distance[b] || (distance[a] == distance[b] && a < b);
+  });
+  double mass = 0;
+  int64_t last = 0;
+  for (; last < vocab_size - 1; ++last) {
+    mass += std::exp(scores[ids[last]] - log_sum);
+    if (!(mass < typical_p)) break;
+  }
+  const float threshold = distance[ids[last]];
+  for (int64_t id = 0; id < vocab_size; ++id) {
+    if (distance[id] > threshold) scores[id] = -kInfinity;
+  }
+}
+
 }  // namespace
 
 void filter_scores(const SearchOptions& options, float* scores, float* work) {
@@ -95,6 +129,7 @@ void filter_scores(const SearchOptions& options, float* scores, float* work) {
   if (options.top_k > 0) keep_top_k(scores, vocab_size, options.top_k, work);
   if (options.top_p < 1.0) keep_top_p(scores, vocab_size, options.top_p, work);
   if (options.min_p > 0.0f) keep_min_p(scores, vocab_size, options.min_p, work);
+  if (options.typical_p < 1.0) keep_typical_p(scores, vocab_size, options.typical_p, work);
 }
 
 int32_t choose(const float* scores, int64_t vocab_size, double uniform, double* work) {

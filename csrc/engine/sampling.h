@@ -7,8 +7,8 @@
 
 namespace amt::engine {
 
-// Temperature, top_k, top_p, min_p, in this order and in place: scores (vocab_size), -inf where a token is out; at
-// least one must be in, and one stays in. work: 2 * vocab_size floats.
+// Temperature, top_k, top_p, min_p, typical_p, in this order and in place: scores (vocab_size), -inf where a token is
+// out; at least one must be in, and one stays in. work: 2 * vocab_size floats.
 void filter_scores(const SearchOptions& options, float* scores, float* work);
 
 // The token at `uniform` (in [0, 1)) of the cumulative distribution over ascending ids. work: vocab_size doubles.

@@ -1,3 +1,4 @@
+// Its twin is amt/decoding/plain/strategies.py.
 #include "search.h"
 
 #include <algorithm>

@@ -33,6 +33,7 @@ struct SearchOptions {
   float temperature = 1.0f;
   double top_p = 1.0;  // a double, because what counts is 1 - top_p
   float min_p = 0.0f;
+  double typical_p = 1.0;
   float repetition_penalty = 1.0f;
   double length_penalty = 1.0;
   float guidance_scale = 1.0f;                                 // counts only where a step gets negative logits
@@ -54,6 +55,7 @@ void visit_fields(SearchOptions& options, Visitor& visit) {
   visit("temperature", options.temperature);
   visit("top_p", options.top_p);
   visit("min_p", options.min_p);
+  visit("typical_p", options.typical_p);
   visit("repetition_penalty", options.repetition_penalty);
   visit("length_penalty", options.length_penalty);
   visit("guidance_scale", options.guidance_scale);

@@ -1,3 +1,4 @@
+// Its twin is amt/midi/reference/decode.py.
 #include <algorithm>
 #include <limits>
 #include <stdexcept>

@@ -1,3 +1,4 @@
+// Its twin is amt/midi/reference/encode.py.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -280,7 +281,8 @@ class Encoder {
       program_token[place] = vocabulary_.program(places_[place].program);
     }
     const int no_shift = vocabulary_.time_shift(0), first_velocity = vocabulary_.velocity(0);
-    const int max_time_shift = vocabulary_.config().max_time_shift;
+    const int64_t max_time_shift = vocabulary_.config().max_time_shift;
+    const int64_t longest_lone_shift = std::min(max_time_shift, vocabulary_.config().max_gap_steps);
     // At most a shift, a program, a velocity and the event itself, and what long ways take beyond one shift.
     const int64_t last_step = num_events_ == 0 ? 0 : step_of(events[num_events_ - 1]);
     const int64_t max_gap = std::min(vocabulary_.config().max_gap_steps, last_step);
@@ -305,7 +307,7 @@ class Encoder {
       const uint64_t event = events[i];
       const int32_t gap = step_of(event) - now;
       now += gap;
-      if (gap > max_time_shift) {
+      if (gap > longest_lone_shift) {
         next = shift_far(gap, next);
       } else {
         add_if(gap > 0, no_shift + gap);
@@ -328,7 +330,7 @@ class Encoder {
     result_.ids.assign(ids, next);
   }
 
-  // Writes a way of more than one time_shift, and returns the place after it.
+  // Writes a way of more than one time_shift, or one that must be cut, and returns the place after it.
   int32_t* shift_far(int64_t gap, int32_t* next) {
     const int64_t max_gap = vocabulary_.config().max_gap_steps;
     if (gap > max_gap) {

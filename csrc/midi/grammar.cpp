@@ -1,3 +1,4 @@
+// Its twin is amt/midi/reference/grammar.py.
 #include "grammar.h"
 
 #include <algorithm>

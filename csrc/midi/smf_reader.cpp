@@ -1,3 +1,4 @@
+// Its twin is amt/midi/reference/smf_reader.py.
 #include <algorithm>
 #include <string>
 #include <utility>

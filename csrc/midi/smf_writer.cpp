@@ -1,3 +1,4 @@
+// Its twin is amt/midi/reference/smf_writer.py.
 #include <algorithm>
 #include <array>
 #include <string>

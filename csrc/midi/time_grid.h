@@ -1,4 +1,5 @@
 // Ticks to steps, in integers, rounding half up. docs/tokens.md, "Time".
+// Its twin is amt/midi/reference/time_grid.py.
 #pragma once
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Its twin is amt/midi/vocabulary.py.
 #include "vocabulary.h"
 
 #include <stdexcept>

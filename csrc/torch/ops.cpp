@@ -1,9 +1,5 @@
-// The ops of namespace `amt` over csrc/engine: check the tensors, call, translate the error. Built on LibTorch's stable
-// ABI, so one build serves every torch from 2.10 on. amt/ops/native.py is their face.
-#include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-
+// The ops of namespace `amt` over csrc/engine: check the tensors, call, translate the error. They see torch through
+// library.h and tensor.h alone, so one build serves every torch from 2.10 on. amt/ops/native.py is their face.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -16,6 +12,9 @@
 
 #include "generation.h"
 #include "huge_pages.h"
+#include "library.h"
+#include "tensor.h"
+#include "training_ops.h"
 
 namespace amt {
 namespace {
@@ -24,8 +23,8 @@ using engine::DecoderShape;
 using engine::Generation;
 using engine::GenerationPlan;
 using engine::PackedDecoder;
-using torch::headeronly::ScalarType;
-using torch::stable::Tensor;
+using stable::ScalarType;
+using stable::Tensor;
 
 // Only std::runtime_error crosses into torch; the first word says which Python error it becomes.
 template <typename Call>
@@ -134,8 +133,8 @@ class Generations {
  public:
   struct Entry {
     Entry(const Tensor& weights, const PackedDecoder& decoder, GenerationPlan plan)
-        : packed(weights.data_ptr()), generation(decoder, std::move(plan)) {}
-    const void* packed;
+        : packed(weights), generation(decoder, std::move(plan)) {}
+    const Tensor packed;  // lives as long as what points into it
     std::mutex busy;
     Generation generation;
   };
@@ -167,15 +166,14 @@ class Generations {
 };
 
 Generations& generations() {
-  static Generations all;
-  return all;
+  static auto* const all = new Generations;  // never deleted: at the end of the process torch may be gone already
+  return *all;
 }
 
 // `work` with a generation that no other thread is at.
 template <typename Work>
-void with_generation(int64_t number, const Tensor& packed, Work&& work) {
+void with_generation(int64_t number, Work&& work) {
   const std::shared_ptr<Generations::Entry> entry = generations().get(number);
-  check(packed.data_ptr() == entry->packed, "this generation was begun with other weights");
   const std::unique_lock<std::mutex> lock(entry->busy, std::try_to_lock);
   check(lock.owns_lock(), "this generation is at work in another thread");
   work(entry->generation);
@@ -239,12 +237,12 @@ void generation_end(int64_t generation) { generations().remove(generation); }
 
 // progress: passes, new tokens, whether all is done, then nanoseconds: matrix products, attention, other work on rows,
 // choice of tokens.
-void generation_run(int64_t generation, Tensor packed, Tensor progress, int64_t num_threads, int64_t max_steps,
-                    int64_t max_ms, bool is_last, std::string isa) {
+void generation_run(int64_t generation, Tensor progress, int64_t num_threads, int64_t max_steps, int64_t max_ms,
+                    bool is_last, std::string isa) {
   translating([&] {
     check(progress.numel() == 7, "progress has 7 numbers");
     auto* out = data<int64_t>(progress, ScalarType::Long, "progress");
-    with_generation(generation, packed, [&](Generation& running) {
+    with_generation(generation, [&](Generation& running) {
       const engine::Progress done =
           running.run(engine::find_kernels(isa.c_str()), num_threads, max_steps, max_ms, is_last);
       out[0] = done.num_steps;
@@ -258,10 +256,10 @@ void generation_run(int64_t generation, Tensor packed, Tensor progress, int64_t 
   });
 }
 
-void generation_append(int64_t generation, Tensor packed, Tensor parents, Tensor tokens, Tensor logits,
-                       int64_t num_threads, std::string isa) {
+void generation_append(int64_t generation, Tensor parents, Tensor tokens, Tensor logits, int64_t num_threads,
+                       std::string isa) {
   translating([&] {
-    with_generation(generation, packed, [&](Generation& running) {
+    with_generation(generation, [&](Generation& running) {
       const int64_t num_rows = running.num_rows();
       check(parents.numel() == num_rows && tokens.dim() == 2 && tokens.size(0) == num_rows,
             "parents must be (num_rows), tokens (num_rows, num_tokens)");
@@ -278,10 +276,9 @@ void generation_append(int64_t generation, Tensor packed, Tensor parents, Tensor
 // What there is of each group's results: lengths (num_groups, num_rows, 3): tokens (0: no such result), how many of
 // them are new, and the finish reason; token_ids and log_probs (num_groups, num_rows, max_len); scores (num_groups,
 // num_rows).
-void generation_read(int64_t generation, Tensor packed, Tensor lengths, Tensor token_ids, Tensor log_probs,
-                     Tensor scores) {
+void generation_read(int64_t generation, Tensor lengths, Tensor token_ids, Tensor log_probs, Tensor scores) {
   translating([&] {
-    with_generation(generation, packed, [&](const Generation& running) {
+    with_generation(generation, [&](const Generation& running) {
       const int64_t num_groups = running.num_groups(), num_rows = running.num_rows();
       check(token_ids.dim() == 3 && token_ids.size(0) == num_groups && token_ids.size(1) == num_rows &&
                 log_probs.numel() == token_ids.numel() && scores.numel() == num_groups * num_rows &&
@@ -312,13 +309,13 @@ void generation_read(int64_t generation, Tensor packed, Tensor lengths, Tensor t
 
 // Of the first row of the first group: its new tokens from number `first` on, as many as token_ids and log_probs take.
 // How many there are.
-int64_t generation_new_tokens(int64_t generation, Tensor packed, int64_t first, Tensor token_ids, Tensor log_probs) {
+int64_t generation_new_tokens(int64_t generation, int64_t first, Tensor token_ids, Tensor log_probs) {
   return translating([&] {
     auto* ids = data<int32_t>(token_ids, ScalarType::Int, "token_ids");
     auto* values = data<float>(log_probs, ScalarType::Float, "log_probs");
     check(first >= 0 && token_ids.numel() == log_probs.numel(), "token_ids and log_probs must be of one length");
     int64_t num = 0;
-    with_generation(generation, packed, [&](const Generation& running) {
+    with_generation(generation, [&](const Generation& running) {
       const engine::Search search = running.search(0);
       if (search.num_results() == 0) return;
       const int64_t prefix_len = running.prefix_len(0), num_new = search.result_length(0) - prefix_len;
@@ -330,9 +327,7 @@ int64_t generation_new_tokens(int64_t generation, Tensor packed, int64_t first, 
   });
 }
 
-}  // namespace
-
-STABLE_TORCH_LIBRARY(amt, library) {
+void define(stable::Library& library) {
   library.def("kernel_sets() -> str");
   library.def("finish_reasons() -> str");
   library.def("packed_decoder_bytes(str shape) -> int");
@@ -343,34 +338,49 @@ STABLE_TORCH_LIBRARY(amt, library) {
       "Tensor[] memories, Tensor[] masks, Tensor prefix_ids) -> int");
   library.def("generation_end(int generation) -> ()");
   library.def(
-      "generation_run_(int generation, Tensor packed, Tensor(a!) progress, int num_threads, int max_steps, int max_ms, "
+      "generation_run_(int generation, Tensor(a!) progress, int num_threads, int max_steps, int max_ms, "
       "bool is_last, str isa) -> ()");
   library.def(
-      "generation_append_(int generation, Tensor packed, Tensor parents, Tensor tokens, Tensor(a!) logits, "
+      "generation_append_(int generation, Tensor parents, Tensor tokens, Tensor(a!) logits, "
       "int num_threads, str isa) -> ()");
   library.def(
-      "generation_read_(int generation, Tensor packed, Tensor(a!) lengths, Tensor(b!) token_ids, Tensor(c!) log_probs, "
+      "generation_read_(int generation, Tensor(a!) lengths, Tensor(b!) token_ids, Tensor(c!) log_probs, "
       "Tensor(d!) scores) -> ()");
+  library.def("training_kernel_sets() -> str");
+  library.def(kAttentionForwardSchema);
+  library.def(kAttentionBackwardSchema);
+  library.def(kSwigluSchema);
+  library.def(kOrthogonalizeSchema);
   library.def(
-      "generation_new_tokens_(int generation, Tensor packed, int first, Tensor(a!) token_ids, Tensor(b!) log_probs) -> "
+      "generation_new_tokens_(int generation, int first, Tensor(a!) token_ids, Tensor(b!) log_probs) -> "
       "int");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(amt, CompositeExplicitAutograd, library) {
-  library.impl("kernel_sets", TORCH_BOX(&kernel_sets));
-  library.impl("finish_reasons", TORCH_BOX(&finish_reasons));
-  library.impl("packed_decoder_bytes", TORCH_BOX(&packed_decoder_bytes));
-  library.impl("generation_end", TORCH_BOX(&generation_end));
+void implement_anywhere(stable::Library& library) {
+  library.impl<kernel_sets>("kernel_sets");
+  library.impl<finish_reasons>("finish_reasons");
+  library.impl<packed_decoder_bytes>("packed_decoder_bytes");
+  library.impl<generation_end>("generation_end");
+  library.impl<training_kernel_sets>("training_kernel_sets");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(amt, CPU, library) {
-  library.impl("packed_vocab_size", TORCH_BOX(&packed_vocab_size));
-  library.impl("pack_decoder_", TORCH_BOX(&pack_decoder));
-  library.impl("generation_start", TORCH_BOX(&generation_start));
-  library.impl("generation_run_", TORCH_BOX(&generation_run));
-  library.impl("generation_append_", TORCH_BOX(&generation_append));
-  library.impl("generation_read_", TORCH_BOX(&generation_read));
-  library.impl("generation_new_tokens_", TORCH_BOX(&generation_new_tokens));
+void implement_on_cpu(stable::Library& library) {
+  library.impl<packed_vocab_size>("packed_vocab_size");
+  library.impl<pack_decoder>("pack_decoder_");
+  library.impl<generation_start>("generation_start");
+  library.impl<generation_run>("generation_run_");
+  library.impl<generation_append>("generation_append_");
+  library.impl<generation_read>("generation_read_");
+  library.impl<generation_new_tokens>("generation_new_tokens_");
+  library.impl<attention_forward>("native_attention_forward_");
+  library.impl<attention_backward>("native_attention_backward_");
+  library.impl<swiglu>("native_swiglu_");
+  library.impl<orthogonalize>("native_orthogonalize_");
 }
 
+const stable::Registration schemas("amt", nullptr, define);
+const stable::Registration anywhere("amt", "CompositeExplicitAutograd", implement_anywhere);
+const stable::Registration on_cpu("amt", "CPU", implement_on_cpu);
+
+}  // namespace
 }  // namespace amt

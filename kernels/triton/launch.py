@@ -33,9 +33,9 @@ CONFIGS: dict[int, dict[str, dict[tuple[int, int], tuple[Config, Config]]]] = {
         "forward": {
             (32, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
             (64, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
-            (128, 2): (Config(128, 64, 8, 3), Config(64, 64, 4, 3)),
+            (128, 2): (Config(128, 64, 8, 3), Config(64, 32, 4, 3)),
             (32, 4): (Config(64, 32, 8, 2), Config(64, 32, 8, 2)),
-            (64, 4): (Config(64, 32, 8, 2), Config(32, 32, 8, 2)),
+            (64, 4): (Config(64, 32, 8, 2), Config(32, 32, 8, 1)),
             (128, 4): (Config(32, 32, 8, 1), Config(16, 32, 8, 1)),
         },
         "key_value_gradient": {
@@ -43,7 +43,7 @@ CONFIGS: dict[int, dict[str, dict[tuple[int, int], tuple[Config, Config]]]] = {
             (64, 2): (Config(64, 64, 4, 3), Config(64, 64, 8, 2)),
             (128, 2): (Config(64, 32, 8, 2), Config(64, 32, 8, 2)),
             (32, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
-            (64, 4): (Config(32, 32, 8, 1), Config(32, 32, 8, 1)),
+            (64, 4): (Config(32, 32, 8, 2), Config(32, 32, 8, 2)),
             (128, 4): (Config(16, 32, 4, 1), Config(16, 32, 4, 1)),
         },
         "query_gradient": {
@@ -82,12 +82,21 @@ CONFIGS: dict[int, dict[str, dict[tuple[int, int], tuple[Config, Config]]]] = {
         },
     },
 }
+# For a bias and dropout at once, where they need more registers still.
+CONFIGS_FOR_BOTH: dict[int, dict[str, dict[tuple[int, int], Config]]] = {
+    90: {"query_gradient": {(32, 2): Config(32, 32, 4, 2), (64, 2): Config(32, 64, 8, 1)}},
+    80: {},
+}
 DELTA_BLOCK = 64
 
 
 def config_for(kernel: str, head_dim: int, itemsize: int, has_bias: bool, has_dropout: bool, arch: int) -> Config:
     """The tile for numbers of so many bytes on sm_ARCH."""
-    return CONFIGS[90 if arch >= 90 else 80][kernel][head_dim, itemsize][has_bias or has_dropout]
+    family = 90 if arch >= 90 else 80
+    config = CONFIGS[family][kernel][head_dim, itemsize][has_bias or has_dropout]
+    if has_bias and has_dropout:
+        return CONFIGS_FOR_BOTH[family].get(kernel, {}).get((head_dim, itemsize), config)
+    return config
 
 
 def forward(

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import replay
 import torch
 from transformers import (
     LogitNormalization,
@@ -19,10 +20,11 @@ from transformers.generation import BaseStreamer
 from transformers.modeling_outputs import CausalLMOutput
 
 from amt.decoding import generate
+from amt.decoding.checks import one_text
 from amt.errors import DecodingError
 from amt.models import MusicTransformer
 from amt.request.options import GenerationConfig
-from amt.testing import assert_within_bound
+from amt.testing import error_bound
 
 VOCAB_SIZE = 11
 EOS = 2
@@ -149,24 +151,28 @@ def test_real_model_equals_transformers(tables, music_model, prompts, num_beams)
     expected = tables.run_transformers(next_logits, 29, torch.arange(5), [[1]] * 5, config)
     result = generate(music_model, embeddings, mask, config)
     assert ids_of(result) == [[ids for ids, _ in pairs] for pairs in expected]
-    for hypothesis, (_, score) in zip(flat(result), flat(expected), strict=True):
-        assert score is None or abs(hypothesis.score - score) <= 1e-5
+    exact = replay.in_float64(music_model)
+    for index, (hypotheses, pairs) in enumerate(zip(result, expected, strict=True)):
+        text = one_text(embeddings, mask, index)
+        replays = [replay.replay(model, text, hypotheses, 1, config) for model in (exact, music_model)]
+        for hypothesis, (_, score), *scored in zip(hypotheses, pairs, *replays, strict=True):
+            assert replay.wrong_number(hypothesis, *scored, config) == ""
+            if score is not None:
+                theirs = dataclasses.replace(hypothesis, score=score)
+                assert replay.wrong_number(theirs, *scored, config) == ""
 
 
 @STRATEGIES
 def test_teacher_forcing_gives_the_same_log_probs(music_model, prompts, config):
     embeddings, mask = prompts
     music_model.eval()
-    exact_model = copy.deepcopy(music_model).double()
+    exact = replay.in_float64(music_model)
     results = generate(music_model, embeddings, mask, config, prefixes=[[1, 5, 6]] * 5)
-    for index, hypothesis in enumerate(hypotheses[-1] for hypotheses in results):
-        token_ids = torch.tensor([hypothesis.token_ids])
-        forced = []
-        for model, text in ((exact_model, embeddings.double()), (music_model, embeddings)):
-            logits = model(text[index : index + 1], token_ids[:, :-1], mask[index : index + 1])
-            log_probs = logits.log_softmax(-1).gather(2, token_ids[:, 1:, None])[0, 2:, 0]
-            forced.append(log_probs.detach())
-        assert_within_bound(torch.tensor(hypothesis.token_log_probs), *forced)
+    for index, hypotheses in enumerate(results):
+        text = one_text(embeddings, mask, index)
+        replays = [replay.replay(model, text, hypotheses, 3, config) for model in (exact, music_model)]
+        for hypothesis, *scored in zip(hypotheses, *replays, strict=True):
+            assert replay.wrong_number(hypothesis, *scored, config) == ""
 
 
 # Invariance
@@ -294,12 +300,15 @@ def test_guided_beams_sum_guided_scores(table):
     config = dataclasses.replace(BEAMS, guidance_scale=2.0, length_penalty=0.0)
     (hypotheses,) = generate(table, table.prompts(1), None, config, negative_embeddings=table.prompts(4)[3:])
     for hypothesis in hypotheses:
-        score = 0.0
+        steps = {torch.float64: [], torch.float32: []}  # the guided scores of all tokens
         for length in range(1, len(hypothesis.token_ids)):
-            before, token = hypothesis.token_ids[:length], hypothesis.token_ids[length]
-            own, negative = (table.logits_of(key, before).log_softmax(-1)[token] for key in (0, 3))
-            score += float(negative + 2 * (own - negative))
-        assert hypothesis.score == pytest.approx(score, abs=1e-4)
+            before = hypothesis.token_ids[:length]
+            for dtype, scores in steps.items():
+                own, negative = (table.logits_of(key, before).to(dtype).log_softmax(-1) for key in (0, 3))
+                scores.append(negative + 2 * (own - negative))
+        truth, reference = (torch.stack(scores) for scores in steps.values())
+        score = sum(float(row[token]) for row, token in zip(truth, hypothesis.token_ids[1:], strict=True))
+        assert abs(hypothesis.score - score) <= len(truth) * error_bound(truth, reference)
 
 
 def test_bad_negative_texts(table):

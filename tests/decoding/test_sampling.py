@@ -3,9 +3,15 @@ from collections import Counter
 
 import pytest
 import torch
-from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers import (
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
 
-from amt.decoding.plain.sampling import choose, filter_scores, keep_min_p, keep_top_k, keep_top_p
+from amt.decoding.plain.sampling import choose, filter_scores, keep_min_p, keep_top_k, keep_top_p, keep_typical_p
 from amt.ops.reference.philox import uniform
 from amt.request.options import GenerationConfig
 
@@ -33,14 +39,19 @@ def test_filters_equal_transformers(kind, vocab_size):
         assert torch.equal(keep_top_p(scores, top_p), TopPLogitsWarper(top_p)(None, scores))
     for min_p in (0.01, 0.3, 1.0):
         assert torch.equal(keep_min_p(scores, min_p), MinPLogitsWarper(min_p)(None, scores))
+    for typical_p in (1e-6, 0.2, 0.5, 0.9, 0.999):
+        # In float64, where near ties are none: theirs computes in the dtype of the scores.
+        expected = TypicalLogitsWarper(typical_p)(None, scores.double()).float()
+        assert torch.equal(keep_typical_p(scores, typical_p), expected)
 
 
 @pytest.mark.parametrize("kind", ["plain", "masked"])
 def test_order_of_filters_equals_transformers(kind):
-    config = GenerationConfig(temperature=0.7, top_k=40, top_p=0.8, min_p=0.05)
+    config = GenerationConfig(temperature=0.7, top_k=40, top_p=0.8, min_p=0.05, typical_p=0.7)
     scores = score_rows(kind, 211)
     expected = scores
-    for warper in (TemperatureLogitsWarper(0.7), TopKLogitsWarper(40), TopPLogitsWarper(0.8), MinPLogitsWarper(0.05)):
+    filters = TopKLogitsWarper(40), TopPLogitsWarper(0.8), MinPLogitsWarper(0.05), TypicalLogitsWarper(0.7)
+    for warper in (TemperatureLogitsWarper(0.7), *filters):
         expected = warper(None, expected)
     assert torch.equal(filter_scores(scores, config), expected)
     assert torch.equal(filter_scores(scores, GenerationConfig()), scores)

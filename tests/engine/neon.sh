@@ -13,7 +13,7 @@ digests() { # digests COMPILER PROCESSOR EMULATOR...
     *) sets="avx2:-mavx2,-mfma avx2_vnni:-mavx2,-mfma,-mavxvnni avx512:-mavx512f,-mavx512bw,-mavx512dq,-mavx512vl
       avx512_vnni:-mavx512f,-mavx512bw,-mavx512dq,-mavx512vl,-mavx512vnni" ;;
   esac
-  flags="-std=c++17 -O2 -ffp-contract=off -fno-math-errno -I$root/csrc/engine"
+  flags="-std=c++17 -DAMT_HAS_AVXVNNI -O2 -ffp-contract=off -fno-math-errno -I$root/csrc/engine"
   for set in generic: $sets; do
     $compiler $flags $(echo "${set#*:}" | tr , ' ') -c "$root/csrc/engine/kernels_${set%%:*}.cpp" \
       -o "$work/$processor.${set%%:*}.o"

@@ -123,6 +123,7 @@ def random_options(rng, mode, vocab_size):
             top_k=rng.choice((0, 0, 1, 2, 5, 40)),
             top_p=rng.choice((1.0, 1.0, 0.1, 0.5, 0.9, 0.98)),
             min_p=rng.choice((0.0, 0.0, 0.02, 0.1, 0.5)),
+            typical_p=rng.choice((1.0, 1.0, 0.95, 0.5, 0.1)),
             num_return_sequences=rng.choice((1, 1, 2, 3, 5)),
             seed=rng.choice((0, 7, rng.randrange(1 << 64))),
             **rules,

@@ -5,8 +5,12 @@ import math
 import os
 import random
 import threading
+import types
+from types import SimpleNamespace
+from unittest import mock
 
 import pytest
+import replay
 import torch
 from random_models import difference, random_case, random_model
 
@@ -14,6 +18,7 @@ import amt
 from amt.decoding import generate
 from amt.decoding import generate as generate_module
 from amt.decoding.backends.engine import Engine
+from amt.decoding.checks import one_text
 from amt.errors import BackendUnavailableError, DecodingError
 from amt.models import MusicTransformer
 from amt.named_values import named_values
@@ -29,6 +34,67 @@ NUM_CASES = 150
 def test_random_models_and_options_equal_plain_pytorch(first):
     different = {seed: found for seed in range(first, first + 25) if (found := difference(random_case(seed)))}
     assert not different
+
+
+def test_numbers_and_choices_are_held_to_float64():
+    """A wrong score, a wrong log-probability and a choice that rounding cannot make are each found out."""
+    case = next(
+        case
+        for case in map(random_case, range(99))
+        if case.config.num_beams > 1 and not case.grammar and case.stop_after is None
+    )
+    engine = Engine(case.model)
+    assert difference(case, engine) == ""
+
+    def found(change):
+        whole_run = case.run
+
+        def run(decoder):
+            (first, *others), *prompts = whole_run(decoder)
+            return [[change(first) if decoder is engine else first, *others], *prompts]
+
+        with mock.patch.object(case, "run", run):
+            return difference(case, engine)
+
+    def with_log_prob(hypothesis):
+        first, *others = hypothesis.token_log_probs
+        return dataclasses.replace(hypothesis, token_log_probs=(first + 0.001, *others))
+
+    def with_token(hypothesis):
+        return dataclasses.replace(hypothesis, token_ids=(*hypothesis.token_ids[:-1], 3))
+
+    assert "score: error" in found(lambda first: dataclasses.replace(first, score=first.score + 0.1))
+    assert "log-probabilities: error 0.001" in found(with_log_prob)
+    assert found(with_token)
+
+
+def test_a_choice_between_equals_may_be_any_of_them():
+    logits = torch.zeros(9, dtype=torch.float64)
+    logits[5], logits[6], logits[7] = 4.0, 4.0 - 1e-7, 4.0 - 1e-3
+
+    class Table:
+        """The same logits whatever came before."""
+
+        config = types.SimpleNamespace(vocab_size=9, max_sequence_length=20)
+
+        def encode(self, text_embeddings, text_mask):
+            return text_embeddings
+
+        def start_cache(self, memory, memory_mask):
+            return types.SimpleNamespace(select=lambda index: None)
+
+        def decode_step(self, token_ids, cache):
+            return logits.expand(*token_ids.shape, -1)
+
+    def search(decoder):
+        config = GenerationConfig(do_sample=False, max_new_tokens=1)
+        return generate(decoder, torch.zeros(1, 1, 3), None, config)
+
+    steps = logits.log_softmax(-1)[None]
+    truth, reference = (replay.Replay(each, each, torch.tensor([5])) for each in (steps, steps.float()))
+    for token, is_possible in ((5, True), (6, True), (7, False), (8, False)):
+        found = replay.is_within_rounding([[(1, token)]], search, Table(), [(truth, reference)])
+        assert found == is_possible, token
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +318,7 @@ def logits_of(model, isa, weights="float32"):
 @pytest.mark.parametrize("isa", native.kernel_sets() if native.is_available() else [])
 def test_every_instruction_set_agrees(model, isa):
     engine, logits = logits_of(model, isa)
-    assert engine.backend.endswith(isa)
+    assert engine.label.endswith(isa)
     memory = torch.linspace(-1, 1, 4 * model.config.d_model).view(1, 4, -1)
     ids = torch.arange(3, 23)[None]
     with torch.no_grad():
@@ -272,7 +338,7 @@ def test_vector_sets_with_fused_products_agree_to_the_bit(model, weights):
 
 def test_the_environment_names_an_instruction_set(model, monkeypatch):
     monkeypatch.setenv("AMT_CPU_ISA", "generic")
-    assert Engine(model).backend == "engine float32 generic"
+    assert Engine(model).label == "engine float32 generic"
     monkeypatch.setenv("AMT_CPU_ISA", "abacus")
     with pytest.raises(BackendUnavailableError, match="AMT_CPU_ISA is 'abacus'; here there are generic"):
         Engine(model)
@@ -290,7 +356,7 @@ def test_small_weights_stay_close(weights, bound):
     assert 0 < error <= bound
 
 
-def test_scoring_the_tokens_again_gives_the_same_log_probs(engine, prompts):
+def test_scoring_the_tokens_again_gives_the_same_log_probs(engine, model, prompts):
     (hypothesis,) = run(engine, prompts, CONFIGS["greedy"], range(1))[0]
     embeddings, mask, prefixes = prompts
     prefix_len = len(prefixes[0]) + 1
@@ -299,9 +365,14 @@ def test_scoring_the_tokens_again_gives_the_same_log_probs(engine, prompts):
     memory = engine.encode(embeddings[:1, :last], None if memory_mask.all() else memory_mask).detach()
     cache = engine.start_cache(memory, None if memory_mask.all() else memory_mask)
     ids = torch.tensor([hypothesis.token_ids])
-    log_probs = cache.append(ids[:, :-1]).log_softmax(-1)[0]
-    again = log_probs.gather(1, ids[0, 1:, None])[prefix_len - 1 :, 0]
-    assert_within_bound(again, torch.tensor(hypothesis.token_log_probs).double())
+    log_probs = cache.append(ids[:, :-1]).log_softmax(-1)[0, prefix_len - 1 :]
+    text = one_text(embeddings, mask, 0)
+    truth, reference = (
+        replay.replay(each, text, [hypothesis], prefix_len, CONFIGS["greedy"])[0]
+        for each in (replay.in_float64(model), model)
+    )
+    assert_within_bound(log_probs, truth.log_probs, reference.log_probs)
+    assert replay.wrong_number(hypothesis, truth, reference, CONFIGS["greedy"]) == ""
 
 
 def test_nan_weights_are_refused_before_anything_runs(model):
@@ -369,15 +440,10 @@ def test_wrong_calls_are_refused(engine, name):
         start(engine, **changes)
 
 
-def test_bytes_of_something_else_are_refused(engine, model):
-    generation = start(engine)
-    generation.packed = torch.zeros_like(engine.packed)
+def test_bytes_of_something_else_are_refused(engine):
+    other = SimpleNamespace(packed=torch.zeros_like(engine.packed))
     with pytest.raises(ValueError, match="not packed decoder weights"):
-        generation.run()
-    other = Engine(random_model(random.Random(2), 16))
-    generation.packed = other.packed
-    with pytest.raises(ValueError, match="begun with other weights"):
-        generation.run()
+        start(other)
 
 
 def test_a_generation_that_is_none_is_refused(engine):
@@ -448,12 +514,12 @@ def test_weights_of_no_known_type_are_refused(model):
 
 def test_opcheck(engine):
     generation, ops = start(engine), native.ops()
-    number, packed = generation._number, engine.packed
+    number = generation._number
     progress = torch.zeros(7, dtype=torch.int64)
-    torch.library.opcheck(ops.generation_run_.default, (number, packed, progress, 1, 2, 1000, False, "generic"))
+    torch.library.opcheck(ops.generation_run_.default, (number, progress, 1, 2, 1000, False, "generic"))
     outputs = torch.zeros(1, 1, 3, dtype=torch.int64), torch.zeros(1, 1, 6, dtype=torch.int32)
     more = torch.zeros(1, 1, 6), torch.zeros(1, 1, dtype=torch.float64)
-    torch.library.opcheck(ops.generation_read_.default, (number, packed, *outputs, *more))
+    torch.library.opcheck(ops.generation_read_.default, (number, *outputs, *more))
     model = random_model(random.Random(2), 16)
     shape, tensors = model.decoder_weights()
     text = named_values({**dataclasses.asdict(shape), "dtype": "int8"})

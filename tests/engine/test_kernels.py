@@ -247,8 +247,8 @@ def test_swiglu_of_large_gates(kernels):
     gate = np.array([-1e30, -100.0, -88.0, 88.0, 100.0, 1e30], np.float32)
     truth = torch.nn.functional.silu(torch.from_numpy(gate[:5]).double()).numpy()
     result = kernels.swiglu(gate, np.ones(6))
-    check(result[1:5], truth[1:])
-    assert abs(result[0]) <= 1e-6 and result[5] == np.float32(1e30)
+    check(result[:5], truth)
+    assert result[5] == np.float32(1e30)
 
 
 @pytest.mark.parametrize("head_dim", [2, 6, 32, 40, 64])

@@ -2,7 +2,6 @@ import dataclasses
 import math
 
 import numpy as np
-import pytest
 
 from amt.data.corpus import CorpusPiece
 from amt.evaluation.evaluate import (
@@ -16,6 +15,7 @@ from amt.evaluation.retrieval import ranks_of_right, retrieval_rows
 from amt.evaluation.rows import row
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.elements import Note
+from amt.testing import assert_same_numbers
 
 
 def piece(name, midi, captions=("one", "two")):
@@ -32,8 +32,9 @@ def test_a_row_is_a_mean_with_its_interval():
     found = row("m", values, "valid", "x")
     assert found.value == round(float(values.mean()), 4) and found.n == 400
     error = values.std() / math.sqrt(400)
-    assert found.low == pytest.approx(values.mean() - 1.96 * error, abs=0.003)
-    assert found.high == pytest.approx(values.mean() + 1.96 * error, abs=0.003)
+    # The percentile of 2000 drawn means has an error of its own, of 0.06 of theirs; five times that is far out.
+    for found_end, end in ((found.low, -1.96), (found.high, 1.96)):
+        assert abs(found_end - values.mean() - end * error) <= 0.3 * error
     assert row("m", values, "valid", "x") == found
     assert row("m", [], "valid", "x") is None
 
@@ -46,7 +47,8 @@ def test_valid_and_empty_count_everything():
     examples = read_pieces([piece("a", score(60, 64).to_bytes()), piece("b", b"no"), piece("c", score().to_bytes())], 1)
     assert [example.caption for example in examples] == ["two"] * 3
     rows = {found.metric: found for found in evaluate_examples(examples, "valid", "files")}
-    assert rows["valid"].value == pytest.approx(2 / 3, abs=1e-4) and rows["valid"].n == 3
+    assert_same_numbers(rows["valid"].value, 2 / 3, decimals=4)
+    assert rows["valid"].n == 3
     assert rows["empty"].value == 0.5 and rows["empty"].n == 2
     assert rows["instrument_f1"].value == 0.5
     assert rows["num_notes"].value == 1.0
@@ -91,9 +93,11 @@ def test_retrieval_of_the_right_and_the_wrong():
     words /= np.linalg.norm(words, axis=1, keepdims=True)
     texts = [str(index) for index in range(40)]
     right = {found.metric: found.value for found in retrieval_rows(words, words, texts, "valid", "x")}
-    assert right["text_mse_of_mean"] == pytest.approx(words.var(0).mean(), abs=1e-4)
+    assert_same_numbers(right["text_mse_of_mean"], words.astype(np.float64).var(0).mean(), decimals=4)
     assert right["text_mse"] == 0.0 and right["text_cosine"] == 1.0
     assert right["caption_recall_at_1"] == right["piece_recall_at_10"] == right["caption_mrr"] == 1.0
     wrong = {found.metric: found.value for found in retrieval_rows(np.roll(words, 1, 0), words, texts, "valid", "x")}
     assert wrong["caption_recall_at_1"] == 0.0 and wrong["caption_recall_at_10"] < 0.6
-    assert wrong["text_mse"] == pytest.approx((2 - 2 * wrong["text_cosine"]) / 8, abs=2e-4)
+    cosine = (np.roll(words, 1, 0).astype(np.float64) * words).sum(1).mean()
+    assert_same_numbers(wrong["text_cosine"], cosine, decimals=4)
+    assert_same_numbers(wrong["text_mse"], (2 - 2 * cosine) / 8, decimals=4)

@@ -3,14 +3,16 @@
 import dataclasses
 
 import pytest
-from listening_models import LISTENING, open_model, save_model, tune
+import torch
+from listening_models import LISTENING, exact_and_own_embeddings, open_model, save_model, tune
 
-import amt
 from amt.generation.candidates import check_rerank, ranked
 from amt.generation.piece import Piece
 from amt.midi.data import MidiData
 from amt.midi.elements import Tempo
 from amt.midi.tokenizer import EventTokenizer
+from amt.retrieval.embedding import part_len, parts_of
+from amt.testing import assert_within_bound
 
 TEXT = "a waltz at 120 BPM in 3/4"
 
@@ -39,12 +41,20 @@ def piece(number, bpm=60, text=TEXT):
 def test_by_model_the_nearest_is_first(generator):
     pieces = [piece(number) for number in range(6)]
     (wanted,) = generator.caption_embeddings([TEXT])
-    cosines = [float(amt.describe(each, model=generator, num_captions=0).embedding @ wanted) for each in pieces]
+    model = generator.checkpoint.model
+    parts = [parts_of(each.music, generator.tokenizer, part_len(model)) for each in pieces]
+    truth, own = (each @ torch.from_numpy(wanted).to(each) for each in exact_and_own_embeddings(model, parts))
     found = ranked(pieces, generator, "model")
-    order = sorted(range(6), key=lambda index: -cosines[index])
-    assert [each.seed for each in found] == order
-    assert [each.text_cosine for each in found] == pytest.approx([cosines[index] for index in order], abs=1e-5)
-    assert len(set(cosines)) == 6
+    order = truth.argsort(descending=True)
+    assert [each.seed for each in found] == order.tolist()
+    assert_within_bound(torch.tensor([each.text_cosine for each in found]), truth[order], own[order])
+
+
+def test_of_equal_pieces_the_one_that_was_written_first_is_first(generator):
+    pieces = [dataclasses.replace(piece(number), seed=seed) for seed, number in enumerate((3, 1, 3, 3, 1))]
+    found = ranked(pieces, generator, "model")
+    assert [each.seed for each in found] in ([0, 2, 3, 1, 4], [1, 4, 0, 2, 3])
+    assert len({each.text_cosine for each in found}) == 2
 
 
 def test_by_facts_what_does_most_is_first(generator, writer):

@@ -14,7 +14,16 @@ def run_python(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "module", ["amt", "amt.cli", "amt.midi.tokenizer", "amt.midi.grammar", "amt.config", "amt.generation.piece"]
+    "module",
+    [
+        "amt",
+        "amt.cli",
+        "amt.midi.tokenizer",
+        "amt.midi.grammar",
+        "amt.midi.config",
+        "amt.generation.piece",
+        "amt.request.reading",
+    ],
 )
 def test_torch_is_not_loaded_by(module):
     code = f"import {module}, sys, json; print(json.dumps([m in sys.modules for m in ('torch', 'transformers')]))"

@@ -95,7 +95,7 @@ def test_a_room_that_needs_no_torch_does_not_import_it(room):
             assert not any(name.split(".")[0] == "torch" for name in names), path
 
 
-@pytest.mark.parametrize("folder", ["midi", "engine"])
+@pytest.mark.parametrize("folder", ["midi", "engine", "torch", "training"])
 def test_the_cpp_core_includes_neither_torch_nor_python(folder):
     for path in (ROOT / "csrc" / folder).rglob("*"):
         if path.suffix in (".h", ".cpp"):

@@ -1,8 +1,11 @@
 """A model that reads MIDI, with random weights, and a text encoder that needs no files."""
 
+import copy
 import hashlib
 
+import numpy as np
 import torch
+from torch.nn import functional as F
 
 import amt
 from amt.midi.config import TokenizerConfig
@@ -50,6 +53,19 @@ def open_model(folder):
     generator = OpenedModel(amt.load_checkpoint(folder))
     generator.text_encoder = WordEncoder()
     return generator
+
+
+@torch.no_grad()
+def embedding_alone(model, parts):
+    """What a model says of a piece, part by part and in its own precision: the mean of unit vectors at unit length."""
+    vectors = [F.normalize(model.midi_to_text(torch.from_numpy(ids.astype(np.int64))[None])[0], dim=0) for ids in parts]
+    return F.normalize(sum(vectors), dim=0)
+
+
+def exact_and_own_embeddings(model, pieces):
+    """The embeddings of pieces in float64 and in float32, (len(pieces), dim): what others are held to."""
+    exact = copy.deepcopy(model).double()
+    return [torch.stack([embedding_alone(each, parts) for parts in pieces]) for each in (exact, model)]
 
 
 def tune(number, num_notes=16, transpose=0):

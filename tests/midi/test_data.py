@@ -109,3 +109,17 @@ def test_native_keeps_everything():
     assert again.native() is PIECE.native()
     assert pickle.loads(pickle.dumps(again)) == PIECE
     assert repr(again) == repr(PIECE)
+
+
+def test_replace_keeps_everything_else():
+    data = MidiData(
+        [Note(0, 480, 60, 80)], [PedalSpan(0, 9)], [Tempo(0, 400_000)], [TimeSignature(0, 3, 4)],
+        [KeySignature(0, 1, False)], ticks_per_beat=96, end_ticks=5000,
+    )  # fmt: skip
+    assert data.replace() == data
+    changed = data.replace(tempos=[Tempo(0, 300_000)], end_ticks=0)
+    assert changed.tempos == (Tempo(0, 300_000),) and changed.end_ticks == 480
+    for name in ("notes", "pedals", "time_signatures", "key_signatures", "ticks_per_beat", "format"):
+        assert getattr(changed, name) == getattr(data, name)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tempo'"):
+        data.replace(tempo=3)

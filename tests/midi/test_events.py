@@ -7,6 +7,7 @@ import amt
 from amt.midi.events import Timeline
 from amt.midi.reference.random_pieces import random_piece
 from amt.midi.units import ticks_to_seconds
+from amt.testing import assert_same_numbers
 
 PRESETS = pytest.mark.parametrize("preset", ["score", "performance"])
 
@@ -37,11 +38,11 @@ def test_notes_stand_where_the_decoder_puts_them(preset, seed):
     )
     found = sorted((event.time_s, event.value, event.program, event.velocity) for event in starts)
     assert [row[1:] for row in found] == [row[1:] for row in expected]
-    assert [row[0] for row in found] == pytest.approx([row[0] for row in expected], abs=1e-9)
+    assert_same_numbers([row[0] for row in found], [row[0] for row in expected])
     ends = sorted(seconds([note.end_ticks for note in notes if not note.is_drum]))
-    assert sorted(event.time_s for event in events if event.kind == "note_off") == pytest.approx(ends, abs=1e-9)
+    assert_same_numbers(sorted(event.time_s for event in events if event.kind == "note_off"), ends)
     beats = sorted(note.start_ticks / data.ticks_per_beat for note in notes)
-    assert sorted(event.beat for event in starts) == pytest.approx(beats, abs=1e-9)
+    assert_same_numbers(sorted(event.beat for event in starts), beats)
     assert [event.is_drum for event in starts].count(True) == sum(note.is_drum for note in notes)
 
 

@@ -22,7 +22,8 @@ SMALL_CASES = malformed.small_cases()
 MAX_REPAIRS = 257
 MAX_SECONDS = 1.0
 MEASURE = """
-import resource, runpy, sys
+import runpy, sys
+import numpy  # note_columns imports it otherwise, and what that takes depends on its version
 from amt import _midi
 data = runpy.run_path(sys.argv[1])["LARGE_CASES"][sys.argv[2]]()
 with open("/proc/self/clear_refs", "w") as file:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import Constraints
 from amt.midi.reference.grammar import GrammarState
-from amt.midi.reference.random_pieces import random_piece, random_walk
+from amt.midi.reference.random_pieces import random_config, random_piece, random_walk
 from amt.midi.reference.tokenizer import decode, encode
 from amt.midi.vocabulary import DRUMS, Vocabulary
 
@@ -24,7 +24,8 @@ CONFIGS = {
     "small_performance": SMALL_PERFORMANCE,
 }
 
-by_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+# "any": each example draws one of its own.
+by_config = pytest.mark.parametrize("config", [*CONFIGS.values(), None], ids=[*CONFIGS, "any"])
 by_seed = given(rng=st.randoms(use_true_random=False))
 
 
@@ -35,7 +36,7 @@ def few(num_examples: int) -> settings:
 def constraints_strategy(config: TokenizerConfig) -> st.SearchStrategy[Constraints]:
     score_only = {
         "programs": st.sampled_from([None, (DRUMS,), (3,), (0, 3, DRUMS), (0, 127)]),
-        "tempo_index": st.sampled_from([None, 1]),
+        "tempo_index": st.sampled_from([None, len(config.tempos_bpm) - 1]),
         "time_signature_index": st.sampled_from([None, 17]),
     }
     return st.builds(
@@ -76,6 +77,7 @@ NOTE = [("program", 5), ("velocity", 9), ("note_on", 60)]
 @few(25)
 @given(data=st.data())
 def test_walks_end_within_the_budget_and_are_canonical(config, data):
+    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
     constraints = data.draw(constraints_strategy(config))
     num_tokens = data.draw(st.sampled_from([4, 8, 11, 17, 30, 60]))
     rng = data.draw(st.randoms(use_true_random=False))
@@ -93,6 +95,7 @@ def test_walks_end_within_the_budget_and_are_canonical(config, data):
 @few(15)
 @given(data=st.data())
 def test_walks_keep_their_constraints(config, data):
+    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
     constraints = data.draw(constraints_strategy(config))
     rng = data.draw(st.randoms(use_true_random=False))
     ids = random_walk(GrammarState(config, constraints), rng, 60)
@@ -121,6 +124,7 @@ def test_walks_keep_their_constraints(config, data):
 @given(data=st.data())
 def test_tokens_to_close_can_always_be_kept(config, data):
     """From each state of a walk the end is reached in `tokens_to_close` tokens, which fall by one or more a token."""
+    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
     constraints = data.draw(constraints_strategy(config))
     rng = data.draw(st.randoms(use_true_random=False))
     ids = random_walk(GrammarState(config, constraints), rng, 40)
@@ -143,6 +147,7 @@ def test_tokens_to_close_can_always_be_kept(config, data):
 @few(50)
 @by_seed
 def test_what_encode_says_is_accepted(config, rng):
+    config = config or random_config(rng)
     ids, _ = encode(random_piece(rng), config)
     state = GrammarState(config)
     for token_id in ids:
@@ -181,6 +186,7 @@ def is_accepted(ids: list[int], config: TokenizerConfig) -> bool:
 @few(15)
 @by_seed
 def test_the_grammar_refuses_exactly_what_is_not_canonical(config, rng):
+    config = config or random_config(rng)
     walk = random_walk(GrammarState(config), rng, 30)
     for _ in range(20):
         ids = changed(walk, rng, len(Vocabulary(config)))

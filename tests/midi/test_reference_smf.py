@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import amt
 from amt.errors import MidiError
 from amt.midi.data import MidiData
 from amt.midi.elements import KeySignature, Note, PedalSpan, Tempo, TimeSignature
@@ -129,6 +130,17 @@ def test_data_bytes_above_127_are_clipped_or_refused():
 def test_what_is_written_is_read_again(rng):
     piece = random_piece(rng)
     assert read_midi(write_midi(piece), strict=True) == piece
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_spans_of_no_length_stay_apart(number):
+    """Also several at one tick, where a longer one ends and another begins."""
+    pedals = [PedalSpan(0, 7, 9), *[PedalSpan(7, 7, 9)] * number, PedalSpan(7, 9, 9)]
+    notes = [Note(0, 7, 60, 80, 9), *[Note(7, 7, 60, 80, 9)] * number, Note(7, 9, 60, 80, 9)]
+    piece = MidiData(notes, pedals)
+    for data in (write_midi(piece), piece.to_bytes()):
+        assert read_midi(data, strict=True) == piece
+        assert amt.read_midi(data, strict=True) == piece
 
 
 def test_all_key_signatures_and_the_end_are_written():

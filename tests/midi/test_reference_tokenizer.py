@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
-from amt.midi.reference.random_pieces import random_piece
+from amt.midi.reference.random_pieces import random_config, random_piece
 from amt.midi.reference.tokenizer import DECODE_REPORT, ENCODE_REPORT, decode, encode
 from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index
 
@@ -19,7 +19,8 @@ CONFIGS = {
     "small_score": TokenizerConfig(max_time_shift=3, max_gap_steps=7, num_velocities=1, tempos_bpm=(60, 120)),
     "small_performance": TokenizerConfig(preset="performance", max_time_shift=3, max_gap_steps=6, num_velocities=2),
 }
-by_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+# "any": each example draws one of its own.
+by_config = pytest.mark.parametrize("config", [*CONFIGS.values(), None], ids=[*CONFIGS, "any"])
 
 DRUMS = 128
 SCORE_HEADER = ["bos", "time_signature 17", "tempo 36"]
@@ -377,6 +378,7 @@ def test_wrong_ids_are_refused_with_their_position():
 @few(60)
 @given(data=st.data())
 def test_any_ids_decode_and_settle(config, data):
+    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
     ids = data.draw(st.lists(st.integers(0, len(Vocabulary(config)) - 1), max_size=50))
     midi_data, _ = decode(ids, config)
     canonical, report = encode(midi_data, config)
@@ -389,6 +391,7 @@ def test_any_ids_decode_and_settle(config, data):
 @few(60)
 @given(rng=st.randoms(use_true_random=False))
 def test_encoding_again_changes_nothing(config, rng):
+    config = config or random_config(rng)
     ids, _ = encode(random_piece(rng), config)
     midi_data, decode_report = decode(ids, config)
     assert not any(decode_report.values())

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
-from amt.midi.elements import PedalSpan
+from amt.midi.elements import Note, PedalSpan
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.reader import read_midi
 from amt.midi.reference import grammar as reference_grammar
 from amt.midi.reference import smf_reader, smf_writer
 from amt.midi.reference import tokenizer as reference_tokenizer
-from amt.midi.reference.random_pieces import random_piece, random_walk
+from amt.midi.reference.random_pieces import random_config, random_piece, random_walk
 from amt.midi.tokenizer import EventTokenizer
 from amt.midi.vocabulary import DRUMS
 
@@ -31,7 +31,8 @@ CONFIGS = {
         preset="performance", step_ms=1, max_time_shift=3, max_gap_steps=6, num_velocities=2
     ),
 }
-by_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+# "any": each example draws one of its own.
+by_config = pytest.mark.parametrize("config", [*CONFIGS.values(), None], ids=[*CONFIGS, "any"])
 
 
 def few(num_examples: int) -> settings:
@@ -65,14 +66,32 @@ def assert_same_decoding(ids: list[int], config: TokenizerConfig) -> None:
 @few(80)
 @given(rng=st.randoms(use_true_random=False))
 def test_random_pieces_encode_and_decode_alike(config, rng):
+    config = config or random_config(rng)
     ids = assert_same_encoding(random_piece(rng), config)
     assert_same_decoding(ids, config)
+
+
+@pytest.mark.parametrize("preset", ["score", "performance"])
+@pytest.mark.parametrize("max_gap_steps", [1, 9, 10, 11, 12, 13, 24])
+def test_ways_are_cut_alike_also_where_one_shift_could_say_them(preset, max_gap_steps):
+    config = TokenizerConfig(preset, max_time_shift=12, max_gap_steps=max_gap_steps)
+    ticks = 20 if preset == "score" else 10
+    starts = np.cumsum([0, *range(2, 30)]).tolist()  # the way from a note's end to the next start is 1, 2, 3, ...
+    notes = [Note(ticks * start, ticks * (start + 1), 60, 80) for start in starts]
+    ids = assert_same_encoding(MidiData(notes, ticks_per_beat=480 if preset == "score" else 500), config)
+    report = EventTokenizer(config).encode(MidiData(notes, ticks_per_beat=480 if preset == "score" else 500)).report
+    assert report.clamped_gaps == sum(way > max_gap_steps for way in range(1, 29))
+    state = Grammar(config).start()
+    for token_id in ids:
+        state.advance(token_id)
+    assert state.is_finished
 
 
 @by_config
 @few(80)
 @given(data=st.data())
 def test_any_ids_decode_alike(config, data):
+    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
     last_id = EventTokenizer(config).vocab_size - 1
     # Few pitches and many shifts: random ids alone seldom meet.
     some_id = st.one_of(st.integers(0, last_id), st.sampled_from([0, 1, 63, 191, 259, 260, 300, last_id - 1, last_id]))
@@ -110,7 +129,7 @@ def test_a_piece_of_too_many_steps_is_refused_alike(preset):
 def constraints_strategy(config: TokenizerConfig) -> st.SearchStrategy[Constraints]:
     score_only = {
         "programs": st.sampled_from([None, (DRUMS,), (3,), (0, 3, DRUMS), (0, 127)]),
-        "tempo_index": st.sampled_from([None, 1]),
+        "tempo_index": st.sampled_from([None, len(config.tempos_bpm) - 1]),
         "time_signature_index": st.sampled_from([None, 17]),
     }
     return st.builds(
@@ -126,6 +145,7 @@ def constraints_strategy(config: TokenizerConfig) -> st.SearchStrategy[Constrain
 @few(8)
 @given(data=st.data())
 def test_grammars_allow_the_same_step_by_step(config, data):
+    config = config or random_config(data.draw(st.randoms(use_true_random=False)))
     constraints = data.draw(constraints_strategy(config))
     rng = data.draw(st.randoms(use_true_random=False))
     ids = random_walk(reference_grammar.GrammarState(config, constraints), rng, 30)

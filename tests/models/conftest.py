@@ -1,3 +1,4 @@
+import copy
 import itertools
 
 import pytest
@@ -39,6 +40,17 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def rounded():
+    """Calls a model in float32: how far that is from float64 says what rounding does to its answer."""
+
+    def call(model, *inputs, **options):
+        in_float32 = [x.float() if x is not None and x.is_floating_point() else x for x in inputs]
+        return copy.deepcopy(model).float()(*in_float32, **options)
+
+    return call
 
 
 @pytest.fixture

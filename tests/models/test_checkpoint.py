@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from amt.errors import CheckpointError
+import amt
+from amt.errors import CheckpointError, DiskFullError
+from amt.files import remove_leftovers
 from amt.midi.config import TokenizerConfig
 from amt.models import build_model, checkpoint
 from amt.models.checkpoint import load_checkpoint, save_checkpoint
@@ -190,6 +192,47 @@ save_checkpoint({str(tmp_path / "model")!r}, model, TokenizerConfig(preset="perf
     assert not (tmp_path / "model").exists()
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(".model.") and left.suffix == ".tmp"
+
+
+def test_a_kill_while_a_checkpoint_is_replaced_leaves_the_old_or_the_new_one(tmp_path, killed):
+    """At every operation on its files; the loader finds it also between the two renames that replace a folder."""
+    folder, old, new = tmp_path / "model", small_model(), small_model(positions="rotary")
+    notes = ("README.md", "captions.txt")
+    save(folder, old)
+    for name in notes:
+        (folder / name).write_text(name)
+    number, was_killed, seen = 0, True, set()
+    while was_killed:
+        number += 1
+        was_killed = killed(lambda: save(folder, new), tmp_path, number)
+        loaded = load_checkpoint(folder)
+        assert torch.equal(logits(loaded.model), logits(old if loaded.model.config == old.config else new))
+        assert loaded.captions.read_text() == "captions.txt"
+        assert amt.load(folder).checkpoint.model.config == loaded.model.config
+        assert amt.EventTokenizer.from_pretrained(folder).config == TOKENIZER
+        seen.add((folder.exists(), loaded.model.config.positions))
+        save(folder, old)
+        assert {name: (folder / name).read_text() for name in notes} == {name: name for name in notes}
+        remove_leftovers(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert seen == {(True, "sinusoidal"), (False, "sinusoidal"), (True, "rotary")} and number > 20
+
+
+def test_a_full_disk_leaves_the_checkpoint_that_was_there(small_disk, leave_room):
+    disk, old, new = small_disk(1 << 20), small_model(), small_model(positions="rotary")
+    save(disk / "model", old)
+    num_full = 0
+    for room in range(0, 1 << 20, 8192):
+        leave_room(disk, room)
+        try:
+            save(disk / "model", new)
+            break
+        except DiskFullError as error:
+            num_full += 1
+            assert str(error).startswith(f"the disk is full: {disk}/model ")
+            assert torch.equal(logits(load_checkpoint(disk / "model").model), logits(old))
+            assert sorted(path.name for path in disk.iterdir()) == ["ballast", "model"]
+    assert torch.equal(logits(load_checkpoint(disk / "model").model), logits(new)) and num_full > 5
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):

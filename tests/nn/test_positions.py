@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from amt.nn.positions import MAX_RELATIVE_DISTANCE, Positions, rotary_tables, rotate, sinusoidal_table
+from amt.nn.positions import MAX_RELATIVE_DISTANCE, Positions, rotary_tables, sinusoidal_table
 from amt.ops.reference.attention import dense_bias
+from amt.ops.reference.rotary import rotate
 from amt.testing import assert_within_bound
 
 

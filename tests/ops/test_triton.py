@@ -47,7 +47,9 @@ def test_ahead_of_time_the_kernels_compile_without_spills_for(arch):
     rows = [line for line in done.stdout.splitlines() if f"| 64 | bf16 | {arch} |" in line]
     assert done.returncode == 0 and len(rows) == 6, done.stdout + done.stderr
     newest = {80: "mma.sync", 90: "wgmma.mma_async", 100: "tcgen05.mma"}[arch]
-    assert all(newest in row for row in rows), done.stdout
+    # 64 rows are the fewest that the newer ones take.
+    assert all(newest in row for row in rows if "| 32 x " not in row), done.stdout
+    assert sum("| 32 x " in row for row in rows) <= 1
 
 
 def test_a_fault_is_told():

@@ -159,7 +159,7 @@ def test_the_op_passes_opcheck():
     tensors = [draw(1, HEADS, 20, 32, seed=i).float().to(DEVICE).requires_grad_() for i in range(3)]
     bias, seed = draw(HEADS, 7).float().to(DEVICE).requires_grad_(), torch.tensor(5, device=DEVICE)
     arguments = (*tensors, None, None, None, None, bias, seed, True, 0.2, 0.3)
-    torch.library.opcheck(fused.attention_forward, arguments, rtol=1e-4, atol=1e-4)
+    torch.library.opcheck(fused.attention_forward, arguments, rtol=0, atol=0)  # the same kernels give the same bits
 
 
 def test_it_compiles_in_one_graph():
@@ -199,15 +199,15 @@ def test_fifty_steps_of_training():
         dropout=0.1, max_sequence_length=16, text_embedding_dim=8, positions="relative",
     )  # fmt: skip
 
-    def losses(backend):
+    def losses(backend, dtype):
         torch.manual_seed(0)
-        model = build_model(config).to(DEVICE).train()
+        model = build_model(config).to(DEVICE, dtype).train()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         found = []
         with attention_backend(backend):
             for step in range(50):
                 torch.manual_seed(step)
-                text = torch.randn(2, 3, 8).to(DEVICE)
+                text = torch.randn(2, 3, 8).to(DEVICE, dtype)
                 tokens = torch.randint(3, 20, (2, 13)).to(DEVICE)
                 mask = torch.tensor([[True] * 3, [True, True, False]], device=DEVICE)
                 loss = model(text, tokens[:, :-1], text_mask=mask)
@@ -216,8 +216,9 @@ def test_fifty_steps_of_training():
                 loss.backward()
                 optimizer.step()
                 found.append(loss.item())
-        return torch.tensor(found)
+        return torch.tensor(found, dtype=dtype)
 
-    with_kernels, without = losses("triton"), losses("reference")
-    assert (with_kernels - without).abs().max() < 1e-4
+    truth = losses("reference", torch.float64)
+    with_kernels, without = losses("triton", torch.float32), losses("reference", torch.float32)
+    assert_within_bound(with_kernels, truth, without)
     assert without[-10:].mean() < without[:10].mean() - 0.05

@@ -9,7 +9,7 @@ from amt.request.attributes import (
     varied_facts,
 )
 from amt.request.limits import Limits
-from amt.request.reading import read_text
+from amt.request.reading import read
 
 ALL = tuple(ATTRIBUTES)
 FACTS = {
@@ -68,7 +68,7 @@ def test_facts_follow_the_augmentation():
 
 
 def test_what_a_request_says():
-    asked = read_text("a tango for violin and drums in D minor at 96 BPM in 3/4 time")
+    asked = read("a tango for violin and drums in D minor at 96 BPM in 3/4 time")
     facts = facts_of_request(asked, Limits())
     assert values(facts, "instruments") == [40, 128] and values(facts, "drums") == [1]
     assert values(facts, "key") == [2 * 4 + 1] and values(facts, "tempo") == [10] and values(facts, "metre") == [12]
@@ -76,7 +76,7 @@ def test_what_a_request_says():
     facts = facts_of_request(asked, limits)
     assert values(facts, "instruments") == [0] and values(facts, "drums") == [0] and values(facts, "bars") == [6]
     assert values(facts, "key") == [10 * 4] and values(facts, "tempo") == [6] and values(facts, "metre") == [17]
-    assert attributes_of(facts_of_request(read_text("music"), Limits()), ALL) == {}
+    assert attributes_of(facts_of_request(read("music"), Limits()), ALL) == {}
 
 
 @pytest.mark.parametrize(

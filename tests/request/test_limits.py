@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from fractions import Fraction
 
 import pytest
 
@@ -8,7 +9,7 @@ from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.vocabulary import Vocabulary, time_signature_index
 from amt.request.limits import Limits, pitch_classes
-from amt.request.reading import read_text
+from amt.request.reading import read
 from amt.request.request import completed
 
 SCORE = TokenizerConfig()
@@ -97,12 +98,13 @@ def test_a_duration_is_in_whole_steps_of_the_tempo_and_never_longer(duration, te
     constraints = Limits(tempo=tempo, duration=duration).constraints(SCORE)
     assert constraints.max_steps == steps
     us_per_beat = Vocabulary(SCORE).tempo_us_per_beat(constraints.tempo_index)
-    assert steps * us_per_beat <= duration * 24e6 + 1e-3 and duration * 24e6 < (steps + 1) * us_per_beat
+    asked = Fraction(str(duration)) * 24_000_000
+    assert steps * us_per_beat <= asked < (steps + 1) * us_per_beat
 
 
 def test_a_duration_needs_no_tempo_where_steps_are_milliseconds():
     assert Limits(duration=1.239).constraints(PERFORMANCE) == Constraints(max_steps=123)
-    assert completed(Limits(duration=0.29), read_text("90 BPM"), PERFORMANCE).constraints(PERFORMANCE).max_steps == 29
+    assert completed(Limits(duration=0.29), read("90 BPM"), PERFORMANCE).constraints(PERFORMANCE).max_steps == 29
 
 
 @pytest.mark.parametrize(
@@ -120,13 +122,13 @@ def test_the_shortest_length_counts():
 
 
 def test_a_text_gives_what_a_length_needs_and_an_option_is_stronger():
-    asked = read_text("a jig in 6/8 at 80 BPM")
-    assert completed(Limits(duration=9), asked, SCORE) == Limits(duration=9, tempo=120)
-    assert completed(Limits(bars=9), asked, SCORE) == Limits(bars=9, time_signature="6/8")
+    reading = read("a jig in 6/8 at 80 BPM")
+    assert completed(Limits(duration=9), reading, SCORE) == Limits(duration=9, tempo=120)
+    assert completed(Limits(bars=9), reading, SCORE) == Limits(bars=9, time_signature="6/8")
     own = Limits(duration=9, bars=9, tempo=50, time_signature="3/4")
-    assert completed(own, asked, SCORE) == own
+    assert completed(own, reading, SCORE) == own
     for limits in (Limits(), Limits(key="D minor"), Limits(max_beats=3)):  # nothing else becomes hard
-        assert completed(limits, asked, SCORE) == limits
+        assert completed(limits, reading, SCORE) == limits
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, Tempo, TimeSignature
 from amt.request.limits import Limits
-from amt.request.reading import Asked, read_text
+from amt.request.reading import Reading, read
 from amt.request.report import ReportRow, compare
 
 SCORE = TokenizerConfig()
@@ -19,8 +19,8 @@ def song(pitches=D_MINOR, tempo=600_000, metre=(3, 4), **columns):
 
 
 def rows_of(text, limits, music, config=SCORE):
-    asked = Asked() if text is None else read_text(text)
-    return compare(asked, limits, None if limits is None else limits.constraints(config), music, config)
+    reading = Reading() if text is None else read(text)
+    return compare(reading, limits, None if limits is None else limits.constraints(config), music, config)
 
 
 def check(text, music, limits=None):
@@ -71,8 +71,13 @@ def test_instruments_are_the_set_of_those_named(text, programs, is_met):
     assert [row[-1] for row in check(text, score)] == [is_met]
 
 
+def test_what_a_text_refuses_does_not_play():
+    assert check("no drums", song(is_drum=True)) == [("without", "drums", "Drums", False)]
+    assert check("everything but drums", song())[0][::3] == ("without", True)
+
+
 def test_drums_are_an_instrument():
-    assert check("drum kit", song(is_drum=True)) == [("instruments", "drum kit", "Drums", True)]
+    assert check("drum kit", song(is_drum=True)) == [("instruments", "drums", "Drums", True)]
     assert check("D minor", song(is_drum=True)) == [("key", "D minor", "none", False)]
 
 

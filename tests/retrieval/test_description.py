@@ -1,17 +1,19 @@
 import json
+import math
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from listening_models import DIM, LISTENING, open_model, save_model, tune
+from listening_models import DIM, LISTENING, exact_and_own_embeddings, open_model, save_model, tune
 
 import amt
 from amt.midi.data import MidiData
 from amt.midi.elements import Note
 from amt.midi.segments import segments
 from amt.nn.config import ModelConfig
-from amt.retrieval.embedding import embed_pieces, part_len
+from amt.retrieval.embedding import cosines, embed_pieces, part_len
+from amt.testing import assert_same_numbers, assert_within_bound
 
 CAPTIONS = ["a slow waltz", "fast bebop for sax", "a march", "drums alone"]
 
@@ -39,13 +41,11 @@ def test_an_embedding_is_the_mean_of_those_of_the_parts(generator):
     midi = tune(1, num_notes=200)
     parts = segments(midi, generator.tokenizer, part_len(generator.checkpoint.model))
     assert len(parts) > 3 and part_len(generator.checkpoint.model) == 64
-    with torch.no_grad():
-        vectors = [generator.checkpoint.model.midi_to_text(torch.tensor(part.ids[None]))[0].numpy() for part in parts]
-    expected = sum(vector / np.linalg.norm(vector) for vector in vectors)
+    truth, own = exact_and_own_embeddings(generator.checkpoint.model, [[part.ids for part in parts]])
     embedding = amt.describe(midi, model=generator).embedding
     assert embedding.shape == (DIM,) and embedding.dtype == np.float32
-    np.testing.assert_allclose(embedding, expected / np.linalg.norm(expected), atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(embedding), 1, atol=1e-5)
+    assert_within_bound(torch.from_numpy(embedding), truth[0], own[0])
+    assert_within_bound(torch.from_numpy(embedding).norm(), torch.tensor(1.0, dtype=torch.float64))
 
 
 def test_a_batch_gives_what_each_piece_gives_alone(generator):
@@ -54,17 +54,33 @@ def test_a_batch_gives_what_each_piece_gives_alone(generator):
         [segment.ids for segment in segments(tune(number, 3 + 17 * number), generator.tokenizer, 96)]
         for number in range(7)
     ]
-    together = embed_pieces(model, pieces)
-    for row, parts in zip(together, pieces, strict=True):
-        np.testing.assert_allclose(row, embed_pieces(model, [parts])[0], atol=1e-5)
+    truth, own = exact_and_own_embeddings(model, pieces)
+    assert_within_bound(torch.from_numpy(embed_pieces(model, pieces)), truth, own)
+    for index, parts in enumerate(pieces):
+        assert_within_bound(torch.from_numpy(embed_pieces(model, [parts])), truth[index, None], own[index, None])
+
+
+def test_equal_rows_have_equal_cosines_wherever_they_stand():
+    rng = np.random.default_rng(5)
+    row, vector = rng.standard_normal((2, DIM)).astype(np.float32)
+    alone = cosines(row[None], vector)
+    assert_same_numbers(alone, [math.fsum(row.astype(np.float64) * vector)])
+    for num_rows in (1, 2, 3, 7, 64, 70):
+        for order in "CF":
+            rows = np.asarray(np.tile(row, (num_rows, 1)), order=order)
+            rows[1::3] = rng.standard_normal(DIM)
+            found = cosines(rows, vector)
+            assert np.array_equal(np.delete(found, np.s_[1::3]), np.repeat(alone, len(found[0::3]) + len(found[2::3])))
+    assert cosines(np.zeros((0, DIM), np.float32), vector).shape == (0,)
 
 
 def test_captions_are_the_nearest_of_the_bank(generator):
     description = amt.describe(tune(2), model=generator, bank=CAPTIONS, num_captions=3)
-    cosines = generator.text_encoder.sentence_embeddings(CAPTIONS) @ description.embedding
-    best = np.argsort(-cosines)[:3]
+    vectors = generator.text_encoder.sentence_embeddings(CAPTIONS).astype(np.float64)
+    fits = [math.fsum(vector * description.embedding) for vector in vectors]
+    best = np.argsort(fits)[::-1][:3]
     assert [caption for caption, _ in description.captions] == [CAPTIONS[index] for index in best]
-    np.testing.assert_allclose([cosine for _, cosine in description.captions], cosines[best], atol=1e-6)
+    assert_same_numbers([cosine for _, cosine in description.captions], [fits[index] for index in best])
     assert amt.describe(tune(2), model=generator, bank=CAPTIONS, num_captions=0).captions == []
     assert amt.describe(tune(2), model=generator).captions == []  # no bank
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from amt.errors import TextEncoderError
+from amt.errors import DiskFullError, TextEncoderError
 from amt.testing import assert_within_bound
 from amt.text import encoder as text
 from amt.text.cache import EmbeddingCache
@@ -354,6 +354,32 @@ cache.get_many(["fast"])
     assert len(cache) == 1
     cache.get_many(["slow", "fast"])
     assert len(EmbeddingCache(tmp_path, cache.spec)) == 2
+
+
+def test_what_a_killed_process_left_in_a_cache_goes_when_it_is_told_to(small_models, tmp_path):
+    cache = small_cache(tmp_path, small_models)
+    cache.get_many(["slow"])
+    before = sorted(path.name for path in cache._folder.iterdir())
+    for name in ("0.states.npy", ".1.states.npy.1a2b3c4d.tmp", ".1.index.npz.1a2b3c4d.tmp"):
+        (cache._folder / name).write_bytes(b"half")
+    cache.remove_leftovers()
+    assert sorted(path.name for path in cache._folder.iterdir()) == before
+
+
+def test_a_full_disk_adds_no_half_embeddings(small_models, small_disk, leave_room):
+    disk, num_full = small_disk(1 << 20), 0
+    small_cache(disk, small_models).get_many(["slow"])
+    for room in range(0, 1 << 20, 4096):
+        leave_room(disk, room)
+        cache = small_cache(disk, small_models)
+        try:
+            cache.get_many([f"number {i}" for i in range(200)])
+            break
+        except DiskFullError as error:
+            num_full += 1
+            assert str(error).startswith(f"the disk is full: {cache._folder}/") and len(cache) == 1
+            assert len(EmbeddingCache(disk, cache.spec)) == 1 and not list(disk.rglob("*.tmp"))
+    assert len(EmbeddingCache(disk, cache.spec)) == 201 and num_full >= 3
 
 
 def test_a_cache_needs_digests(small_models, tmp_path):

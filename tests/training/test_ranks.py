@@ -9,20 +9,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from amt.testing import assert_within_bound
+
 CODE = """
 import sys
 sys.path.insert(0, {folder!r})
 import test_train
-import torch
 from amt.training import train as train_module
 
-torch.set_default_dtype(torch.float64)  # AdamW turns the rounding of gradients near 0 into whole steps
+train_module.round = lambda value, digits=None: value
 train_module.TextSource = test_train.FakeText
 model = test_train.ModelConfig.from_dict(
     getattr(test_train, sys.argv[3]).to_dict() | {{"dropout": 0.0}}
 )
 config = test_train.changed(batch_size=4, max_steps=6, **eval(sys.argv[4]))
-train_module.train(sys.argv[1], sys.argv[2], model_config=model, config=config, device="cpu", parallel=sys.argv[5])
+with test_train.in_float64():
+    train_module.train(sys.argv[1], sys.argv[2], model_config=model, config=config, device="cpu", parallel=sys.argv[5])
 """
 
 
@@ -47,6 +49,7 @@ def run(data, out, model, options, parallel, ranks):
     ids=["ddp", "ddp-all", "fsdp"],
 )
 def test_two_processes_equal_one(data, tmp_path, model, options, parallel):
+    """In float64, since AdamW turns the rounding of gradients near 0 into whole steps; in float32 they are equal."""
     alone_rows, alone = run(data, tmp_path / "alone", model, options, parallel, 1)
     rows, together = run(data, tmp_path / "together", model, options, parallel, 2)
     assert [row["step"] for row in rows] == list(range(1, 7))
@@ -54,7 +57,7 @@ def test_two_processes_equal_one(data, tmp_path, model, options, parallel):
         assert mine["tokens"] == other["tokens"]
         assert mine.keys() == other.keys()
         for name in {"loss", "grad_norm", "text_mse", "valid_loss"} & mine.keys():
-            assert other[name] == pytest.approx(mine[name], rel=1e-4), name
+            assert_within_bound(torch.tensor(other[name]), torch.tensor(mine[name], dtype=torch.float64))
     assert alone.keys() == together.keys()
     for name in alone:
-        torch.testing.assert_close(together[name], alone[name], rtol=1e-6, atol=1e-8)
+        assert_within_bound(together[name].float(), alone[name])

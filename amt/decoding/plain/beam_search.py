@@ -26,6 +26,8 @@ Where this differs from `transformers`, on purpose:
 - Placeholders rank below everything real by a flag; there by -1e9 alone, which a large length_penalty divides away.
 - The search ends when only placeholders are left; there they run on to the longest length.
 - Equal scores have an order; there it is whatever `torch.topk` does.
+
+Its twin is csrc/engine/beam_search.cpp.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 `scores` are logits in greedy search and sampling, log-probabilities in beam search; -inf forbids a token. The meanings
 are those of the processors of the same names in `transformers.generation.logits_process`.
+
+Its twin is csrc/engine/rules.cpp.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ The grammar has the first and the last word:
   then the second. A forced token that it does not allow is not forced; suppressed tokens stay suppressed.
   (`transformers` gives all legal tokens the score 0 then, and only if every beam is stuck: a hypothesis would jump in
   score because of its neighbours.)
+
+Its twin is csrc/engine/rules.cpp.
 """
 
 from __future__ import annotations

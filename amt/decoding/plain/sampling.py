@@ -1,4 +1,6 @@
-"""Sampling one token: the filters (temperature, top-k, top-p, min-p) and the draw.
+"""Sampling one token: the filters (temperature, top-k, top-p, min-p, typical-p) and the draw.
+
+Its twin is csrc/engine/sampling.cpp.
 
 The filters are those of `transformers`, in its order; each takes and gives scores (rows, vocab_size) in float32, -inf
 where a token is out. The draw is ours: `torch.multinomial` depends on a global generator and on the device.
@@ -40,8 +42,25 @@ def keep_min_p(scores: torch.Tensor, min_p: float) -> torch.Tensor:
     return scores.masked_fill(probs < min_p * probs.amax(-1, keepdim=True), -torch.inf)
 
 
+def keep_typical_p(scores: torch.Tensor, typical_p: float) -> torch.Tensor:
+    """Keep the tokens whose surprise is nearest to what is to be expected, until they are likely enough together.
+
+    The surprise of a token is its negative log-probability, what is to be expected of it is the entropy. Tokens that
+    lie as far from it as the last one that is needed stay, too.
+
+    Source: Meister et al. 2022, arXiv:2202.00666, section 3.
+    """
+    log_probs = scores.double().log_softmax(-1)  # in float64, so that rounding does not choose
+    entropy = -(log_probs.exp() * log_probs).nansum(-1, keepdim=True)
+    distance = (-log_probs - entropy).abs().float()
+    ascending = distance.sort(dim=-1, stable=True)
+    mass = log_probs.gather(1, ascending.indices).exp().cumsum(-1)
+    last = (mass < typical_p).sum(-1, keepdim=True).clamp(max=scores.shape[-1] - 1)
+    return scores.masked_fill(distance > ascending.values.gather(1, last), -torch.inf)
+
+
 def filter_scores(scores: torch.Tensor, config: GenerationConfig) -> torch.Tensor:
-    """All filters of the config: temperature, top-k, top-p, min-p, in this order."""
+    """All filters of the config: temperature, top-k, top-p, min-p, typical-p, in this order."""
     if config.temperature != 1.0:
         scores = scores / config.temperature
     if config.top_k > 0:
@@ -50,6 +69,8 @@ def filter_scores(scores: torch.Tensor, config: GenerationConfig) -> torch.Tenso
         scores = keep_top_p(scores, config.top_p)
     if config.min_p > 0.0:
         scores = keep_min_p(scores, config.min_p)
+    if config.typical_p < 1.0:
+        scores = keep_typical_p(scores, config.typical_p)
     return scores
 
 

@@ -1,4 +1,7 @@
-"""Greedy search, sampling and beam search for one prompt."""
+"""Greedy search, sampling and beam search for one prompt.
+
+Its twin is csrc/engine/search.cpp.
+"""
 
 from __future__ import annotations
 

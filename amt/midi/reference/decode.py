@@ -1,4 +1,7 @@
-"""Token ids to notes, in plain Python. docs/tokens.md, "From ids to notes", is the definition."""
+"""Token ids to notes, in plain Python. docs/tokens.md, "From ids to notes", is the definition.
+
+Its twin is csrc/midi/decode.cpp.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Notes to token ids, in plain Python. docs/tokens.md is the definition; the numbers here are its steps."""
+"""Notes to token ids, in plain Python. docs/tokens.md is the definition; the numbers here are its steps.
+
+Its twin is csrc/midi/encode.cpp.
+"""
 
 from __future__ import annotations
 

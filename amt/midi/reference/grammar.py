@@ -2,6 +2,8 @@
 
 The events of a step have keys, (program, rank, pitch), and must ascend by them. The position is the key of the step's
 last event; what ends a note or pedal whose key is not above the position has to wait for a later step.
+
+Its twin is csrc/midi/grammar.cpp.
 """
 
 from __future__ import annotations

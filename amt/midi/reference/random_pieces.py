@@ -1,14 +1,33 @@
-"""Random music for tests: pieces in ticks, and walks through the grammar."""
+"""Random music for tests: configurations of tokens, pieces in ticks, and walks through the grammar."""
 
 from __future__ import annotations
 
 import random
+from typing import Literal
 
 import numpy as np
 
+from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.reference.grammar import GrammarState
+
+
+def random_config(rng: random.Random) -> TokenizerConfig:
+    """Any legal configuration; limits lie so that pieces and walks meet them, or meet each other."""
+    presets: tuple[Literal["score"], Literal["performance"]] = ("score", "performance")
+    max_time_shift = rng.choice([0, 1, 2, 3, 10, 96, 1000, 4096])
+    max_gap_steps = rng.choice([0, 1, 2, 7, 50, 1 << 20, *(max(1, max_time_shift + more) for more in (-1, 0, 1, 90))])
+    bpm = rng.sample(range(4, 1001), rng.choice([1, 2, 2, 5, 61, 512]))
+    return TokenizerConfig(
+        rng.choice(presets),
+        step_ms=rng.choice([1, 2, 4, 5, 10, 20, 25, 50, 100]),
+        steps_per_beat=rng.choice([1, 2, 3, 4, 5, 12, 24, 97, 480, 960]),
+        max_time_shift=max_time_shift,
+        num_velocities=rng.choice([1, 2, 4, 8, 16, 32, 64]),
+        max_gap_steps=max_gap_steps,
+        tempos_bpm=tuple(sorted(bpm)),
+    )
 
 
 def random_piece(rng: random.Random) -> MidiData:

@@ -16,6 +16,7 @@ import mido
 from amt.errors import MidiError
 from amt.midi.data import MidiData
 from amt.midi.elements import KeySignature, Note, PedalSpan, Repair, Tempo, TimeSignature
+from amt.midi.theory import name_in_fifths
 
 Span = TypeVar("Span", Note, PedalSpan)
 
@@ -24,8 +25,8 @@ MELODIC_CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
 PEDAL_CONTROL = 64
 DEFAULT_US_PER_BEAT = 500_000
 # The names that mido gives to key signatures, from seven flats to seven sharps.
-MAJOR_KEYS = ("Cb", "Gb", "Db", "Ab", "Eb", "Bb", "F", "C", "G", "D", "A", "E", "B", "F#", "C#")
-MINOR_KEYS = ("Abm", "Ebm", "Bbm", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m", "G#m", "D#m", "A#m")
+MAJOR_KEYS = tuple(name_in_fifths(sharps) for sharps in range(-7, 8))
+MINOR_KEYS = tuple(f"{name_in_fifths(sharps + 3)}m" for sharps in range(-7, 8))
 
 
 def read_midi(data: bytes, strict: bool = False) -> MidiData:

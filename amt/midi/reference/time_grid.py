@@ -1,4 +1,7 @@
-"""Ticks to steps, and what is said in steps, in plain Python. docs/tokens.md, "Time"."""
+"""Ticks to steps, and what is said in steps, in plain Python. docs/tokens.md, "Time".
+
+Its twin is csrc/midi/time_grid.h.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,14 @@ DRAWS_PER_CALL = 8
 
 
 def may_attend(
-    query_len: int, key_len: int, is_causal: bool, key_padding_mask: torch.Tensor | None, device: torch.device
+    query_len: int,
+    key_len: int,
+    is_causal: bool,
+    key_padding_mask: torch.Tensor | None,
+    device: torch.device,
+    *,
+    window: int | None = None,
+    query_padding_mask: torch.Tensor | None = None,
 ) -> torch.Tensor | None:
     """Which key each query may attend to; None if all.
 
@@ -22,20 +29,27 @@ def may_attend(
 
     Args:
         key_padding_mask: (batch, key_len), bool, True = may attend; or None.
+        window: with is_causal: a query sees this many keys at most, the last of those that it might see.
+        query_padding_mask: (batch, query_len), bool, False = attends to nothing; or None.
 
     Returns:
         bool, broadcastable to (batch, num_heads, query_len, key_len); or None.
     """
     mask = None if key_padding_mask is None else key_padding_mask[:, None, None, :]
-    if is_causal and query_len > 1:
+    if query_padding_mask is not None:
+        rows = query_padding_mask[:, None, :, None]
+        mask = rows if mask is None else mask & rows
+    if is_causal and (query_len > 1 or window is not None):
         causal = torch.ones(query_len, key_len, dtype=torch.bool, device=device).tril(key_len - query_len)
+        if window is not None:
+            causal = causal.triu(key_len - query_len - window + 1)
         mask = causal if mask is None else mask & causal
     return mask
 
 
-def lengths_mask(key_lengths: torch.Tensor, key_len: int) -> torch.Tensor:
-    """The key_padding_mask (batch, key_len) of these lengths (batch)."""
-    return torch.arange(key_len, device=key_lengths.device) < key_lengths[:, None]
+def lengths_mask(lengths: torch.Tensor, seq_len: int) -> torch.Tensor:
+    """The padding mask (batch, seq_len) of these lengths (batch)."""
+    return torch.arange(seq_len, device=lengths.device) < lengths[:, None]
 
 
 def dense_bias(relative_bias: torch.Tensor, query_len: int, key_len: int) -> torch.Tensor:
@@ -101,6 +115,8 @@ class Call(NamedTuple):
     dropout_p: float = 0.0
     seed: torch.Tensor | None = None
     scale: float | None = None
+    query_lengths: torch.Tensor | None = None
+    window: int | None = None
 
     def factor(self, head_dim: int) -> float:
         """What scores are multiplied by."""
@@ -182,6 +198,9 @@ def _parts(query: torch.Tensor, key: torch.Tensor, call: Call) -> list[_Part]:
     padding = call.key_padding_mask
     if call.key_lengths is not None:
         padding = lengths_mask(call.key_lengths, key.shape[2])
+    query_padding = None
+    if call.query_lengths is not None:
+        query_padding = lengths_mask(call.query_lengths, query.shape[2])
     ends = [[0, query.shape[2]], [0, key.shape[2]]]
     if call.cu_seqlens is not None:
         ends = [cu_seqlens.tolist() for cu_seqlens in call.cu_seqlens]
@@ -196,7 +215,15 @@ def _parts(query: torch.Tensor, key: torch.Tensor, call: Call) -> list[_Part]:
             assert call.seed is not None
             kept = kept_weights(call.seed, batch_heads + index * num_heads, *lengths, call.dropout_p)
             dropout = kept.to(query.dtype) * keep_scale(call.dropout_p)
-        parts.append(_Part(queries, keys, may_attend(*lengths, call.is_causal, padding, query.device), dropout))
+        mask = may_attend(
+            *lengths,
+            call.is_causal,
+            padding,
+            query.device,
+            window=call.window,
+            query_padding_mask=query_padding,
+        )
+        parts.append(_Part(queries, keys, mask, dropout))
     return parts
 
 

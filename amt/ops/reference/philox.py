@@ -4,6 +4,8 @@ Nothing is stored between draws, so a number depends only on (seed, step, sequen
 before it, by whom, or in which batch.
 
 Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"; constants and rounds of Random123.
+
+Its twin is csrc/engine/philox.h.
 """
 
 from __future__ import annotations

@@ -1,16 +1,14 @@
 """An index on disk, safe against being killed while it is written and against whatever is found there.
 
-Two files: `embeddings.npy`, (num_pieces, dim) float32, and `files.jsonl`: first a head (version, digest of the model,
-sha256 of the embeddings and of the lines that follow), then a line a file, sorted by path. The files with facts have a
-row of the embeddings each, in the same order. Each of the two arrives by renaming, and the head holds them together:
-what does not fit counts as no index.
+One file, which arrives by renaming: first a line with the head (version, digest of the model, sha256 of all that
+follows, bytes of the table), then the table, a line a file, sorted by path, then the embeddings, (num_pieces, dim)
+float32, little-endian: the files with facts have a row each, in the same order. What does not fit counts as no index.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 import math
 import types
@@ -24,9 +22,9 @@ from amt.files import write_atomically
 from amt.midi.facts import Facts
 from amt.midi.programs import DRUMS
 
-TABLE, EMBEDDINGS = "files.jsonl", "embeddings.npy"
-VERSION = 1
-MAX_TABLE_BYTES = 1 << 30
+INDEX_FILE = "index.bin"
+VERSION = 2
+MAX_INDEX_BYTES = 1 << 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,21 +43,14 @@ def save_index(place: Path, model_digest: str, entries: dict[str, Entry]) -> Non
     """Write an index.
 
     Raises:
-        OSError: it cannot be written there.
+        DiskFullError: there is no room. OSError: it cannot be written there.
     """
+    table = "".join(_line(path, entry) for path, entry in sorted(entries.items())).encode()
     rows = [entry.embedding for _, entry in sorted(entries.items()) if entry.embedding is not None]
-    stream = io.BytesIO()
-    np.save(stream, np.stack(rows).astype(np.float32) if rows else np.zeros((0, 0), np.float32))
-    lines = "".join(_line(path, entry) for path, entry in sorted(entries.items())).encode()
-    head = {
-        "version": VERSION,
-        "model": model_digest,
-        "embeddings": hashlib.sha256(stream.getvalue()).hexdigest(),
-        "files": hashlib.sha256(lines).hexdigest(),
-    }
+    contents = table + b"".join(row.astype("<f4").tobytes() for row in rows)
+    head = {"version": VERSION, "model": model_digest, "sha256": _sha256(contents), "table_bytes": len(table)}
     place.mkdir(parents=True, exist_ok=True)
-    write_atomically(place / EMBEDDINGS, stream.getvalue())
-    write_atomically(place / TABLE, json.dumps(head).encode() + b"\n" + lines)
+    write_atomically(place / INDEX_FILE, json.dumps(head).encode() + b"\n" + contents)
 
 
 def load_index(place: Path, model_digest: str, dim: int) -> dict[str, Entry]:
@@ -83,18 +74,19 @@ def _line(path: str, entry: Entry) -> str:
 
 
 def _load(place: Path, model_digest: str, dim: int) -> dict[str, Entry]:
-    for path in (place / TABLE, place / EMBEDDINGS):
-        if not path.is_file():
-            return {}
-    if (place / TABLE).stat().st_size > MAX_TABLE_BYTES:
-        raise ValueError("the table is too large")
-    first, _, lines = (place / TABLE).read_bytes().partition(b"\n")
+    path = place / INDEX_FILE
+    if not path.is_file():
+        return {}
+    if path.stat().st_size > MAX_INDEX_BYTES:
+        raise ValueError("the index is too large")
+    first, _, contents = path.read_bytes().partition(b"\n")
     head = json.loads(first)
-    if (head["version"], head["model"]) != (VERSION, model_digest) or head["files"] != _sha256(lines):
+    if (head["version"], head["model"]) != (VERSION, model_digest) or head["sha256"] != _sha256(contents):
         raise ValueError("the index is of another model or version, or damaged")
-    rows = [json.loads(line) for line in lines.splitlines()]
+    table_bytes = _int(head["table_bytes"])
+    rows = [json.loads(line) for line in contents[:table_bytes].splitlines()]
     num_pieces = sum(row["facts"] is not None for row in rows)
-    embeddings = iter(_embeddings(place / EMBEDDINGS, head["embeddings"], num_pieces, dim))
+    embeddings = iter(_embeddings(contents[table_bytes:], num_pieces, dim))
     return {
         _text(row["path"]): Entry(
             size=_int(row["size"]),
@@ -108,19 +100,10 @@ def _load(place: Path, model_digest: str, dim: int) -> dict[str, Entry]:
     }
 
 
-def _embeddings(path: Path, sha256: str, num_pieces: int, dim: int) -> np.ndarray:
-    shape = (num_pieces, dim if num_pieces else 0)
-    if path.stat().st_size > 4 * shape[0] * shape[1] + 4096:
-        raise ValueError("the embeddings are too large")
-    contents = path.read_bytes()
-    stream = io.BytesIO(contents)
-    if _sha256(contents) != sha256 or np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("the embeddings are damaged")
-    # Checked before NumPy makes room for what the file says that it holds.
-    if np.lib.format.read_array_header_1_0(stream) != (shape, False, np.dtype(np.float32)):
+def _embeddings(contents: bytes, num_pieces: int, dim: int) -> np.ndarray:
+    if len(contents) != 4 * num_pieces * dim:
         raise ValueError("the embeddings are not those of the files")
-    stream.seek(0)
-    embeddings: np.ndarray = np.load(stream, allow_pickle=False)
+    embeddings = np.frombuffer(contents, "<f4").reshape(num_pieces, dim).astype(np.float32, copy=False)
     if not np.isfinite(embeddings).all():
         raise ValueError("an embedding is not finite")
     return embeddings

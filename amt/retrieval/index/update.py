@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from amt.files import remove_leftovers
 from amt.retrieval.embedding import embed_pieces, part_len
 from amt.retrieval.index.pieces import Contents, Reading, read_pieces
-from amt.retrieval.index.storage import TABLE, Entry, load_index, save_index
+from amt.retrieval.index.storage import INDEX_FILE, Entry, load_index, save_index
 
 if TYPE_CHECKING:
     from amt.models import MusicTextTransformer
@@ -26,6 +27,7 @@ MAX_FILE_BYTES = 1 << 26
 PARALLEL_FILES = 512  # that are worth starting processes for
 EMBED_PARTS = 1024  # that are embedded together
 SAVE_EVERY_S = 30.0  # what a killed run loses at most
+LEFTOVER_S = 3600.0  # how long no other run writes an index for
 
 Progress = Callable[[int, int], object]
 
@@ -77,11 +79,12 @@ class Update:
     ):
         self._folder, self._place, self._jobs, self._progress = folder, place, jobs, progress
         self._generator, self._model = opened, model
+        remove_leftovers(place, LEFTOVER_S)
         old = load_index(place, opened.digest, model.config.text_embedding_dim)
         found, self._skipped = _midi_files(folder)
         self._entries = {path: old[path] for path, state in found.items() if path in old and _state(old[path]) == state}
         self._new = [path for path in found if path not in self._entries]
-        self._is_changed = self._entries.keys() != old.keys() or not (place / TABLE).is_file()
+        self._is_changed = self._entries.keys() != old.keys() or not (place / INDEX_FILE).is_file()
         self._known = {entry.sha256: entry for entry in old.values()}
         self._waiting: dict[str, list[tuple[str, int, int]]] = {}  # files by sha256, until that is embedded
         self._num_done = self._num_read = self._num_embedded = 0

@@ -1,0 +1,69 @@
+"""Spanish words and what they are in English. Adjectives stand in the masculine singular.
+
+A word takes the endings; before them it may lose its last letter, if that is one of DROPPED.
+"""
+
+from __future__ import annotations
+
+ENDINGS, DROPPED = ("s", "es", "a", "as", "os"), "o"
+
+# English: Spanish
+WORDS: dict[str, str] = {
+    # Small words
+    "a": "un | una", "and": "y | e", "or": "o", "for": "para", "with": "con", "without": "sin",
+    "no": "ningún | ninguna",
+    "only": "solamente | sólo | únicamente", "in": "en", "the": "el | la | los | las", "of": "de | del",
+    "but": "pero | sino",
+    "instead of": "en vez de | en lugar de", "except": "excepto | salvo", "very": "muy",
+    "about": "unos | aproximadamente",
+    "nor": "ni", "and more": "y más", "in the style of": "al estilo de", "long": "largo",
+    # Numbers and lengths
+    "two": "dos", "three": "tres", "four": "cuatro", "five": "cinco", "eight": "ocho", "ten": "diez", "twelve": "doce",
+    "sixteen": "dieciséis", "thirty": "treinta", "minutes": "minutos", "minute": "minuto", "seconds": "segundos",
+    "bars": "compases", "time": "compás de",
+    # Instruments
+    "piano": "piano", "grand piano": "piano de cola", "organ": "órgano", "harpsichord": "clavecín | clavicémbalo",
+    "electric piano": "piano eléctrico", "music box": "caja de música", "guitar": "guitarra", "guitars": "guitarras",
+    "electric guitar": "guitarra eléctrica | guitarras eléctricas", "nylon guitar": "guitarra española | "
+    "guitarra clásica | "
+    "guitarra flamenca", "acoustic guitar": "guitarra acústica", "bass": "bajo", "bass guitar": "bajo eléctrico",
+    "double bass": "contrabajo", "violin": "violín", "violins": "violines", "viola": "viola",
+    "cello": "violonchelo | chelo",
+    "strings": "cuerdas | cuerda", "harp": "arpa", "timpani": "timbales", "choir": "coro", "voice": "voz | voces",
+    "trumpet": "trompeta", "trumpets": "trompetas", "trombone": "trombón", "french horn": "trompa", "brass": "metales",
+    "saxophone": "saxofón | saxo", "clarinet": "clarinete", "flute": "flauta", "recorder": "flauta dulce",
+    "oboe": "oboe",
+    "bassoon": "fagot", "woodwinds": "maderas", "accordion": "acordeón", "bandoneon": "bandoneón",
+    "harmonica": "armónica",
+    "drums": "batería | tambor | tambores", "hand claps": "palmas", "percussion": "percusión",
+    "castanets": "castañuelas",
+    "synth": "sintetizador | sintetizadores", "bagpipes": "gaita", "bells": "campanas", "pan flute": "zampoña | quena",
+    # Ensembles
+    "string quartet": "cuarteto de cuerda | cuarteto de cuerdas", "orchestra": "orquesta", "duet": "dúo",
+    "quartet": "cuarteto",
+    "mariachi band": "banda de mariachi", "brass band": "banda de metales",
+    # Styles
+    "song": "canción", "piece": "pieza", "music": "música", "waltz": "vals", "march": "marcha",
+    "wedding march": "marcha nupcial",
+    "lullaby": "canción de cuna | nana",
+    "film music": "música de cine | música de película", "christmas carol": "villancico", "classical": "clásico",
+    "folk": "folclórico | folclore", "baroque": "barroco", "dance": "baile | danza", "fugue": "fuga", "hymn": "himno",
+    "nursery rhyme": "canción infantil", "video game": "videojuego | videojuegos", "ballad": "balada",
+    "minuet": "minueto",
+    "electronic": "electrónico", "pasodoble": "pasodoble",
+    # Tempo and dynamics
+    "slow": "lento | despacio", "fast": "rápido", "moderate": "moderado", "loud": "fuerte", "quiet": "silencioso",
+    # Moods
+    "sad": "triste", "happy": "alegre | feliz", "calm": "tranquilo | relajante | calmado | calma", "dark": "oscuro",
+    "mysterious": "misterioso", "romantic": "romántico", "melancholic": "melancólico", "epic": "épico",
+    "dreamy": "soñador",
+    "dramatic": "dramático", "energetic": "enérgico | animado", "gentle": "suave | dulce", "solemn": "solemne",
+    "scary": "terrorífico | espeluznante", "playful": "juguetón", "tense": "tenso", "majestic": "majestuoso",
+    "hopeful": "esperanzador", "festive": "festivo", "magical": "mágico", "nostalgic": "nostálgico",
+    "lonely": "solitario",
+    # Uses
+    "for studying": "para estudiar", "for sleep": "para dormir", "party": "fiesta", "wedding": "boda",
+    "christmas": "navidad",
+    "children": "niños", "birthday": "cumpleaños", "battle": "batalla", "simple": "sencillo", "chords": "acordes",
+    "chord progression": "progresión de acordes",
+}  # fmt: skip
