@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,15 @@ _FIXED_KEY = re.compile(
 )
 
 
+class Varied(NamedTuple):
+    """A row as it is trained on: by how many semitones it was moved, and times what its tempo was taken."""
+
+    ids: np.ndarray
+    caption: str
+    semitones: int = 0
+    tempo_factor: float = 1.0
+
+
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
     """How far a row of a batch may differ from the music it was drawn from; by default not at all.
@@ -43,9 +53,7 @@ class Augmentation:
     velocity: int = 0
     caption_dropout: float = 0.0
 
-    def apply(
-        self, ids: np.ndarray, caption: str, draws: np.ndarray, config: TokenizerConfig
-    ) -> tuple[np.ndarray, str]:
+    def apply(self, ids: np.ndarray, caption: str, draws: np.ndarray, config: TokenizerConfig) -> Varied:
         """A row as it is trained on.
 
         Args:
@@ -56,8 +64,8 @@ class Augmentation:
         ids, factor = change_tempo(ids, (1 + self.tempo) ** (2 * draws[1] - 1), config)
         ids = change_velocity(ids, int(draws[2] * (2 * self.velocity + 1)) - self.velocity, config)
         if draws[3] < self.caption_dropout:
-            return ids, UNCONDITIONAL
-        return ids, retimed_caption(transposed_caption(caption, semitones), factor)
+            return Varied(ids, UNCONDITIONAL, semitones, factor)
+        return Varied(ids, retimed_caption(transposed_caption(caption, semitones), factor), semitones, factor)
 
 
 @dataclasses.dataclass(frozen=True)

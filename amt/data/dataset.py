@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from amt.data.augment import Augmentation
+from amt.data.augment import Augmentation, Varied
 from amt.data.prepare import SEGMENT_DTYPE
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout, TokenFeatures, features_of, num_bars_of
 from amt.midi.vocabulary import EOS_ID
+from amt.request.attributes import attributes_of, varied_facts
 from amt.text.encoder import UNCONDITIONAL
 
 STEPS_PER_BLOCK = 8  # steps whose segments are drawn together and sorted by length, so that little is padding
@@ -26,11 +27,13 @@ class Batch:
     """Token ids (batch, seq_len) int64, padded on the right with 0, and one caption for each row.
 
     `features`: for a model with state features, those of each row's tokens but the last, after which nothing follows.
+    `attributes`: for a model that reads them, the numbers of what each row is told of its piece.
     """
 
     token_ids: np.ndarray
     captions: list[str]
     features: list[TokenFeatures] | None = None
+    attributes: list[list[int]] | None = None
 
     @property
     def has_caption(self) -> np.ndarray:
@@ -118,6 +121,9 @@ class PreparedSplit:
         *,
         layout: FeatureLayout | None = None,
         bars_dropout: float = 1.0,
+        attributes: tuple[str, ...] = (),
+        attribute_dropout: float = 0.0,
+        no_attributes: float = 0.0,
     ) -> Batch:
         """The batch of one step: rows of at most `max_len` tokens, sorted by length.
 
@@ -125,6 +131,9 @@ class PreparedSplit:
             layout: the state features to make of each row; None: none.
             bars_dropout: share of the rows whose features do not know how many bars are left. Nor do those of a
                 segment that is not the end of its piece.
+            attributes: the kinds of facts to tell; key, tempo and register follow the augmentation.
+            attribute_dropout: share of the kinds that a row is not told; each is drawn for itself.
+            no_attributes: share of the rows that are told none.
         """
         block, place = divmod(step, STEPS_PER_BLOCK)
         # The block is a high word of the counter, whose low word counts the draws: no two blocks share any.
@@ -139,21 +148,31 @@ class PreparedSplit:
         group = rng.permutation(STEPS_PER_BLOCK)[place]
         augmentation_draws = rng.random((num_rows, 4))
         bars_draws = rng.random(num_rows)
+        attribute_draws = rng.random((num_rows, 1 + len(attributes)))
         token_rows, captions, num_bars = [], [], []
+        told: list[list[int]] = []
         for row in order[group * batch_size : (group + 1) * batch_size]:
             texts = self.pieces[pieces[row]]["captions"]
-            ids, caption = self.tokens(chosen[row])[:max_len], texts[int(caption_draws[row] * len(texts))]
+            varied = Varied(self.tokens(chosen[row])[:max_len], texts[int(caption_draws[row] * len(texts))])
             if augmentation is not None:
-                ids, caption = augmentation.apply(ids, caption, augmentation_draws[row], self.tokenizer_config)
-            token_rows.append(ids)
-            captions.append(caption)
+                varied = augmentation.apply(*varied[:2], augmentation_draws[row], self.tokenizer_config)
+            token_rows.append(varied.ids)
+            captions.append(varied.caption)
             knows_bars = layout is not None and bars_draws[row] >= bars_dropout
             num_bars.append(self._num_bars(chosen[row], layout) if layout and knows_bars else 0)
+            all_draw, *draws = attribute_draws[row]
+            kept = [kind for kind, draw in zip(attributes, draws, strict=True) if draw >= attribute_dropout]
+            if not kept or all_draw < no_attributes:
+                told.append([])
+                continue
+            facts = varied_facts(self.pieces[pieces[row]], varied.semitones, varied.tempo_factor)
+            known = attributes_of(facts, attributes)
+            told.append([number for kind in kept for number in known.get(kind, [])])
         features = None
         if layout is not None:
             rows = zip(token_rows, num_bars, strict=True)
             features = [features_of(layout, [ids[:-1]], [number]) for ids, number in rows]
-        return Batch(pad(token_rows), captions, features)
+        return Batch(pad(token_rows), captions, features, told if attributes else None)
 
     def _num_bars(self, segment: int, layout: FeatureLayout) -> int:
         """How many bars a segment has; 0, unknown, if its piece goes on behind it."""

@@ -32,15 +32,17 @@ from amt.data.corpus import CorpusPiece, read_corpus
 from amt.errors import MidiError
 from amt.files import explaining_errors, new_folder, remove_leftovers, write_atomically
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout, num_bars_of
 from amt.midi.reader import read_midi
 from amt.midi.segments import segments
 from amt.midi.tokenizer import EventTokenizer
+from amt.request.attributes import FACTS
 from amt.text.cache import EmbeddingCache
 from amt.text.encoder import TextEncoderSpec
 
 SEGMENT_DTYPE = np.dtype([("start", "<i8"), ("length", "<i4"), ("piece", "<i4"), ("is_start", "?")])
 SPLITS = ("train", "valid", "test")
-KEPT_FIELDS = ("licence", "attribution", "title", "composer", "key", "meter", "quarter_bpm", "programs", "duration_s")
+KEPT_FIELDS = ("licence", "attribution", "title", "composer", *FACTS)
 BLOCK_PIECES = 256
 MAX_VOCABULARY = 1 << 16  # ids are stored in 16 bits
 
@@ -310,6 +312,7 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
         if notes["digest"] == digest.hexdigest():
             return len(notes["pieces"])
     tokenizer = EventTokenizer(config)
+    layout = FeatureLayout(config, ()) if config.preset == "score" else None
     tokens: list[np.ndarray] = [np.zeros(0, np.uint16)]
     notes = {"digest": digest.hexdigest(), "pieces": [], "failures": []}
     for piece in pieces:
@@ -320,9 +323,16 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
         except (MidiError, ValueError) as error:
             notes["failures"].append({"file": piece.name, "reason": str(error)})
             continue
-        row = {"file": piece.name, "source": piece.source, "form": piece.form, "captions": piece.captions}
-        row |= {field: piece.row[field] for field in KEPT_FIELDS if field in piece.row}
+        row: dict[str, Any] = {
+            "file": piece.name,
+            "source": piece.source,
+            "form": piece.form,
+            "captions": piece.captions,
+        }
+        row |= {field: piece.row[field] for field in KEPT_FIELDS if field in piece.row and field not in row}
         row |= {"corpus": piece.corpus} if piece.corpus else {}
+        if layout is not None:
+            row.setdefault("n_bars", sum(num_bars_of(layout, part.ids) for part in parts))
         facts = {name: value for name, value in piece.row.items() if name not in (*row, "caption", "location")}
         notes["pieces"].append(
             {"row": row, "facts": facts, "split": piece.split, "lengths": [len(part.ids) for part in parts]}

@@ -13,9 +13,10 @@ from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
 from amt.models.opened import OpenedModel
+from amt.request.attributes import attributes_of, facts_of_request
 from amt.request.limits import NEEDS, Limits, with_usual
 from amt.request.options import GenerationConfig
-from amt.request.reading import check_text, read
+from amt.request.reading import Reading, check_text, read
 from amt.stages import stage
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def ask(
             (states[index], None),
             prefix=prefix,
             grammar=grammars[constraints[index]],
+            attributes=_attributes(opened, readings[index], of_each[index]),
             text=text,
             reading=readings[index],
             limits=of_each[index],
@@ -83,6 +85,13 @@ def ask(
         tuple(stopping_criteria or ()),
         warnings=tuple(warnings),
     )
+
+
+def _attributes(opened: OpenedModel, reading: Reading, limits: Limits) -> tuple[int, ...]:
+    """What a model that reads attributes is told of a request."""
+    kinds = opened.checkpoint.model.config.attributes
+    known = attributes_of(facts_of_request(reading, limits), kinds)
+    return tuple(number for kind in kinds for number in known.get(kind, ()))
 
 
 def write(

@@ -51,6 +51,7 @@ class MusicTextTransformer(MusicTransformer):
         rotary_time: bool = False,
         qk_norm: bool = False,
         zero_outputs: bool = False,
+        attributes: tuple[str, ...] = (),
         tokenizer_config: TokenizerConfig | None = None,
     ):
         super().__init__(
@@ -72,6 +73,7 @@ class MusicTextTransformer(MusicTransformer):
             rotary_time=rotary_time,
             qk_norm=qk_norm,
             zero_outputs=zero_outputs,
+            attributes=attributes,
             tokenizer_config=tokenizer_config,
         )
         self.config = dataclasses.replace(self.config, architecture="music_text", midi_to_text_len=midi_to_text_len)
@@ -123,6 +125,7 @@ class MusicTextTransformer(MusicTransformer):
         text_mask: torch.Tensor | None = None,
         token_mask: torch.Tensor | None = None,
         features: FeatureInputs | None = None,
+        attribute_ids: torch.Tensor | None = None,
         *,
         mode: Literal["text_to_midi", "midi_to_text"] = "text_to_midi",
     ) -> torch.Tensor:
@@ -137,4 +140,4 @@ class MusicTextTransformer(MusicTransformer):
             raise ValueError(f'mode must be "text_to_midi" or "midi_to_text", got {mode!r}')
         if text_embeddings is None:
             raise ValueError('mode "text_to_midi" needs text_embeddings')
-        return super().forward(text_embeddings, token_ids, text_mask, token_mask, features)
+        return super().forward(text_embeddings, token_ids, text_mask, token_mask, features, attribute_ids)

@@ -18,6 +18,7 @@ from amt.nn.config import ModelConfig
 from amt.nn.features import FeatureInputs, StateFeatures
 from amt.nn.layers import Decoder, Encoder
 from amt.ops.decode import DecoderShape
+from amt.request.attributes import check_attributes, num_attribute_ids
 
 M = TypeVar("M", bound="MusicTransformer")
 
@@ -44,7 +45,7 @@ class MusicTransformer(nn.Module):
         positions: "sinusoidal", "rotary" or "relative"; see `amt.nn.positions.Positions`.
         tie_output: whether the output layer's weight is the token embedding's.
         pad_token_id: the token that stands for no token.
-        state_features, rotary_time, qk_norm, zero_outputs: see `ModelConfig`.
+        state_features, rotary_time, qk_norm, zero_outputs, attributes: see `ModelConfig`.
         tokenizer_config: what the tokens mean, for state_features and rotary_time; default: that of
             `TokenizerConfig()`.
 
@@ -73,6 +74,7 @@ class MusicTransformer(nn.Module):
         rotary_time: bool = False,
         qk_norm: bool = False,
         zero_outputs: bool = False,
+        attributes: tuple[str, ...] = (),
         tokenizer_config: TokenizerConfig | None = None,
     ):
         super().__init__()
@@ -95,6 +97,7 @@ class MusicTransformer(nn.Module):
             rotary_time=rotary_time,
             qk_norm=qk_norm,
             zero_outputs=zero_outputs,
+            attributes=attributes,
         )
         if not 0 <= pad_token_id < vocab_size:
             raise ValueError(f"pad_token_id must be between 0 and {vocab_size - 1}, got {pad_token_id}")
@@ -106,6 +109,8 @@ class MusicTransformer(nn.Module):
             StateFeatures(self.feature_layout.num_columns, d_model) if self.feature_layout and state_features else None
         )
         self.text_projection = nn.Linear(text_embedding_dim, d_model)
+        check_attributes(attributes)
+        self.attribute_embedding = nn.Embedding(num_attribute_ids(attributes), d_model) if attributes else None
         self.encoder = Encoder(self.config, num_encoder_layers)
         self.decoder = Decoder(self.config)
         self.output_weight = None if tie_output else nn.Parameter(torch.empty(vocab_size, d_model))
@@ -144,6 +149,8 @@ class MusicTransformer(nn.Module):
             nn.init.normal_(self.output_weight, std=std)
         if self.state_features is not None:
             self.state_features.reset_parameters()
+        if self.attribute_embedding is not None:  # as large as what the encoder's last norm gives
+            nn.init.normal_(self.attribute_embedding.weight, std=0.5)
         if self.config.norm_first or self.config.zero_outputs:
             with torch.no_grad():
                 for stack in self.modules():
@@ -173,12 +180,19 @@ class MusicTransformer(nn.Module):
         weight = self.token_embedding.weight if self.output_weight is None else self.output_weight
         return F.linear(hidden, weight, self.output_bias)
 
-    def encode(self, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None = None) -> torch.Tensor:
-        """The memory that the decoder attends to, (batch, src_len, d_model).
+    def encode(
+        self,
+        text_embeddings: torch.Tensor,
+        text_mask: torch.Tensor | None = None,
+        attribute_ids: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The memory that the decoder attends to, (batch, src_len, d_model), behind it a row for each attribute.
 
         Args:
             text_embeddings: (batch, src_len, text_embedding_dim).
             text_mask: (batch, src_len), bool, True = real; None: all are real.
+            attribute_ids: (batch, num_attributes), int64, from `amt.request.attributes`, 0 where a row has fewer; see
+                `memory_mask` for what may be attended to.
         """
         if text_embeddings.dim() != 3 or text_embeddings.shape[2] != self.config.text_embedding_dim:
             raise ValueError(
@@ -186,7 +200,23 @@ class MusicTransformer(nn.Module):
                 f"got shape {tuple(text_embeddings.shape)}"
             )
         self._check_length("text_embeddings", text_embeddings.shape[1])
-        return self.encoder(self.text_projection(text_embeddings), text_mask)  # type: ignore[no-any-return]
+        memory = self.encoder(self.text_projection(text_embeddings), text_mask)
+        if attribute_ids is None:
+            return memory  # type: ignore[no-any-return]
+        if self.attribute_embedding is None:
+            raise ValueError("this model reads no attributes; its config has none")
+        self._check_length("text and attributes have together", memory.shape[1] + attribute_ids.shape[1])
+        return torch.cat((memory, self.attribute_embedding(attribute_ids).to(memory.dtype)), 1)
+
+    def memory_mask(
+        self, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None, attribute_ids: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """What may be attended to of the memory that `encode` makes of these, (batch, len), bool; None: all of it."""
+        if attribute_ids is None:
+            return text_mask
+        if text_mask is None:
+            text_mask = torch.ones(text_embeddings.shape[:2], dtype=torch.bool, device=text_embeddings.device)
+        return torch.cat((text_mask, attribute_ids != 0), 1)
 
     def decode(
         self,
@@ -219,10 +249,12 @@ class MusicTransformer(nn.Module):
         text_mask: torch.Tensor | None = None,
         token_mask: torch.Tensor | None = None,
         features: FeatureInputs | None = None,
+        attribute_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """`encode`, then `decode`: logits (batch, seq_len, vocab_size)."""
-        memory = self.encode(text_embeddings, text_mask)
-        return self.decode(token_ids, memory, memory_mask=text_mask, token_mask=token_mask, features=features)
+        memory = self.encode(text_embeddings, text_mask, attribute_ids)
+        mask = self.memory_mask(text_embeddings, text_mask, attribute_ids)
+        return self.decode(token_ids, memory, memory_mask=mask, token_mask=token_mask, features=features)
 
     @torch.no_grad()
     def decoder_weights(self) -> tuple[DecoderShape, list[torch.Tensor]]:

@@ -18,7 +18,8 @@ class ModelConfig(Config):
     What the decoder is told beside its tokens, and how it starts; all off by default:
     `state_features` are names out of docs/features.md. With `rotary_time` half of the rotary dimensions of the decoder
     turn by musical time. `qk_norm` gives queries and keys of self-attention one length. `zero_outputs` begins training
-    with layers that add nothing.
+    with layers that add nothing. `attributes` are kinds of known facts that the decoder attends to beside the text,
+    names out of docs/attributes.md.
     """
 
     architecture: Literal["music", "music_text"] = "music"
@@ -40,6 +41,7 @@ class ModelConfig(Config):
     rotary_time: bool = False
     qk_norm: bool = False
     zero_outputs: bool = False
+    attributes: tuple[str, ...] = ()
 
     def check(self) -> None:
         check_range("vocab_size", self.vocab_size, 4, MAX_VOCAB_SIZE)

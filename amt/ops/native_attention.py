@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
@@ -10,6 +12,7 @@ from amt.ops import native
 from amt.ops.reference.attention import Call, dropout_threshold, keep_scale
 from amt.ops.reference.rotary import Rotary
 
+T = TypeVar("T")
 MAX_HEAD_DIM, HEAD_DIM_MULTIPLE = 128, 8
 DTYPES = (torch.float32, torch.bfloat16)
 # Written, but not yet run on a processor that has the instructions: taken only if it is asked for.
@@ -35,7 +38,13 @@ def why_not(query: torch.Tensor, value: torch.Tensor, call: Call) -> str | None:
     return None
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _constant(function: Callable[..., T]) -> Callable[..., T]:
+    """`torch.compiler.assume_constant_result`, which would import the compiler at once: a second of start-up."""
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+@_constant
 def why_unavailable() -> str | None:
     """Why the kernels cannot run here; None if they can."""
     return native.why_not()
@@ -51,7 +60,7 @@ def kernel_sets() -> list[str]:
     return str(native.ops().training_kernel_sets()).split(",")
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@_constant
 def chosen_kernel_set() -> str:
     """The set to use: that of the environment variable AMT_CPU_ISA, else the fastest.
 

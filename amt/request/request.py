@@ -37,6 +37,7 @@ class Prompt:
         seed: for sampling; None where nothing is drawn.
         grammar: what may follow; None: any token.
         first_sequence: the number of the first of its samples, for the random numbers.
+        attributes: the numbers of what is asked for, for a model that reads them; see `amt.request.attributes`.
         text, reading, limits: the words, what they ask for, and what the music is held to.
     """
 
@@ -46,6 +47,7 @@ class Prompt:
     seed: int | None = None
     grammar: MakesGrammarStates | None = None
     first_sequence: int = 0
+    attributes: tuple[int, ...] = ()
     text: str = ""
     reading: Reading = Reading()  # noqa: RUF009 (it is frozen)
     limits: Limits = Limits()  # noqa: RUF009

@@ -28,6 +28,8 @@ class TrainConfig(Config):
         midi_to_text_weight: weight of the squared error of MIDI -> text; only in a "music_text" model.
         contrastive_weight: weight of telling the caption of a row from those of the others.
         bars_dropout: share of the rows whose state features do not know how many bars are left.
+        attribute_dropout: share of the attributes that a row is not told, each drawn for itself.
+        no_attributes: share of the rows that are told none.
         transpose, tempo_change, velocity_change, caption_dropout: see `amt.data.augment.Augmentation`.
     """
 
@@ -56,6 +58,8 @@ class TrainConfig(Config):
     velocity_change: int = 0
     caption_dropout: float = 0.0
     bars_dropout: float = 0.5
+    attribute_dropout: float = 0.35
+    no_attributes: float = 0.1
     seed: int = 0
     save_every: int = 200
     eval_every: int = 200
@@ -81,7 +85,8 @@ class TrainConfig(Config):
         check_range("tempo_change", self.tempo_change, 0.0, 1.0)
         check_range("velocity_change", self.velocity_change, 0, 63)
         check_range("caption_dropout", self.caption_dropout, 0.0, 1.0)
-        check_range("bars_dropout", self.bars_dropout, 0.0, 1.0)
+        for name in ("bars_dropout", "attribute_dropout", "no_attributes"):
+            check_range(name, getattr(self, name), 0.0, 1.0)
         check_range("seed", self.seed, 0, (1 << 64) - 1)
         for name in ("save_every", "eval_every", "eval_batches"):
             check_range(name, getattr(self, name), 1, 1 << 40)

@@ -32,6 +32,7 @@ class Rows:
         text_embeddings, text_mask: (rows, src_len, text_embedding_dim) float32 and (rows, src_len) bool.
         has_caption: (rows,) bool: see `Batch.has_caption`.
         features: of all tokens but the last of each row; None: the model has no state features.
+        attribute_ids: (rows, num_attributes) int64, padded with 0; None: the model reads none.
     """
 
     token_ids: torch.Tensor
@@ -39,6 +40,7 @@ class Rows:
     text_mask: torch.Tensor
     has_caption: torch.Tensor
     features: FeatureInputs | None = None
+    attribute_ids: torch.Tensor | None = None
 
     @classmethod
     def of(
@@ -65,12 +67,17 @@ class Rows:
         if layout is not None and batch.features is not None:
             chosen = [batch.features[row] for row in rows]
             features = collate(layout, chosen, token_ids.shape[1] - 1).to(device)
+        attribute_ids = None
+        if batch.attributes is not None:
+            told = [torch.tensor(batch.attributes[row], dtype=torch.int64) for row in rows]
+            attribute_ids = torch.nn.utils.rnn.pad_sequence(told, batch_first=True).to(device)
         return cls(
             torch.from_numpy(token_ids).to(device),
             embeddings.to(device),
             mask.to(device),
             torch.from_numpy(batch.has_caption[rows]).to(device),
             features,
+            attribute_ids,
         )
 
 
@@ -107,7 +114,11 @@ class Objective(torch.nn.Module):
         device = targets.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             logits = self.model(
-                rows.text_embeddings, rows.token_ids[:, :-1], text_mask=rows.text_mask, features=rows.features
+                rows.text_embeddings,
+                rows.token_ids[:, :-1],
+                text_mask=rows.text_mask,
+                features=rows.features,
+                attribute_ids=rows.attribute_ids,
             )
         losses = token_losses(logits, targets)
         nats = losses.detach().sum()

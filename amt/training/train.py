@@ -58,7 +58,14 @@ def evaluate_loss(
     objective.eval()
     sums, num_tokens, num_captions = torch.zeros(2), 0, 0
     for step in range(config.eval_batches):
-        batch = split.batch(0, step, config.batch_size, config.max_len, layout=objective.model.feature_layout)
+        batch = split.batch(
+            0,
+            step,
+            config.batch_size,
+            config.max_len,
+            layout=objective.model.feature_layout,
+            attributes=objective.model.config.attributes,
+        )
         captions = int(batch.has_caption.sum())
         for part in np.array_split(np.arange(config.batch_size), config.accumulation_steps):
             rows = Rows.of(batch, part, text, device, objective.model.feature_layout)
@@ -161,6 +168,9 @@ def train(
                 augmentation,
                 layout=model.feature_layout,
                 bars_dropout=config.bars_dropout,
+                attributes=model.config.attributes,
+                attribute_dropout=config.attribute_dropout,
+                no_attributes=config.no_attributes,
             )
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)

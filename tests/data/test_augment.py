@@ -119,7 +119,7 @@ def test_music_whose_caption_cannot_follow_is_not_transposed(caption):
     draws = np.array([0.99, 0.5, 0.5, 0.5])
     num_moved = 0
     for _, ids in pieces(6):
-        same, text = Augmentation(transpose=5).apply(ids, caption, draws, CONFIG)
+        same, text, *_ = Augmentation(transpose=5).apply(ids, caption, draws, CONFIG)
         assert np.array_equal(same, ids) and text == caption
         num_moved += not np.array_equal(Augmentation(transpose=5).apply(ids, "a waltz", draws, CONFIG)[0], ids)
     assert num_moved
@@ -127,14 +127,14 @@ def test_music_whose_caption_cannot_follow_is_not_transposed(caption):
 
 def test_no_augmentation_changes_nothing():
     for _, ids in pieces(3):
-        after, caption = Augmentation().apply(ids, "in C major at 90 BPM", np.array([0.9, 0.1, 0.5, 0.0]), CONFIG)
+        after, caption, *_ = Augmentation().apply(ids, "in C major at 90 BPM", np.array([0.9, 0.1, 0.5, 0.0]), CONFIG)
         assert np.array_equal(after, ids) and caption == "in C major at 90 BPM"
 
 
 def test_the_caption_follows_what_happened():
     augmentation = Augmentation(transpose=6, tempo=0.2, velocity=2, caption_dropout=0.25)
     _, ids = next(pieces())
-    after, caption = augmentation.apply(ids, "C major, 100 BPM", np.array([0.99, 0.99, 0.5, 0.5]), CONFIG)
+    after, caption, *_ = augmentation.apply(ids, "C major, 100 BPM", np.array([0.99, 0.99, 0.5, 0.5]), CONFIG)
     by = transpose(ids, 6, CONFIG)[1]
     factor = change_tempo(ids, 1.2, CONFIG)[1]
     assert caption == f"{'F-sharp' if by else 'C'} major, {round(100 * factor)} BPM"

@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 
 from amt.data import prepare as prepare_module
+from amt.data.augment import Augmentation
 from amt.data.corpus import read_corpus
 from amt.data.dataset import STEPS_PER_BLOCK, PreparedSplit
 from amt.data.prepare import prepare
+from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note
+from amt.midi.features import FeatureLayout, features_of
 from amt.midi.segments import segments
 from amt.midi.tokenizer import EventTokenizer
+from amt.request.attributes import attributes_of
 
 MAX_LEN = 65
 
@@ -56,6 +60,42 @@ def test_a_batch_is_a_function_of_seed_and_step(prepared):
     different = [split.batch(7, step, 3, MAX_LEN).token_ids.tolist() for step in range(6)]
     assert len({str(batch) for batch in different}) == 6
     assert split.batch(8, 0, 3, MAX_LEN).token_ids.tolist() != different[0]
+
+
+def test_a_batch_has_the_features_of_its_rows(prepared):
+    layout = FeatureLayout(TokenizerConfig())
+    split, number = PreparedSplit(prepared[0], "train"), layout.first["bars_left"]
+    told = []
+    for step in range(8):
+        batch = split.batch(3, step, 4, MAX_LEN, layout=layout, bars_dropout=0.5)
+        plain = split.batch(3, step, 4, MAX_LEN)
+        assert np.array_equal(batch.token_ids, plain.token_ids) and plain.features is None
+        for ids, found in zip(batch.token_ids, batch.features, strict=True):
+            row = ids[ids != 0][:-1]
+            expected = features_of(layout, [row])
+            is_bars = (found.columns >= number) & (found.columns < number + 25)
+            assert np.array_equal(found.ends, expected.ends)
+            assert np.array_equal(found.columns[~is_bars], expected.columns[~is_bars])
+            told.append(int(found.columns[is_bars][0]) > number)
+            assert not told[-1] or ids[ids != 0][-1] == 2 or len(row) + 1 == MAX_LEN
+    assert 0 < sum(told) < len(told)
+
+
+def test_a_batch_has_the_facts_of_its_rows(prepared):
+    split = PreparedSplit(prepared[0], "train")
+    assert all(piece["n_bars"] >= 1 for piece in split.pieces)
+    for piece in split.pieces:
+        piece["key"] = "C major"
+    kinds = ("key", "form", "bars")
+    batch = split.batch(3, 0, 8, MAX_LEN, attributes=kinds)
+    form = attributes_of({"form": "song"}, kinds)["form"][0]
+    assert all(row[:2] == [1, form] and len(row) == 3 for row in batch.attributes)
+    moved = split.batch(3, 0, 8, MAX_LEN, Augmentation(transpose=6), attributes=("key",))
+    assert len({tuple(row) for row in moved.attributes}) > 2
+    few = [split.batch(3, step, 8, MAX_LEN, attributes=kinds, attribute_dropout=0.5) for step in range(8)]
+    assert 60 < sum(len(row) for batch in few for row in batch.attributes) < 130  # of 192
+    none = [split.batch(3, step, 8, MAX_LEN, attributes=kinds, no_attributes=0.5) for step in range(8)]
+    assert {len(row) for batch in none for row in batch.attributes} == {0, 3}
 
 
 def test_blocks_draw_independently(prepared):
@@ -320,7 +360,8 @@ def test_facts_are_kept_beside_what_training_reads(small_corpus, tmp_path):
     assert len(split.facts) == len(split.pieces) == len(rows)
     for piece, facts in zip(split.pieces, split.facts, strict=True):
         row = by_file[piece["file"]]
-        assert facts == {"split": "train"} | {name: row[name] for name in ("mood", "sections", "number")}
+        assert facts == {"split": "train"} | {name: row[name] for name in ("sections", "number")}
+        assert piece["mood"] == row["mood"]
 
 
 def several(small_corpus, tmp_path):

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from amt.errors import DiskFullError
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout
 from amt.models import build_model
 from amt.nn.config import ModelConfig
 from amt.testing import assert_within_bound
@@ -65,6 +66,32 @@ def assert_same(first, second):
     assert first.keys() == second.keys()
     for name in first:
         assert torch.equal(first[name], second[name]), name
+
+
+def test_features_and_attributes_are_trained(data, tmp_path):
+    """Two halves of a run give the weights of a whole one, and every new table moves."""
+    options = {
+        "state_features": FeatureLayout.NAMES, "rotary_time": True, "qk_norm": True, "attributes": ("form", "bars"),
+    }  # fmt: skip
+    model_config = ModelConfig.from_dict(MODEL.to_dict() | options)
+    config = TrainConfig.from_dict(CONFIG.to_dict() | {"max_steps": 4, "save_every": 2, "eval_every": 4})
+    data = shutil.copytree(data, tmp_path / "data")
+    for split in ("train", "valid"):
+        path = data / split / "pieces.jsonl"
+        pieces = [json.loads(row) | {"form": "scale", "n_bars": 2} for row in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(piece) + "\n" for piece in pieces))
+    train(data, tmp_path / "whole", model_config=model_config, config=config)
+    for steps in (2, 4):
+        half = TrainConfig.from_dict(config.to_dict() | {"max_steps": steps, "warmup_steps": 2, "decay_steps": 0})
+        train(data, tmp_path / "parts", model_config=model_config, config=half)
+    whole = TrainConfig.from_dict(config.to_dict() | {"decay_steps": 0})
+    train(data, tmp_path / "again", model_config=model_config, config=whole)
+    assert_same(weights(tmp_path / "parts"), weights(tmp_path / "again"))
+    torch.manual_seed(config.seed)
+    fresh = build_model(model_config).state_dict()
+    trained = weights(tmp_path / "whole")
+    for name in ("state_features.weight", "attribute_embedding.weight"):
+        assert not torch.equal(fresh[name], trained[name])
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

@@ -145,8 +145,8 @@ class EngineState:
 
     def __init__(self, engine: Engine, request: Request, deadline: Deadline):
         self._engine, self._request, self._deadline = engine, request, deadline
-        texts = [prompt.states for prompt in request.prompts]
-        self._memories = _memories(engine, texts if request.negative is None else [*texts, request.negative])
+        texts: list[tuple[Text, tuple[int, ...]]] = [(each.states, each.attributes) for each in request.prompts]
+        self._memories = _memories(engine, texts if request.negative is None else [*texts, (request.negative, ())])
         self._results: list[list[Hypothesis]] = [[] for _ in request.prompts]
         self._batches = list(_batches(engine, request))
         self._num_before, self._num_now, self._num_given = 0, 0, 0
@@ -305,12 +305,15 @@ def _batches(engine: Engine, request: Request) -> Iterator[_Batch]:
         yield _Batch(mode, batch_kind[0], batch)
 
 
-def _memories(engine: Engine, texts: Sequence[Text]) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
-    """Keys and values of each text, and its mask (len)."""
+def _memories(
+    engine: Engine, texts: Sequence[tuple[Text, tuple[int, ...]]]
+) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Keys and values of each text with its attributes, and the mask (len)."""
 
-    def memory_of(text: Text) -> tuple[torch.Tensor, torch.Tensor | None]:
-        embeddings, mask = text
-        return engine.memory_kv(encode(engine, embeddings, mask)), None if mask is None else mask[0]
+    def memory_of(text: tuple[Text, tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        (embeddings, text_mask), attributes = text
+        memory, mask = encode(engine, embeddings, text_mask, attributes)
+        return engine.memory_kv(memory), None if mask is None else mask[0]
 
     num_threads = engine.num_threads or torch.get_num_threads()
     with stages.stage("encoder"), exactly(engine.model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -58,17 +58,32 @@ def start_prompt(model: DecoderModel, request: Request, prompt: Prompt, index: i
     if prompt.limits.bars is not None and getattr(model.config, "state_features", None):  # no other model can be told
         start_cache = functools.partial(start_cache, num_bars=prompt.limits.bars)
     with stage("encoder"):
-        caches = [start_cache(encode(model, *text), text[1]) for text in texts]
+        told = [prompt.attributes, ()]  # not the negative text
+        caches = [start_cache(*encode(model, *text, each)) for text, each in zip(texts, told, strict=False)]
     with stage("decode"):
         token_ids = torch.tensor([prompt.prefix], device=texts[0][0].device)
         logits = [model.decode_step(token_ids, cache)[:, -1] for cache in caches]
     return Start(model, list(prompt.prefix), caches, logits, grammar)
 
 
-def encode(model: DecoderModel, text_embeddings: torch.Tensor, text_mask: torch.Tensor | None) -> torch.Tensor:
-    """The memory of a text, (1, text_len, d_model)."""
+def encode(
+    model: DecoderModel,
+    text_embeddings: torch.Tensor,
+    text_mask: torch.Tensor | None,
+    attributes: Sequence[int] = (),
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The memory of a text and attributes, (1, len, d_model), and its mask (1, len).
+
+    Args:
+        attributes: only for a model that reads them.
+    """
     # A copy begins at an aligned address; matrix products may sum in another order at others.
-    return model.encode(text_embeddings.clone(memory_format=torch.contiguous_format), text_mask)
+    embeddings = text_embeddings.clone(memory_format=torch.contiguous_format)
+    if not attributes:
+        return model.encode(embeddings, text_mask), text_mask
+    module: Any = getattr(model, "model", model)  # an Engine runs its model's encoder
+    ids = torch.tensor([list(attributes)], device=embeddings.device)
+    return module.encode(embeddings, text_mask, ids), module.memory_mask(embeddings, text_mask, ids)
 
 
 @contextlib.contextmanager
