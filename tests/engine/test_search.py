@@ -46,11 +46,11 @@ def test_random_searches_equal_the_reference_bit_for_bit(library, first_seed):
     assert {"greedy", "sample", "beams", "grammar", "free", "results", "error"} <= set(kinds)
 
 
-def truth_of(case, token_ids):
-    """log-probabilities of the new tokens, in float64."""
+def log_probs_of(case, token_ids, dtype):
+    """log-probabilities of the new tokens by PyTorch."""
     log_probs = []
     for position in range(len(case.prefix), len(token_ids)):
-        logits = torch.from_numpy(case.model.logits_of(list(token_ids[:position]))).double()
+        logits = torch.from_numpy(case.model.logits_of(list(token_ids[:position]))).to(dtype)
         log_probs.append(logits.log_softmax(-1)[token_ids[position]])
     return torch.stack(log_probs)
 
@@ -62,11 +62,11 @@ def test_scores_and_log_probs_are_those_of_float64(library, config, vocab_size):
     results = searches.run_native(library, case, None)
     assert len(results) == config.num_return_sequences
     for token_ids, score, log_probs, _ in results:
-        truth = truth_of(case, token_ids)
-        assert_within_bound(torch.tensor(log_probs), truth)
+        truth, reference = (log_probs_of(case, token_ids, dtype) for dtype in (torch.float64, torch.float32))
+        assert_within_bound(torch.tensor(log_probs), truth, reference)
         divisor = len(truth) ** config.length_penalty if config.num_beams > 1 else 1
         error = abs(score - float(truth.sum()) / divisor)
-        assert error <= len(truth) * error_bound(truth, truth.float()) / divisor  # a sum of so many numbers
+        assert error <= len(truth) * error_bound(truth, reference) / divisor  # a sum of so many numbers
 
 
 @pytest.mark.parametrize("seed", range(12))
