@@ -7,17 +7,30 @@ d256: width 256, 4 heads, 4 + 4 layers, feed-forward 1,024; d512: the default mo
 Dropout 0.1, float32, AdamW; 32 text positions, 512 tokens of vocabulary. `full`: 8 sequences of 1,024 tokens. `mixed`:
 lengths from 256 to 1,024, padded to the longest; tokens/s count real ones. `ratio_to_nn_transformer` is the other's
 median by AMT's. Without `--all` one size runs, two rounds of it.
+
+`kernels`: a step as `amt train` takes it, of a model like the packaged one (d256 with norms first, SwiGLU, rotary
+positions), bfloat16, Muon, no dropout, 8 x 1,024 tokens: with the C++ kernels, with torch's attention in their place,
+and without any of them. In turns; times are CPU time, so that other work on the machine counts little.
 """
+
+import os
+import statistics
+import time
 
 import pytest
 import torch
 from comparisons import Measured, in_turns
 from torch import nn
 
+from amt.midi.config import TokenizerConfig
 from amt.models import build_model
 from amt.nn.config import ModelConfig
 from amt.nn.positions import sinusoidal_table
+from amt.ops import attention_backend, native_attention
+from amt.training.config import TrainConfig
 from amt.training.losses import token_loss
+from amt.training.objective import Objective, Rows
+from amt.training.optimizers import make_optimizers
 
 CONFIGS = {
     "d256": ModelConfig(
@@ -92,4 +105,65 @@ def test_training_step(benchmark, compare, rounds, size, lengths):
         benchmark.group, f"{size}, {lengths}, {BATCH} x {LENGTH} tokens",
         Measured("amt", True, 1 / own, f"{own:.4g} tokens/s"),
         Measured("nn.Transformer", False, 1 / other, f"{other:.4g} tokens/s"), ratio=turns.ratio,
+    )  # fmt: skip
+
+
+def make_training_step(nhead):
+    """A step of a model like the packaged one."""
+    torch.manual_seed(0)
+    config = ModelConfig(
+        vocab_size=659, d_model=256, nhead=nhead, num_encoder_layers=4, num_decoder_layers=4, dim_feedforward=1024,
+        dropout=0.0, max_sequence_length=LENGTH, text_embedding_dim=384, norm_first=True, activation="swiglu",
+        positions="rotary", tie_output=True,
+    )  # fmt: skip
+    train_config = TrainConfig(precision="bfloat16", optimizer="muon", batch_size=BATCH, max_len=LENGTH + 1)
+    model = build_model(config).train()
+    objective = Objective(model, train_config, TokenizerConfig())
+    optimizers = make_optimizers(model, train_config)
+    rows = Rows(
+        torch.randint(3, config.vocab_size, (BATCH, LENGTH + 1)),
+        torch.randn(BATCH, TEXT_LEN, config.text_embedding_dim),
+        torch.ones(BATCH, TEXT_LEN, dtype=torch.bool),
+        torch.ones(BATCH, dtype=torch.bool),
+    )
+
+    def step():
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss, _ = objective(rows, BATCH * LENGTH, BATCH)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        return loss.item()
+
+    return step
+
+
+@pytest.mark.parametrize("nhead", [4, pytest.param(2, marks=pytest.mark.long)])
+def test_kernels(benchmark, compare, rounds, nhead, monkeypatch):
+    if not native_attention.is_fast():
+        pytest.skip("no fast kernels here")
+    step = make_training_step(nhead)
+    settings = {"kernels": ("", "auto"), "torch's attention": ("", "sdpa"), "no kernels": ("generic", "auto")}
+    seconds = {name: [] for name in settings}
+
+    def all_of_them():
+        for name, (isa, backend) in settings.items():
+            monkeypatch.setitem(os.environ, "AMT_CPU_ISA", isa)
+            with attention_backend(backend):
+                start = time.process_time()
+                assert 0 < step() < 20
+                seconds[name].append(time.process_time() - start)
+
+    benchmark.group = f"training step, kernels, {torch.get_num_threads()} threads"
+    benchmark.pedantic(all_of_them, rounds=rounds(2, 5), warmup_rounds=1)
+    medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
+    benchmark.extra_info.update(kernel_set=native_attention.chosen_kernel_set(), cpu_seconds=medians)
+    compare(
+        benchmark.group, f"{nhead} heads, {BATCH} x {LENGTH} tokens, CPU time",
+        *(
+            Measured(name, name == "kernels", median, f"{BATCH * LENGTH / median:.4g} tokens/s")
+            for name, median in medians.items()
+        ),
     )  # fmt: skip
