@@ -37,7 +37,8 @@ def read_corpus(
 
     A table is `*.jsonl(.xz)`, one object a line, or `*.parquet` (with the package pyarrow). Its columns: `file` or
     `location`; `captions` (a list) or `caption`; optional `split` (train, valid or test) or MidiCaps' `test_set`,
-    `source`, `form`; anything else is kept in `CorpusPiece.row`.
+    `source`, `form`; anything else is kept in `CorpusPiece.row`. Rows that name the same file are one piece with the
+    captions of all; the rest is the first row's.
 
     Args:
         folder: where the tables and files are.
@@ -45,7 +46,8 @@ def read_corpus(
         on_skip: called with (name, reason) for each row that gives no piece.
 
     Raises:
-        FileNotFoundError: no table. ValueError: a table cannot be read, or one of its rows has no file.
+        FileNotFoundError: no table. ValueError: a table cannot be read, one of its rows has no file, or two rows of a
+            file give it different splits.
         ImportError: a Parquet table without pyarrow.
     """
     folder = Path(folder)
@@ -82,8 +84,25 @@ def _rows(folder: Path) -> dict[str, dict[str, Any]]:
             name = row.get("file") or row.get("location") if isinstance(row, dict) else None
             if not isinstance(name, str):
                 raise ValueError(f"{place}: expected an object with a file, got {str(row)[:60]!r}")
-            rows[name] = row
+            first = rows.get(name)
+            if first is None:
+                rows[name] = row
+            elif _split(first) != _split(row):
+                raise ValueError(
+                    f"{place}: {name} is {_split(row)} here and {_split(first)} in a row before; put it into one split"
+                )
+            else:
+                rows[name] = first | {"captions": [*_listed(first), *_listed(row)]}
     return rows
+
+
+def _split(row: dict[str, Any]) -> str:
+    return str(row.get("split") or ("test" if row.get("test_set") is True else "train"))
+
+
+def _listed(row: dict[str, Any]) -> list[Any]:
+    captions = row.get("captions") or row.get("caption")
+    return captions if isinstance(captions, list) else [] if captions is None else [captions]
 
 
 def _table(path: Path) -> Iterator[tuple[str, Any]]:
@@ -101,12 +120,17 @@ def _table(path: Path) -> Iterator[tuple[str, Any]]:
         except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
             raise ValueError(f"{path} is not a Parquet file that can be read: {error}") from error
         return
-    with lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                yield f"{path}, line {number}", json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
+    open_text = lzma.open if path.suffix == ".xz" else open
+    with open_text(path, "rt", encoding="utf-8-sig") as lines:  # some programs begin a file with a mark of its encoding
+        number = 0
+        try:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield f"{path}, line {number}", json.loads(line)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}, behind line {number}: not UTF-8 ({error.reason}); save the table as UTF-8") from error
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
 
 
 def _piece(name: str, read: Callable[[], bytes], row: dict[str, Any], skip: OnSkip) -> Iterator[CorpusPiece]:
@@ -128,7 +152,7 @@ def _piece(name: str, read: Callable[[], bytes], row: dict[str, Any], skip: OnSk
         name=name,
         midi=midi,
         captions=tuple(captions),
-        split=str(row.get("split") or ("test" if row.get("test_set") is True else "train")),
+        split=_split(row),
         source=str(row.get("source", "")),
         form=str(row.get("form", "")),
         row=row,

@@ -85,3 +85,46 @@ def test_a_bad_line_is_named(tmp_path, line):
     (tmp_path / "captions.jsonl").write_text('{"file": "a.mid", "caption": "a"}\n' + line + "\n")
     with pytest.raises(ValueError, match=r"captions\.jsonl, line 2"):
         list(read_corpus(tmp_path))
+
+
+def save_table(folder, *rows):
+    (folder / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "a.mid").write_bytes(b"MThd")
+
+
+def test_rows_of_one_file_are_one_piece(tmp_path):
+    save_table(
+        tmp_path,
+        {"file": "a.mid", "caption": "a slow song", "source": "s"},
+        {"file": "a.mid", "captions": ["a sad tune", "piano in C"]},
+    )
+    (piece,) = read_corpus(tmp_path)
+    assert piece.captions == ("a slow song", "a sad tune", "piano in C")
+    assert piece.source == "s"
+
+
+def test_a_file_is_in_one_split(tmp_path):
+    save_table(
+        tmp_path,
+        {"file": "a.mid", "caption": "a slow song"},
+        {"file": "a.mid", "caption": "a sad tune", "split": "valid"},
+    )
+    with pytest.raises(ValueError, match=r"line 2: a\.mid is valid here and train in a row before; put it into one split"):
+        list(read_corpus(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("head", "tail"), [(b"\xef\xbb\xbf", b""), (b"", b"\n"), (b"\n", b"  \r\n")], ids=["mark", "empty", "blanks"]
+)
+def test_tables_of_other_programs(tmp_path, head, tail):
+    save_table(tmp_path, {"file": "a.mid", "caption": "Wälzer"})
+    table = tmp_path / "captions.jsonl"
+    table.write_bytes(head + table.read_bytes() + tail)
+    (piece,) = read_corpus(tmp_path)
+    assert piece.captions == ("Wälzer",)
+
+
+def test_a_table_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / "captions.jsonl").write_bytes(json.dumps({"file": "a.mid", "caption": "x"}).encode("utf-16"))
+    with pytest.raises(ValueError, match=r"captions\.jsonl, behind line 0: not UTF-8 \(.*\); save the table as UTF-8"):
+        list(read_corpus(tmp_path))
