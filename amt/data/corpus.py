@@ -128,7 +128,8 @@ def _table(path: Path) -> Iterator[tuple[str, Any]]:
                 if line.strip():
                     yield f"{path}, line {number}", json.loads(line)
         except UnicodeDecodeError as error:
-            raise ValueError(f"{path}, behind line {number}: not UTF-8 ({error.reason}); save the table as UTF-8") from error
+            reason = f"not UTF-8 ({error.reason}); save the table as UTF-8"
+            raise ValueError(f"{path}, behind line {number}: {reason}") from error
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}, line {number}: not JSON ({error})") from error
 

@@ -109,7 +109,7 @@ def test_a_file_is_in_one_split(tmp_path):
         {"file": "a.mid", "caption": "a slow song"},
         {"file": "a.mid", "caption": "a sad tune", "split": "valid"},
     )
-    with pytest.raises(ValueError, match=r"line 2: a\.mid is valid here and train in a row before; put it into one split"):
+    with pytest.raises(ValueError, match=r"line 2: a\.mid is valid here and train in a row before"):
         list(read_corpus(tmp_path))
 
 
