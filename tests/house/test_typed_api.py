@@ -13,6 +13,7 @@ from amt import api
 from amt.request.limits import LimitOptions, Limits
 from amt.request.options import GenerationConfig, GenerationOptions
 
+REPOSITORY = Path(__file__).parents[2]
 RIGHT = """
 import amt
 
@@ -41,10 +42,10 @@ def mypy(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
         pytest.skip("mypy is not installed; pip install '.[test]'")
     (folder / "caller.py").write_text(code)
     root = Path(amt.__file__).parents[1]
-    command = [tool, "--strict", "--cache-dir", str(folder / "cache"), "--config-file", str(root / "pyproject.toml")]
-    return subprocess.run(
-        [*command, "caller.py"], cwd=folder, env={"MYPYPATH": str(root)}, capture_output=True, text=True
-    )
+    environment = {"MYPYPATH": str(root)} if root == REPOSITORY else {}  # an installed AMT is found by itself
+    config = ["--config-file", str(REPOSITORY / "pyproject.toml"), "--python-executable", sys.executable]
+    command = [tool, "--strict", "--cache-dir", str(folder / "cache"), *config, "caller.py"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def test_mypy_finds_wrong_options_and_no_others(tmp_path):

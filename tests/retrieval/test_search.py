@@ -474,7 +474,7 @@ def index_differences(first, second):
 def test_a_killed_run_leaves_an_index_that_works(generator, model, tmp_path, monkeypatch):
     (tmp_path / "music").mkdir()
     distinct_files(tmp_path / "music", 600)
-    paths = [str(ROOT), str(ROOT / "tests" / "listening")]
+    paths = [str(ROOT), str(Path(__file__).parents[1] / "listening")]
     script = tmp_path / "run.py"
     script.write_text(MANY.format(paths=paths, folder=str(tmp_path / "music"), model=str(model)))
     process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, start_new_session=True)
