@@ -144,6 +144,7 @@ def make_training_step(nhead):
 def test_kernels(benchmark, compare, rounds, nhead, monkeypatch):
     if not native_attention.is_fast():
         pytest.skip("no fast kernels here")
+    kernel_set = native_attention.chosen_kernel_set()  # before a setting changes it
     step = make_training_step(nhead)
     settings = {"kernels": ("", "auto"), "torch's attention": ("", "sdpa"), "no kernels": ("generic", "auto")}
     seconds = {name: [] for name in settings}
@@ -159,7 +160,7 @@ def test_kernels(benchmark, compare, rounds, nhead, monkeypatch):
     benchmark.group = f"training step, kernels, {torch.get_num_threads()} threads"
     benchmark.pedantic(all_of_them, rounds=rounds(2, 5), warmup_rounds=1)
     medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
-    benchmark.extra_info.update(kernel_set=native_attention.chosen_kernel_set(), cpu_seconds=medians)
+    benchmark.extra_info.update(kernel_set=kernel_set, cpu_seconds=medians)
     compare(
         benchmark.group, f"{nhead} heads, {BATCH} x {LENGTH} tokens, CPU time",
         *(
