@@ -19,7 +19,8 @@ class TokenizerConfig(Config):
     """What the token ids mean; docs/tokens.md is the definition."""
 
     preset: Literal["score", "performance"] = "score"
-    version: int = 1  # 2: velocity is held for each program, not one for all; of the preset score
+    version: int = 1  # 2, of the preset score: velocity for each program; plans and edits
+    canonical_key: bool = False  # the music was moved to the white keys: see amt.midi.canonical
     step_ms: int = 10
     steps_per_beat: int = 24
     max_time_shift: int = 0  # 0: the preset's, 96 (score) or 100 (performance)
@@ -54,6 +55,11 @@ class TokenizerConfig(Config):
         """Whether each program has a velocity in force, not one for all."""
         return self.version > 1
 
+    @property
+    def has_plans_and_edits(self) -> bool:
+        """Whether there are tokens for a plan and for edits."""
+        return self.version > 1
+
     def velocity_holder(self, program: int) -> int:
         """Of what holds a velocity, the one that a program goes by."""
         return program if self.holds_velocity_by_program else 0
@@ -62,5 +68,9 @@ class TokenizerConfig(Config):
         """What `VocabularyConfig` of csrc/midi/vocabulary.h reads; see `amt.named_values`."""
         names = ("step_ms", "steps_per_beat", "max_time_shift", "num_velocities", "max_gap_steps", "tempos_bpm")
         numbers = {name: getattr(self, name) for name in names}
-        flags = {"is_score": self.preset == "score", "holds_velocity_by_program": self.holds_velocity_by_program}
+        flags = {
+            "is_score": self.preset == "score",
+            "holds_velocity_by_program": self.holds_velocity_by_program,
+            "has_plans_and_edits": self.has_plans_and_edits,
+        }
         return named_values(flags | numbers)

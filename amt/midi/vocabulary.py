@@ -16,6 +16,14 @@ DRUMS = 128  # the "program" of drum notes
 NUM_PROGRAMS = 129
 DENOMINATORS = (1, 2, 4, 8, 16)
 MAX_NUMERATOR = 16
+# Of plans and edits, which version 2 has.
+SECTIONS = (
+    *("intro", "verse", "pre-chorus", "chorus", "bridge", "solo", "break", "build", "drop", "outro"),
+    *("A", "B", "C", "D", "other"),
+)
+NUM_CHORDS = 97  # none, then 12 roots times 8 qualities
+MAX_HALF_BARS = 32  # that one chord of a plan lasts
+NUM_HOLE_PLACES = 4  # where a hole begins and ends: of the program in force, of all
 
 
 class Event(NamedTuple):
@@ -41,6 +49,10 @@ class Vocabulary:
             kinds += [("program", range(NUM_PROGRAMS)), ("tempo", range(len(config.tempos_bpm)))]
             kinds += [("time_signature", range(MAX_NUMERATOR * len(DENOMINATORS)))]
             kinds += [("pedal_off", range(1)), ("pedal_on", range(1))]
+        if config.has_plans_and_edits:
+            kinds += [("section", range(len(SECTIONS))), ("chord", range(NUM_CHORDS))]
+            kinds += [("bars", range(1, MAX_HALF_BARS + 1))]
+            kinds += [("edit", range(1)), ("hole", range(NUM_HOLE_PLACES)), ("fill", range(1))]
         self.events = [Event(kind, value) for kind, values in kinds for value in values]
         self._ids = {event: token_id for token_id, event in enumerate(self.events)}
 

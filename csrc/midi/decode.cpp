@@ -91,6 +91,14 @@ class Decoder {
           end_pedal(program_);
         }
         break;
+      case Kind::kSection:
+      case Kind::kChord:
+      case Kind::kBars:
+      case Kind::kEdit:
+      case Kind::kHole:
+      case Kind::kFill:
+        ++result_.report.ignored_tokens;
+        break;
       case Kind::kPad:
       case Kind::kBos:
       case Kind::kEos:

@@ -111,6 +111,13 @@ bool GrammarState::is_body_allowed(Event event) const {
       return program_ >= 0 && may_pedal_off();
     case Kind::kPedalOn:
       return program_ >= 0 && may_pedal_on(program_);
+    case Kind::kSection:
+    case Kind::kChord:
+    case Kind::kBars:
+    case Kind::kEdit:
+    case Kind::kHole:
+    case Kind::kFill:
+      return false;
   }
   return false;
 }
@@ -367,6 +374,13 @@ void GrammarState::apply(Event event) {
       has_pedal_[program_] = true;
       begin(program_);
       break;
+    case Kind::kSection:
+    case Kind::kChord:
+    case Kind::kBars:
+    case Kind::kEdit:
+    case Kind::kHole:
+    case Kind::kFill:
+      break;  // never allowed
   }
   gap_ = 0;
 }

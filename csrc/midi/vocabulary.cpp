@@ -33,6 +33,13 @@ Vocabulary::Vocabulary(VocabularyConfig config) : config_(std::move(config)) {
   time_signature_ = add(Kind::kTimeSignature, config_.is_score ? kMaxNumerator * kNumDenominators : 0);
   pedal_off_ = add(Kind::kPedalOff, config_.is_score ? 1 : 0);
   add(Kind::kPedalOn, config_.is_score ? 1 : 0);
+  const bool has_plans = config_.is_score && config_.has_plans_and_edits;
+  section_ = add(Kind::kSection, has_plans ? kNumSections : 0);
+  chord_ = add(Kind::kChord, has_plans ? kNumChords : 0);
+  bars_ = add(Kind::kBars, has_plans ? kMaxHalfBars : 0, 1);
+  edit_ = add(Kind::kEdit, has_plans ? 1 : 0);
+  hole_ = add(Kind::kHole, has_plans ? kNumHolePlaces : 0);
+  fill_ = add(Kind::kFill, has_plans ? 1 : 0);
   size_ = static_cast<int>(events_.size());
 }
 

@@ -9,6 +9,10 @@ namespace amt::midi {
 constexpr int kNumPitches = 128;
 constexpr int kDrums = 128;  // the "program" of drum notes
 constexpr int kNumPrograms = 129;
+constexpr int kNumSections = 15;
+constexpr int kNumChords = 97;     // none, then 12 roots times 8 qualities
+constexpr int kMaxHalfBars = 32;   // that one chord of a plan lasts
+constexpr int kNumHolePlaces = 4;  // where a hole begins and ends: of the program in force, of all
 
 enum class Kind : uint8_t {
   kPad,
@@ -23,8 +27,14 @@ enum class Kind : uint8_t {
   kTimeSignature,
   kPedalOff,
   kPedalOn,
+  kSection,
+  kChord,
+  kBars,
+  kEdit,
+  kHole,
+  kFill,
 };
-constexpr int kNumKinds = 12;
+constexpr int kNumKinds = 18;
 
 struct Event {
   Kind kind;
@@ -40,6 +50,7 @@ struct VocabularyConfig {
   int64_t max_gap_steps = 1536;
   std::vector<int> tempos_bpm;  // ascending
   bool holds_velocity_by_program = false;
+  bool has_plans_and_edits = false;
 };
 
 template <typename Visitor>
@@ -52,6 +63,7 @@ void visit_fields(VocabularyConfig& config, Visitor& visit) {
   visit("max_gap_steps", config.max_gap_steps);
   visit("tempos_bpm", config.tempos_bpm);
   visit("holds_velocity_by_program", config.holds_velocity_by_program);
+  visit("has_plans_and_edits", config.has_plans_and_edits);
 }
 
 class Vocabulary {
@@ -75,6 +87,14 @@ class Vocabulary {
   int pedal_off() const { return pedal_off_; }
   int pedal_on() const { return pedal_off_ + 1; }
 
+  // The kinds below exist in version 2 of the score preset only.
+  int section(int index) const { return section_ + index; }
+  int chord(int index) const { return chord_ + index; }
+  int bars(int half_bars) const { return bars_ + half_bars - 1; }
+  int edit() const { return edit_; }
+  int hole(int place) const { return hole_ + place; }
+  int fill() const { return fill_; }
+
   // The event of an id in 0..size()-1.
   Event event(int id) const { return events_[id]; }
 
@@ -94,7 +114,9 @@ class Vocabulary {
 
  private:
   VocabularyConfig config_;
-  int time_shift_, velocity_, program_, tempo_, time_signature_, pedal_off_, size_;
+  int time_shift_, velocity_, program_, tempo_, time_signature_, pedal_off_, section_, chord_, bars_, edit_, hole_,
+      fill_;
+  int size_;
   std::vector<int> tempo_us_;
   std::vector<Event> events_;
 };

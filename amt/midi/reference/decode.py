@@ -44,7 +44,9 @@ def decode(ids: Iterable[int], config: TokenizerConfig) -> tuple[MidiData, dict[
         event = vocabulary.events[token_id]
         if event.kind == "eos":
             break
-        if event.kind not in ("pad", "bos"):
+        if event.kind in ("section", "chord", "bars", "edit", "hole", "fill"):
+            decoder.report["ignored_tokens"] += 1
+        elif event.kind not in ("pad", "bos"):
             getattr(decoder, event.kind)(event.value)
         if decoder.now >= decoder.max_steps:
             raise ValueError(f"the music up to position {position} is longer than a MIDI file can hold (2^31 ticks)")

@@ -129,6 +129,8 @@ class GrammarState:
             return self._refusal_of_header(event)
         if kind in ("pad", "bos"):
             return f"{kind} stands nowhere inside a sequence"
+        if kind in ("section", "chord", "bars", "edit", "hole", "fill"):
+            return f"{kind} is no music"
         if self.last.kind == "velocity" and kind != "note_on":
             return "after velocity only note_on may follow"
         if self.last.kind == "program" and kind in ("program", "time_shift", "time_signature", "tempo", "eos"):
