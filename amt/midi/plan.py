@@ -10,6 +10,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Any
 
 from amt.midi.chords import PLAN_QUALITIES, Chord
 from amt.midi.theory import PITCH_CLASS_NAMES
@@ -72,9 +73,9 @@ def number_of_chord(chord: Chord | None) -> int:
     return 0 if chord is None else chord_number(chord.root, chord.plan_quality)
 
 
-def transposed_chord(number: int, semitones: int) -> int:
-    """The number of a chord so many semitones higher."""
-    return number if number == 0 else 1 + (number - 1 + NUM_QUALITIES * semitones) % (12 * NUM_QUALITIES)
+def transposed_chord(number: Any, semitones: int) -> Any:
+    """The number of a chord, or an array of them, so many semitones higher."""
+    return (number > 0) * (1 + (number - 1 + NUM_QUALITIES * semitones) % (12 * NUM_QUALITIES))
 
 
 CHORD_NAMES = ("N.C.", *(root + suffix for root in PITCH_CLASS_NAMES for suffix in _SUFFIXES))
@@ -248,7 +249,8 @@ def plan_of_markers(
     Args:
         metre: the numerator and denominator at tick 0.
     """
-    at, found = 0, []
+    at = 0
+    found: list[Row] = []
     for tick, row in rows:
         if tick != min(half_bar_tick(at, *metre, ticks_per_beat), end_ticks) or (not found and row[0] == SAME_SECTION):
             return None

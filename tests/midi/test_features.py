@@ -100,7 +100,7 @@ PLAN = [*HEADER, *VERSE, *SOLO]
 def planned(events, num_bars=0):
     """The columns of section, chord, next_chord, section_left."""
     found = after(events, num_bars, FeatureLayout(PLANNED))
-    return [list(found[name])[0] for name in ("section", "chord", "next_chord", "section_left")]
+    return [next(iter(found[name])) for name in ("section", "chord", "next_chord", "section_left")]
 
 
 @pytest.mark.parametrize(

@@ -354,9 +354,8 @@ class GrammarState:
     def _goal(self, remaining: int | None) -> int | str:
         """What this step must bring: nothing, any note, a program's note, or one that cannot come right now."""
         missing = self._missing()
-        if missing:
-            if self._must_enter(0) or (remaining is not None and remaining < self._room()):
-                return next((program for program in missing if self._may_any_note_start(program)), WAIT)
+        if missing and (self._must_enter(0) or (remaining is not None and remaining < self._room())):
+            return next((program for program in missing if self._may_any_note_start(program)), WAIT)
         rest = 0 if self.sounding else self.now - self.last_sound
         given = self.constraints
         is_rest_over = given.max_rest_steps is not None and rest >= given.max_rest_steps
