@@ -171,6 +171,7 @@ def train(
                 augmentation,
                 layout=model.feature_layout,
                 bars_dropout=config.bars_dropout,
+                plan_dropout=config.plan_dropout,
                 attributes=model.config.attributes,
                 attribute_dropout=config.attribute_dropout,
                 no_attributes=config.no_attributes,
