@@ -237,10 +237,10 @@ class Decoder {
   bool has_dropped_ = false;
   int64_t now_ = 0;
   int program_ = 0;
-  bool is_planned_ = false;                // the music has begun: no plan may come any more
-  int section_ = PlanChord::kSameSection;  // that has no chord yet
+  bool is_planned_ = false;                    // the music has begun: no plan may come any more
+  int section_ = PlanChord::kSameSection;      // that has no chord yet
   int half_bars_ = 0, planned_half_bars_ = 0;  // in force; of the plan so far
-  std::array<int, kNumPrograms> velocities_;  // in force: of each program, or the first for all
+  std::array<int, kNumPrograms> velocities_;   // in force: of each program, or the first for all
   Decoding result_;
 };
 
