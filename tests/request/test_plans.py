@@ -2,12 +2,16 @@
 
 import pytest
 
+from amt.midi.chords import parse_chord
 from amt.midi.config import TokenizerConfig
-from amt.midi.plan import CHORD_NAMES, SAME_SECTION, Plan
+from amt.midi.data import MidiData
+from amt.midi.elements import Note
+from amt.midi.plan import CHORD_NAMES, SAME_SECTION, Plan, number_of_chord
 from amt.midi.theory import Key
 from amt.request.limits import Limits, with_said_plan
 from amt.request.plans import plan_asked
 from amt.request.reading import read
+from amt.request.report import time_in_chords
 
 CONFIG = TokenizerConfig(version=2)
 
@@ -123,6 +127,28 @@ def test_numerals_of_a_text_stand_in_the_key_of_the_call():
     assert with_said_plan(Limits(key="D major"), text, (), CONFIG).chords == "D | A | Bm | G"
     minor = read("a song with the progression i VI III VII")
     assert with_said_plan(Limits(key="D minor"), minor, (), CONFIG).chords.startswith("Dm |")
+
+
+BAR = 1920
+
+
+@pytest.mark.parametrize(
+    ("notes", "plan", "share"),
+    [
+        ([(0, BAR, 60), (0, BAR, 64), (0, BAR, 67), (0, BAR, 69)], "A: C", 0.75),
+        ([(0, 2 * BAR, 60)], "A: C G", 0.5),  # its second half is no tone of G
+        ([(0, 2 * BAR, 60)], "A: C", 1.0),  # behind the plan nothing counts
+        ([(0, BAR, 60)], "A: N.C.", 0.0),
+        ([(0, BAR, 62), (0, BAR, 65)], "A: Csus4", 1.0),
+        ([], "A: C", 0.0),
+    ],
+)
+def test_how_much_of_the_notes_is_in_the_chords(notes, plan, share):
+    numbers = [number_of_chord(parse_chord(name)) for name in plan.split()[1:] for _ in range(2)]
+    chords = Plan.from_half_bars([10, *[SAME_SECTION] * (len(numbers) - 1)], numbers)
+    drums = Note(0, BAR, 37, 80, 0, True)
+    piece = MidiData([*(Note(start, end, pitch, 80) for start, end, pitch in notes), drums])
+    assert time_in_chords(piece, chords) == share
 
 
 def test_what_does_not_fit_the_call_is_left_out():
