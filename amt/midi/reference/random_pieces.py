@@ -11,7 +11,9 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.limits import Constraints
+from amt.midi.reference.edits import StepHole
 from amt.midi.reference.grammar import GrammarState
+from amt.midi.reference.holes import ALL
 from amt.midi.vocabulary import DRUMS
 
 
@@ -21,8 +23,10 @@ def random_config(rng: random.Random) -> TokenizerConfig:
     max_time_shift = rng.choice([0, 1, 2, 3, 10, 96, 1000, 4096])
     max_gap_steps = rng.choice([0, 1, 2, 7, 50, 1 << 20, *(max(1, max_time_shift + more) for more in (-1, 0, 1, 90))])
     bpm = rng.sample(range(4, 1001), rng.choice([1, 2, 2, 5, 61, 512]))
+    preset = rng.choice(presets)
     return TokenizerConfig(
-        rng.choice(presets),
+        preset,
+        version=rng.choice([1, 2]) if preset == "score" else 1,
         step_ms=rng.choice([1, 2, 4, 5, 10, 20, 25, 50, 100]),
         steps_per_beat=rng.choice([1, 2, 3, 4, 5, 12, 24, 97, 480, 960]),
         max_time_shift=max_time_shift,
@@ -74,6 +78,24 @@ def random_walk(state: GrammarState, rng: random.Random, num_tokens: int) -> lis
         ids.append(rng.choice(candidates[:3] if rng.random() < 0.5 else candidates))
         state.advance(ids[-1])
     return ids
+
+
+def random_holes(rng: random.Random, programs: list[int], unit: int) -> list[StepHole]:
+    """Holes of some programs, and of all, as `edit_row` takes them: they overlap in time and touch each other."""
+    times = sorted(unit * time for time in rng.sample(range(12), rng.choice([2, 2, 4])))
+    of_all = [StepHole(ALL, times[0], times[1])] if rng.random() < 0.4 else []
+    holes = list(of_all)
+    for program in rng.sample(programs, rng.randrange(0 if of_all else 1, len(programs) + 1)):
+        start, end = sorted(rng.sample(range(14), 2))
+        hole = StepHole(program, unit * start, unit * end)
+        for other in of_all:  # leave out what that covers
+            if other.start <= hole.start < other.end:
+                hole = hole._replace(start=other.end)
+            elif hole.start < other.start < hole.end:
+                hole = hole._replace(end=other.start)
+        if hole.start < hole.end:
+            holes.append(hole)
+    return holes or [StepHole(programs[0], 0, unit)]
 
 
 def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constraints:
