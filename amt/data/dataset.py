@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from amt.data.augment import Augmentation, Varied
+from amt.data.augment import Augmentation, Varied, without_plan
+from amt.data.edits import EditSampler
 from amt.data.prepare import SEGMENT_DTYPE
 from amt.midi.config import TokenizerConfig
-from amt.midi.features import FeatureLayout, TokenFeatures, features_of, num_bars_of
-from amt.midi.vocabulary import EOS_ID
+from amt.midi.features import FeatureLayout, TokenFeatures, features_of
 from amt.request.attributes import attributes_of, varied_facts
+from amt.midi.tokenizer import EventTokenizer
 from amt.text.encoder import UNCONDITIONAL
 
 STEPS_PER_BLOCK = 8  # steps whose segments are drawn together and sorted by length, so that little is padding
@@ -28,22 +29,31 @@ class Batch:
 
     `features`: for a model with state features, those of each row's tokens but the last, after which nothing follows.
     `attributes`: for a model that reads them, the numbers of what each row is told of its piece.
+    `num_given`: of each row the tokens that are given, at least the first; None: it is that alone. A row that asks for
+    an edit is given its context.
     """
 
     token_ids: np.ndarray
     captions: list[str]
     features: list[TokenFeatures] | None = None
     attributes: list[list[int]] | None = None
+    num_given: np.ndarray | None = None
+
+    @property
+    def is_edit(self) -> np.ndarray:
+        """(batch,) bool: which rows ask for an edit."""
+        return np.zeros(len(self.captions), bool) if self.num_given is None else self.num_given > 1
 
     @property
     def has_caption(self) -> np.ndarray:
-        """(batch,) bool: which captions say something of the music."""
-        return np.array([caption != UNCONDITIONAL for caption in self.captions])
+        """(batch,) bool: which captions say something of the music, and the row is music as it sounds."""
+        return np.array([caption != UNCONDITIONAL for caption in self.captions]) & ~self.is_edit
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that are predicted: all but the first of each row."""
-        return int((self.token_ids[:, 1:] != 0).sum())
+        """Tokens that are predicted: all but those that are given."""
+        num_given = len(self.captions) if self.num_given is None else int(self.num_given.sum())
+        return int((self.token_ids != 0).sum()) - num_given
 
 
 class PreparedSplit:
@@ -92,6 +102,10 @@ class PreparedSplit:
         with open(self._folder / "facts.jsonl", encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]
 
+    @functools.cached_property
+    def _edits(self) -> EditSampler:
+        return EditSampler(EventTokenizer(self.tokenizer_config))
+
     def _check(self) -> None:
         """Raise ValueError if the three files do not fit each other."""
         rows = self.segments
@@ -124,16 +138,19 @@ class PreparedSplit:
         attributes: tuple[str, ...] = (),
         attribute_dropout: float = 0.0,
         no_attributes: float = 0.0,
+        plan_dropout: float = 0.0,
+        edit_share: float = 0.0,
     ) -> Batch:
         """The batch of one step: rows of at most `max_len` tokens, sorted by length.
 
         Args:
             layout: the state features to make of each row; None: none.
-            bars_dropout: share of the rows whose features do not know how many bars are left. Nor do those of a
-                segment that is not the end of its piece.
+            bars_dropout: share of the rows whose features do not know how many bars are left of the piece.
             attributes: the kinds of facts to tell; key, tempo and register follow the augmentation.
             attribute_dropout: share of the kinds that a row is not told; each is drawn for itself.
             no_attributes: share of the rows that are told none.
+            plan_dropout: share of the rows whose plan is left out.
+            edit_share: share of the rows that ask for an edit; see `amt.data.edits`.
         """
         block, place = divmod(step, STEPS_PER_BLOCK)
         # The block is a high word of the counter, whose low word counts the draws: no two blocks share any.
@@ -149,17 +166,29 @@ class PreparedSplit:
         augmentation_draws = rng.random((num_rows, 4))
         bars_draws = rng.random(num_rows)
         attribute_draws = rng.random((num_rows, 1 + len(attributes)))
+        plan_draws = rng.random(num_rows)
+        edit_draws = rng.random(num_rows)
+        num_given = np.ones(batch_size, np.int64)
         token_rows, captions, num_bars = [], [], []
         told: list[list[int]] = []
         for row in order[group * batch_size : (group + 1) * batch_size]:
             texts = self.pieces[pieces[row]]["captions"]
-            varied = Varied(self.tokens(chosen[row])[:max_len], texts[int(caption_draws[row] * len(texts))])
+            ids = self.tokens(chosen[row])
+            if plan_draws[row] < plan_dropout:
+                ids = without_plan(ids, self.tokenizer_config)
+            varied = Varied(ids[:max_len], texts[int(caption_draws[row] * len(texts))])
             if augmentation is not None:
                 varied = augmentation.apply(*varied[:2], augmentation_draws[row], self.tokenizer_config)
-            token_rows.append(varied.ids)
+            edit = None
+            if edit_draws[row] < edit_share:
+                edit_rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 1, row, block]))
+                edit = self._edits.edited(varied.ids, edit_rng, max_len)
+            if edit is not None:
+                num_given[len(token_rows)] = self._edits.num_given(edit)
+            token_rows.append(varied.ids if edit is None else edit)
             captions.append(varied.caption)
-            knows_bars = layout is not None and bars_draws[row] >= bars_dropout
-            num_bars.append(self._num_bars(chosen[row], layout) if layout and knows_bars else 0)
+            knows_bars = edit is None and layout is not None and bars_draws[row] >= bars_dropout
+            num_bars.append(int(self.segments["bars"][chosen[row]]) if knows_bars else 0)
             all_draw, *draws = attribute_draws[row]
             kept = [kind for kind, draw in zip(attributes, draws, strict=True) if draw >= attribute_dropout]
             if not kept or all_draw < no_attributes:
@@ -172,12 +201,8 @@ class PreparedSplit:
         if layout is not None:
             rows = zip(token_rows, num_bars, strict=True)
             features = [features_of(layout, [ids[:-1]], [number]) for ids, number in rows]
-        return Batch(pad(token_rows), captions, features, told if attributes else None)
-
-    def _num_bars(self, segment: int, layout: FeatureLayout) -> int:
-        """How many bars a segment has; 0, unknown, if its piece goes on behind it."""
-        ids = self.tokens(segment)
-        return num_bars_of(layout, ids) if ids[-1] == EOS_ID else 0
+        given = num_given if edit_share else None
+        return Batch(pad(token_rows), captions, features, told if attributes else None, given)
 
 
 def pad(rows: list[np.ndarray]) -> np.ndarray:

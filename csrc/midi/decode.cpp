@@ -49,6 +49,22 @@ class Decoder {
   void apply(Event event) {
     MidiData& data = result_.data;
     switch (event.kind) {
+      case Kind::kSection:
+      case Kind::kChord:
+      case Kind::kBars:
+        add_to_plan(event);
+        return;
+      case Kind::kPad:
+      case Kind::kBos:
+      case Kind::kEos:
+        return;
+      case Kind::kTempo:
+      case Kind::kTimeSignature:
+        break;
+      default:
+        is_planned_ = true;
+    }
+    switch (event.kind) {
       case Kind::kNoteOn:
         note_on(event.value);
         break;
@@ -95,11 +111,6 @@ class Decoder {
           end_pedal(program_);
         }
         break;
-      case Kind::kSection:
-      case Kind::kChord:
-      case Kind::kBars:
-        ++result_.report.ignored_tokens;
-        break;
       case Kind::kEdit:
         if (!is_ignored(part_ != Part::kNone)) part_ = Part::kContext;
         break;
@@ -109,10 +120,30 @@ class Decoder {
       case Kind::kFill:
         fill();
         break;
-      case Kind::kPad:
-      case Kind::kBos:
-      case Kind::kEos:
+      default:
         break;
+    }
+  }
+
+  // A token of the plan: what does not belong to one is ignored.
+  void add_to_plan(Event event) {
+    if (is_planned_) {
+      ++result_.report.ignored_tokens;
+      return;
+    }
+    Plan& plan = result_.data.plan;
+    if (event.kind == Kind::kBars) {
+      half_bars_ = event.value;
+    } else if (event.kind == Kind::kSection) {
+      result_.report.ignored_tokens += section_ != PlanChord::kSameSection;
+      section_ = event.value;
+    } else if ((plan.empty() && section_ == PlanChord::kSameSection) || half_bars_ == 0 ||
+               planned_half_bars_ + half_bars_ > kMaxPlanHalfBars) {
+      ++result_.report.ignored_tokens;
+    } else {
+      append(plan, {section_, event.value, half_bars_});
+      planned_half_bars_ += half_bars_;
+      section_ = PlanChord::kSameSection;
     }
   }
 
@@ -264,6 +295,7 @@ class Decoder {
   }
 
   void close(bool only_fill) {
+    result_.report.ignored_tokens += section_ != PlanChord::kSameSection;  // it has no chord
     MidiData& data = result_.data;
     end_all();
     if (only_fill) {
@@ -306,6 +338,9 @@ class Decoder {
   HoleTrack holes_;
   int64_t fill_end_ = 0;  // of the part that is being filled
   size_t num_notes_of_context_ = 0, num_pedals_of_context_ = 0;
+  bool is_planned_ = false;                // the music has begun: no plan may come any more
+  int section_ = PlanChord::kSameSection;  // that has no chord yet
+  int half_bars_ = 0, planned_half_bars_ = 0;  // in force; of the plan so far
   std::array<int, kNumPrograms> velocities_;  // in force: of each program, or the first for all
   Decoding result_;
 };

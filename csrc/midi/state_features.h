@@ -15,6 +15,7 @@
 
 #include "holes.h"
 #include "named_values.h"
+#include "plan.h"
 #include "vocabulary.h"
 
 namespace amt::midi {
@@ -35,8 +36,12 @@ enum class Feature : uint8_t {
   kOwnPitches,
   kOwnAges,
   kPitches,
+  kSection,
+  kChord,
+  kNextChord,
+  kSectionLeft,
 };
-constexpr int kNumFeatures = 14;
+constexpr int kNumFeatures = 18;
 
 struct FeatureConfig {
   VocabularyConfig vocabulary;
@@ -103,6 +108,11 @@ class FeatureState {
     int program() const { return key / kNumPitches; }
     int pitch() const { return key % kNumPitches; }
   };
+  struct PlannedChord {
+    int end;  // its half bar
+    int section, chord;
+    bool begins_section;
+  };
   struct HeardProgram {
     int64_t last_note_on;
     int32_t program;
@@ -126,11 +136,20 @@ class FeatureState {
   void shift(int64_t steps);
   void move(int64_t steps);
   void count(int pitch, int change);
+  void take_plan(Event event);
+  // Goes on to the chord of the plan that is in force now, and finds the end of its section.
+  void follow_plan();
+  int num_planned() const { return plan_ ? static_cast<int>(plan_->size()) : 0; }
+  int planned_half_bars() const { return num_planned() > 0 ? plan_->back().end : 0; }
+  int64_t half_bar() const { return 2 * now_ / plan_bar_steps_; }
+  // The bar; while the plan is written, that which it has come to.
+  int64_t shown_bar() const { return has_begun_ ? bar_ : planned_half_bars() / 2; }
   void begin_metre(int index);
   int16_t age(int64_t start) const;
   FeatureEntry* write_place(FeatureEntry* out) const;
   FeatureEntry* write_programs(FeatureEntry* out) const;
   FeatureEntry* write_pitches(FeatureEntry* out) const;
+  FeatureEntry* write_plan(FeatureEntry* out) const;
 
   const FeatureLayout* layout_;
   int64_t num_bars_;
@@ -148,6 +167,16 @@ class FeatureState {
   std::shared_ptr<std::vector<ContextEvent>> context_;
   size_t num_heard_ = 0;                   // events of the context up to now, in a fill
   std::vector<int32_t> context_sounding_;  // keys of the context's notes that sound, ascending, in a fill
+
+  // The plan, which copies share; who writes on at one that is shared makes it its own first.
+  std::shared_ptr<std::vector<PlannedChord>> plan_;
+  bool has_begun_ = false;        // the music: no plan may come any more
+  int section_ = kNumSections;    // the last one that was said
+  bool begins_section_ = false;   // and no chord since
+  int half_bars_ = 0;             // that the next chord of the plan lasts
+  int64_t plan_bar_steps_ = 1;    // of the bars that the plan counts in
+  int place_ = 0;                 // in the plan, of the chord in force
+  int64_t section_end_ = 0;       // the half bar at which its section ends
 };
 
 // The features of rows of ids, all one after the other.

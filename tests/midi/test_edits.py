@@ -219,8 +219,9 @@ def assert_same_state(compiled, plain, rng):
 def test_grammars_allow_the_same_in_edits(config, rng):
     config = configuration(rng, config)
     *_, row = random_edit(rng, config)
-    header = dict.fromkeys(("tempo_index", "tempo_min_index", "tempo_max_index", "time_signature_index"))
-    constraints = dataclasses.replace(random_constraints(rng, config), **header)
+    header = ("tempo_index", "tempo_min_index", "tempo_max_index", "time_signature_index")
+    given = dict.fromkeys((*header, "max_plan_half_bars", "plan_sections", "plan_chords"))  # the prompt has its own
+    constraints = dataclasses.replace(random_constraints(rng, config), **given)
     compiled, plain = Grammar(config, constraints).start(), reference_grammar.GrammarState(config, constraints)
     prompt = prompt_of(row, config)
     walk = plain.copy()

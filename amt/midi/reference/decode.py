@@ -12,6 +12,7 @@ from typing import Literal
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION, Plan
 from amt.midi.reference.holes import HoleTrack
 from amt.midi.reference.time_grid import COMMON_TIME_INDEX, DEFAULT_US_PER_BEAT, StepNote, StepPedal, changes
 from amt.midi.vocabulary import DRUMS, time_signature, vocabulary_of
@@ -50,8 +51,9 @@ def decode(
         if event.kind == "eos":
             break
         if event.kind in ("section", "chord", "bars"):
-            decoder.report["ignored_tokens"] += 1
+            decoder.planned(event.kind, event.value)
         elif event.kind not in ("pad", "bos"):
+            decoder.is_planned |= event.kind not in ("time_signature", "tempo")
             getattr(decoder, event.kind)(event.value)
         if decoder.now >= decoder.max_steps:
             raise ValueError(f"the music up to position {position} is longer than a MIDI file can hold (2^31 ticks)")
@@ -101,12 +103,34 @@ class _Decoder:
         self.pedal_start: dict[int, int] = {}  # by program
         self.notes: list[StepNote] = []
         self.pedals: list[StepPedal] = []
+        self.is_planned = False  # the music has begun: no plan may come any more
+        self.plan: list[tuple[int, int, int]] = []  # see Plan.from_rows
+        self.section = SAME_SECTION  # that has no chord yet
+        self.half_bars = self.planned_half_bars = 0  # in force; of the plan so far
         self.tempos = {0: DEFAULT_US_PER_BEAT}  # by step
         self.time_signatures = {0: COMMON_TIME_INDEX}
         self.part: Literal["context", "fill"] | None = None  # of an edit
         self.holes = HoleTrack()
         self.fill_end = 0  # of the part that is being filled
         self.num_of_context = (0, 0)  # notes and pedals before the first fill
+
+    def planned(self, kind: str, value: int) -> None:
+        """A token of the plan: what does not belong to one is ignored."""
+        if self.is_planned:
+            self.report["ignored_tokens"] += 1
+        elif kind == "bars":
+            self.half_bars = value
+        elif kind == "section":
+            self.report["ignored_tokens"] += self.section != SAME_SECTION
+            self.section = value
+        else:
+            is_in_section = bool(self.plan) or self.section != SAME_SECTION
+            if not is_in_section or not 0 < self.half_bars <= MAX_PLAN_HALF_BARS - self.planned_half_bars:
+                self.report["ignored_tokens"] += 1
+                return
+            self.planned_half_bars += self.half_bars
+            self.plan.append((self.section, value, self.half_bars))
+            self.section = SAME_SECTION
 
     def time_shift(self, steps: int) -> None:
         self.now += min(steps, self.fill_end - self.now) if self.part == "fill" else steps
@@ -220,6 +244,7 @@ class _Decoder:
     def finish(self, only_fill: bool) -> MidiData:
         """End what sounds, and say everything in ticks."""
         self.end_all()
+        self.report["ignored_tokens"] += self.section != SAME_SECTION  # it has no chord
         if only_fill:
             num_notes, num_pedals = self.num_of_context if self.part == "fill" else (len(self.notes), len(self.pedals))
             self.notes, self.pedals = self.notes[num_notes:], self.pedals[num_pedals:]
@@ -244,4 +269,5 @@ class _Decoder:
                 TimeSignature(ticks * step, *time_signature(index)) for step, index in changes(self.time_signatures)
             ],
             ticks_per_beat=self.ticks_per_beat,
+            plan=Plan.from_rows(self.plan),
         )
