@@ -16,8 +16,8 @@ from amt.data.edits import EditSampler
 from amt.data.prepare import SEGMENT_DTYPE
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout, TokenFeatures, features_of
-from amt.request.attributes import attributes_of, varied_facts
 from amt.midi.tokenizer import EventTokenizer
+from amt.request.attributes import attributes_of, varied_facts
 from amt.text.encoder import UNCONDITIONAL
 
 STEPS_PER_BLOCK = 8  # steps whose segments are drawn together and sorted by length, so that little is padding
