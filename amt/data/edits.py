@@ -45,7 +45,7 @@ class EditSampler:
         bars = lines.bar(steps)
         is_note = (ids >= self._first_note) & (ids < self._first_note + 128)
         note_bars, programs = bars[is_note], self._programs(ids)[is_note]
-        num_bars = int(bars[-1]) + 1
+        num_bars = lines.num_bars(int(steps[-1]))
         if len(ids) > FULL * max_len:
             num_bars = int(bars[int(FULL * max_len)])
         for _ in range(TRIES):
