@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from amt.midi.canonical import transposed
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.elements import PedalSpan, TimeSignature
@@ -180,11 +181,18 @@ def whole_ids(midi: MidiData, tokenizer: EventTokenizer) -> np.ndarray:
     return encoding.ids
 
 
+def in_holes(midi: MidiData, holes: Holes, config: TokenizerConfig) -> np.ndarray:
+    """Which notes of a piece start in its holes."""
+    lines = BarLines.of_midi(midi, config)
+    steps = to_steps(midi.notes.start_ticks, midi.ticks_per_beat, config)
+    return holes.contain(_programs(midi.notes), lines.bar(steps))
+
+
 def emptied(midi: MidiData, holes: Holes, config: TokenizerConfig) -> MidiData:
     """A piece without what starts in its holes; everything else is what it was."""
     lines = BarLines.of_midi(midi, config)
     notes = midi.notes
-    in_hole = holes.contain(_programs(notes), lines.bar(to_steps(notes.start_ticks, midi.ticks_per_beat, config)))
+    in_hole = in_holes(midi, holes, config)
     pedals = list(midi.pedals)
     starts = to_steps(np.array([pedal.start_ticks for pedal in pedals], np.int64), midi.ticks_per_beat, config)
     programs = np.array([DRUMS + 1 if pedal.is_drum else pedal.program for pedal in pedals], np.int64)
@@ -195,7 +203,13 @@ def emptied(midi: MidiData, holes: Holes, config: TokenizerConfig) -> MidiData:
 
 
 def merge(
-    midi: MidiData, holes: Holes, ids: Sequence[int] | np.ndarray, tokenizer: EventTokenizer, *, first_bar: int = 0
+    midi: MidiData,
+    holes: Holes,
+    ids: Sequence[int] | np.ndarray,
+    tokenizer: EventTokenizer,
+    *,
+    first_bar: int = 0,
+    semitones: int = 0,
 ) -> MidiData:
     """A piece whose holes have what an edit's tokens say there; outside of them it is what it was, in every tick.
 
@@ -206,10 +220,11 @@ def merge(
         holes: of the piece.
         ids: of the edit, from `bos` on.
         first_bar: the bar of the piece that is the edit's first.
+        semitones: by how much what the tokens say is moved.
     """
     config = tokenizer.config
     base = emptied(midi, holes, config)
-    fill = tokenizer.decode(ids, only_fill=True)
+    fill = transposed(tokenizer.decode(ids, only_fill=True), semitones)
     first_step = BarLines.of_midi(midi, config).step(first_bar)
 
     def ticks(grid_ticks: np.ndarray) -> np.ndarray:
