@@ -119,6 +119,66 @@ def _check_room(grammar: Grammar, room: int) -> None:
         )
 
 
+def ask_edit(
+    opened: OpenedModel,
+    text: str | None,
+    options: GenerationConfig,
+    limits: Limits,
+    *,
+    prefixes: Sequence[Sequence[int]],
+    semitones: int = 0,
+    named: Collection[str] | None = None,
+    negative_prompt: str | None = None,
+    logits_processor: Sequence[Any] | None = None,
+    stopping_criteria: Sequence[Any] | None = None,
+) -> Request:
+    """The request of one window of an edit: a prompt for each prefix, all with the same text, seed and limits.
+
+    Args:
+        prefixes: edits up to their first `fill`.
+        semitones: by how much the piece is higher than what the model reads.
+    """
+    from amt.decoding.checks import make_prompt, seed_of
+    from amt.request.request import Request
+    from amt.text.encoder import UNCONDITIONAL
+
+    config = opened.tokenizer.config
+    reading = Reading() if text is None else read(text)
+    if named is not None:
+        limits = with_usual(limits, {*named, "max_rest_beats", "entry_by_beats"}, config)
+    grammar = Grammar(config, moved(limits.constraints(config), -semitones))
+    words = UNCONDITIONAL if text is None else text
+    seed = seed_of(options, None)
+    with stage("text encoder"):
+        (states,) = opened.text_encoder.encode_each([words])
+    prompts = [
+        make_prompt(
+            opened.checkpoint.model.config,
+            options,
+            index,
+            (states, None),
+            prefix=prefix,
+            seed=seed,
+            first_sequence=index,
+            grammar=grammar,
+            attributes=_attributes(opened, reading, limits),
+            semitones=semitones,
+            text=words,
+            reading=reading,
+            limits=limits,
+        )
+        for index, prefix in enumerate(prefixes)
+    ]
+    return Request(
+        tuple(prompts),
+        options,
+        _negative(opened, options, negative_prompt),
+        tuple(logits_processor or ()),
+        tuple(stopping_criteria or ()),
+        warnings=tuple(opened.text_encoder.truncation_warnings([words])),
+    )
+
+
 def _attributes(opened: OpenedModel, reading: Reading, limits: Limits) -> tuple[int, ...]:
     """What a model that reads attributes is told of a request."""
     kinds = opened.checkpoint.model.config.attributes
