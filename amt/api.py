@@ -222,7 +222,6 @@ def edit(
     check_rerank(rerank, rerank_by, opened, call.options.get("num_beams", 1))
     call.options["num_return_sequences"] = max(num_return_sequences, rerank) if rerank > 1 else num_return_sequences
     config = _config(opened, call)
-    call.asking.pop("prompt_midi", None)
     choose(opened.checkpoint.model, None, **call.running)
     pieces = write_edit(
         opened,
@@ -316,11 +315,11 @@ class _Call:
 
 _LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
 _OPTIONS = tuple(field.name for field in dataclasses.fields(GenerationConfig))
-_ASKING = ("prompt_midi", "negative_prompt", "logits_processor", "stopping_criteria")
+_ASKING = ("negative_prompt", "logits_processor", "stopping_criteria")
 _RUNNING = ("backend", "dtype")
 _OTHER = {
-    "generate": ("rerank", "rerank_by", "progress", "streamer"),
-    "stream": (),
+    "generate": ("prompt_midi", "rerank", "rerank_by", "progress", "streamer"),
+    "stream": ("prompt_midi",),
     "edit": ("rerank", "rerank_by", "progress"),
 }
 
@@ -349,11 +348,12 @@ def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
 
 def _request(opened: OpenedModel, texts: Sequence[str], call: _Call) -> tuple[Request, Choice]:
     """What is asked for, and what will decode it."""
+    asking = call.asking | {"prompt_midi": call.other.pop("prompt_midi", None)}
     from amt.decoding.backends import choose
 
     config = _config(opened, call)
     choose(opened.checkpoint.model, None, **call.running)  # says that it is not here before the text is read
-    request = ask(opened, texts, config, call.limits, **call.asking)
+    request = ask(opened, texts, config, call.limits, **asking)
     return request, choose(opened.checkpoint.model, request, **call.running)
 
 
