@@ -20,7 +20,7 @@ from amt.midi.data import MidiData
 from amt.midi.reader import MidiSource, read_midi
 from amt.models.opened import ModelSource, OpenedModel, load, packaged_models
 from amt.request.edits import Bars, Tracks
-from amt.request.limits import LimitOptions, Limits
+from amt.request.limits import LimitOptions, Limits, PartLimitOptions
 from amt.request.options import GenerationConfig, GenerationOptions
 from amt.request.reading import check_text
 from amt.stages import recorded, stage
@@ -55,7 +55,7 @@ class GenerateOptions(StreamOptions, total=False):
     streamer: Any
 
 
-class EditOptions(LimitOptions, GenerationOptions, total=False):
+class EditOptions(PartLimitOptions, GenerationOptions, total=False):
     """What `amt.edit` takes beside the piece, the text, and what of the piece it is about."""
 
     model: ModelSource
@@ -164,15 +164,36 @@ def stream(text: str, **options: Unpack[StreamOptions]) -> Stream:
     return write_stream(opened, request, choice, **call.other)
 
 
+@overload
 def edit(
-    midi: MidiSource,
+    midi: MidiSource | MidiData,
+    text: str | None = None,
+    *,
+    bars: Bars | None = None,
+    tracks: Tracks | None = None,
+    keep: Tracks | None = None,
+    **options: Unpack[EditOptions],
+) -> Piece: ...
+@overload
+def edit(
+    midi: MidiSource | MidiData,
+    text: str | None = None,
+    *,
+    bars: Bars | None = None,
+    tracks: Tracks | None = None,
+    keep: Tracks | None = None,
+    num_return_sequences: int,
+    **options: Unpack[EditOptions],
+) -> Piece | list[Piece]: ...
+def edit(
+    midi: MidiSource | MidiData,
     text: str | None = None,
     *,
     bars: Bars | None = None,
     tracks: Tracks | None = None,
     keep: Tracks | None = None,
     num_return_sequences: int = 1,
-    **options: Unpack[EditOptions],
+    **options: Any,
 ) -> Any:
     """Write some bars or some parts of a piece anew; everything else stays as it is, in every tick.
 
@@ -207,7 +228,7 @@ def edit(
     from amt.generation.edit import check_can_edit, write_edit
     from amt.request.edits import check_limits, holes_of
 
-    call = _sorted("edit", cast(dict[str, Any], dict(options)) | {"num_return_sequences": num_return_sequences})
+    call = _sorted("edit", options | {"num_return_sequences": num_return_sequences})
     if text is not None:
         check_text(text)
     opened = load(call.model)

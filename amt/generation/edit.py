@@ -1,4 +1,4 @@
-"""Edits of a piece by a model: window after window, each a context with a hole that the model fills. docs/editing.md."""
+"""Edits of a piece by a model, window after window: a context with a hole that the model fills. docs/editing.md."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from amt.generation.generator import ask_edit
 from amt.generation.piece import Piece
 from amt.midi.canonical import to_canonical
 from amt.midi.data import MidiData
-from amt.midi.edits import TICKS_PER_STEP, BarHole, BarLines, Holes, emptied, in_holes, merge, on_grid, to_steps, whole_ids
+from amt.midi.edits import (
+    TICKS_PER_STEP,
+    BarHole,
+    BarLines,
+    Holes,
+    emptied,
+    in_holes,
+    merge,
+    on_grid,
+    to_steps,
+    whole_ids,
+)
 from amt.midi.limits import Constraints
 from amt.midi.segments import cut
 from amt.midi.tokenizer import EventTokenizer

@@ -37,7 +37,9 @@ class BarLines:
 
     def __init__(self, signatures: Iterable[tuple[int, int]], steps_per_beat: int):
         at_step = {0: COMMON_TIME_INDEX} | dict(signatures)
-        starts, lengths, bars = [], [], [0]
+        starts: list[int] = []
+        lengths: list[int] = []
+        bars = [0]
         for step, index in changes(at_step):
             if starts:
                 bars.append(bars[-1] + -(-(step - starts[-1]) // lengths[-1]))

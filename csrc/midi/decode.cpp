@@ -338,10 +338,10 @@ class Decoder {
   HoleTrack holes_;
   int64_t fill_end_ = 0;  // of the part that is being filled
   size_t num_notes_of_context_ = 0, num_pedals_of_context_ = 0;
-  bool is_planned_ = false;                // the music has begun: no plan may come any more
-  int section_ = PlanChord::kSameSection;  // that has no chord yet
+  bool is_planned_ = false;                    // the music has begun: no plan may come any more
+  int section_ = PlanChord::kSameSection;      // that has no chord yet
   int half_bars_ = 0, planned_half_bars_ = 0;  // in force; of the plan so far
-  std::array<int, kNumPrograms> velocities_;  // in force: of each program, or the first for all
+  std::array<int, kNumPrograms> velocities_;   // in force: of each program, or the first for all
   Decoding result_;
 };
 

@@ -170,13 +170,13 @@ class FeatureState {
 
   // The plan, which copies share; who writes on at one that is shared makes it its own first.
   std::shared_ptr<std::vector<PlannedChord>> plan_;
-  bool has_begun_ = false;        // the music: no plan may come any more
-  int section_ = kNumSections;    // the last one that was said
-  bool begins_section_ = false;   // and no chord since
-  int half_bars_ = 0;             // that the next chord of the plan lasts
-  int64_t plan_bar_steps_ = 1;    // of the bars that the plan counts in
-  int place_ = 0;                 // in the plan, of the chord in force
-  int64_t section_end_ = 0;       // the half bar at which its section ends
+  bool has_begun_ = false;       // the music: no plan may come any more
+  int section_ = kNumSections;   // the last one that was said
+  bool begins_section_ = false;  // and no chord since
+  int half_bars_ = 0;            // that the next chord of the plan lasts
+  int64_t plan_bar_steps_ = 1;   // of the bars that the plan counts in
+  int place_ = 0;                // in the plan, of the chord in force
+  int64_t section_end_ = 0;      // the half bar at which its section ends
 };
 
 // The features of rows of ids, all one after the other.

@@ -41,11 +41,12 @@ def by_seed(num_seeds):
                 test(rng=random.Random(seed), **given)
 
         names = [name for name in inspect.signature(test).parameters if name != "rng"]
-        run.__signature__ = inspect.Signature([inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names])
+        run.__signature__ = inspect.Signature(
+            [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
+        )
         return run
 
     return repeated
-
 
 
 def ids_of(events, config=CONFIG):
@@ -89,7 +90,9 @@ def shortened(midi, holes, config):
         return min(item.end_ticks, next(20 * end for first, end in intervals if first <= start < end))
 
     notes = [
-        Note(n.start_ticks, n.end_ticks if n.is_drum else end_of(n, n.program), n.pitch, n.velocity, n.program, n.is_drum)
+        Note(
+            n.start_ticks, n.end_ticks if n.is_drum else end_of(n, n.program), n.pitch, n.velocity, n.program, n.is_drum
+        )
         for n in midi.notes
     ]
     pedals = [PedalSpan(p.start_ticks, end_of(p, p.program), p.program) for p in midi.pedals]
@@ -98,7 +101,12 @@ def shortened(midi, holes, config):
 
 def test_an_edit_token_by_token():
     """Two bars: a piano that plays on, and a bass whose second bar is missing."""
-    notes = [Note(0, 960, 60, 80, 0), Note(960, 3840, 64, 80, 0), Note(0, 960, 40, 80, 33), Note(1920, 2400, 43, 20, 33)]
+    notes = [
+        Note(0, 960, 60, 80, 0),
+        Note(960, 3840, 64, 80, 0),
+        Note(0, 960, 40, 80, 33),
+        Note(1920, 2400, 43, 20, 33),
+    ]
     ids, _ = reference.encode(MidiData(notes), CONFIG)
     row = edit_row(ids, [StepHole(33, 96, 192)], CONFIG)
     assert events_of(row) == [
@@ -245,7 +253,7 @@ def test_grammars_allow_the_same_in_edits(config, rng):
 def test_a_fill_keeps_to_its_bars_and_programs(rng):
     """Random walks, read back: every note of the fill starts in a hole and ends with its interval."""
     config = configuration(rng, rng.choice([CONFIG, SMALL, None]))
-    _, holes, end_step, row = random_edit(rng, config)
+    _, holes, _, row = random_edit(rng, config)
     state = Grammar(config, Constraints(max_rest_steps=rng.choice([None, 5]))).start()
     prompt = prompt_of(row, config)
     for token_id in prompt:
@@ -308,7 +316,11 @@ def test_a_context_is_not_constrained():
     state.advance(VOCABULARY.token_id("velocity", 1))
     assert not state.allowed()[VOCABULARY.token_id("note_on", 61)]
     state.advance(VOCABULARY.token_id("note_on", 60))
-    shifts = [value for (kind, value), ok in zip(VOCABULARY.events, state.allowed(), strict=True) if ok and kind == "time_shift"]
+    shifts = [
+        value
+        for (kind, value), ok in zip(VOCABULARY.events, state.allowed(), strict=True)
+        if ok and kind == "time_shift"
+    ]
     assert shifts == list(range(1, 13))  # the longest note; the interval would allow 24
 
 
@@ -427,5 +439,6 @@ def test_time_signatures_stay_in_the_context():
     row = edit_row(ids, [StepHole(ALL, 0, 192)], CONFIG)
     assert events_of(row)[4:] == [
         ("hole", 2), ("time_shift", 96), ("time_signature", 12), ("time_shift", 96), ("hole", 3),
-        ("fill", 0), ("program", 0), ("velocity", 20), ("note_on", 60), ("time_shift", 24), ("note_off", 60), ("eos", 0),
+        ("fill", 0), ("program", 0), ("velocity", 20), ("note_on", 60), ("time_shift", 24), ("note_off", 60),
+        ("eos", 0),
     ]  # fmt: skip

@@ -146,7 +146,7 @@ def test_pedals_of_a_fill_lie_between_those_of_the_piece():
     fill = [("program", 0), ("pedal_on", 0), ("time_shift", 48), ("pedal_off", 0)]
     ids += [*(TOKENIZER.vocabulary.token_id(*event) for event in fill), 2]
     pedals = merge(midi, holes, ids, TOKENIZER).pedals
-    assert PedalSpan(2400, 2880, 0) in pedals and {p for p in midi.pedals} <= {*pedals}
+    assert PedalSpan(2400, 2880, 0) in pedals and set(midi.pedals) <= {*pedals}
 
 
 def test_grids_are_those_of_the_tokens():

@@ -24,9 +24,7 @@ MAX_TICKS = 2**31 - 1
 DECODE_REPORT = ("ignored_tokens", "dropped_notes", "closed_notes")
 
 
-def decode(
-    ids: Iterable[int], config: TokenizerConfig, *, only_fill: bool = False
-) -> tuple[MidiData, dict[str, int]]:
+def decode(ids: Iterable[int], config: TokenizerConfig, *, only_fill: bool = False) -> tuple[MidiData, dict[str, int]]:
     """The piece that ids say; any ids of the vocabulary mean something.
 
     Args:
