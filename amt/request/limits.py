@@ -250,24 +250,29 @@ def with_said_plan(limits: Limits, reading: Reading, named: Collection[str], con
     return limits
 
 
-class LimitOptions(TypedDict, total=False):
-    """The fields of `Limits` as keyword arguments, for editors and type checkers."""
+class PartLimitOptions(TypedDict, total=False):
+    """The fields of `Limits` that hold for a part of a piece, as keyword arguments."""
 
     instruments: Sequence[str | int] | None
     required_instruments: Sequence[str | int] | None
     forbidden_instruments: Sequence[str | int] | None
-    max_instruments: int | None
-    entry_by_beats: float | None
-    tempo: float | tuple[float, float] | None
-    time_signature: str | None
     key: str | None
     min_pitch: Pitches | None
     max_pitch: Pitches | None
-    max_beats: float | None
     max_polyphony: int | None
     max_note_beats: float | None
     max_rest_beats: float | None
     max_filler_tokens: int | None
+
+
+class LimitOptions(PartLimitOptions, total=False):
+    """The fields of `Limits` as keyword arguments, for editors and type checkers."""
+
+    max_instruments: int | None
+    entry_by_beats: float | None
+    tempo: float | tuple[float, float] | None
+    time_signature: str | None
+    max_beats: float | None
     duration: float | None
     bars: int | None
     chords: str | None

@@ -292,9 +292,9 @@ class GrammarState {
   Edit edit_ = Edit::kNone;
   HoleTrack holes_;
   std::bitset<kNumPrograms> open_to_ = std::bitset<kNumPrograms>().set();  // what an edit lets begin something here
-  int64_t fill_end_ = 0;                                                  // of the part that is being filled
-  int64_t num_parts_left_ = 0;                                            // that are to be filled after it
-  bool is_last_step_ = false;  // everything ends at this step
+  int64_t fill_end_ = 0;                                                   // of the part that is being filled
+  int64_t num_parts_left_ = 0;                                             // that are to be filled after it
+  bool is_last_step_ = false;                                              // everything ends at this step
   PlanLast plan_last_ = PlanLast::kNothing;
   int plan_at_ = 0, plan_half_bars_ = 0;            // how long the plan is; what a chord lasts, or 0
   int plan_chord_ = -1, plan_chord_half_bars_ = 0;  // the last one of this section, or -1

@@ -44,8 +44,7 @@ int GrammarState::goal(int64_t remaining) const {
 
 bool GrammarState::is_held(Event event) const {
   if (event.kind == Kind::kEos || event.kind == Kind::kFill) {
-    const bool is_early =
-        now_ < constraints().min_steps || elapsed_us_ < constraints().min_us * rules().us_scale();
+    const bool is_early = now_ < constraints().min_steps || elapsed_us_ < constraints().min_us * rules().us_scale();
     return (is_early && !is_in_fill()) || missing().any() || (rules().limits_rests() && has_played_.none());
   }
   if (event.kind != Kind::kTimeShift) return false;

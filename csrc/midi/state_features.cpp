@@ -134,8 +134,7 @@ void FeatureState::keep(Event event) {
   } else if (context_.use_count() > 1) {
     context_ = std::make_shared<std::vector<ContextEvent>>(*context_);
   }
-  context_->push_back(
-      {now_, event.kind, static_cast<uint8_t>(event.value), static_cast<uint8_t>(own_program())});
+  context_->push_back({now_, event.kind, static_cast<uint8_t>(event.value), static_cast<uint8_t>(own_program())});
 }
 
 void FeatureState::hear(int program) {
