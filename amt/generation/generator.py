@@ -6,17 +6,21 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from amt.config import check_choice
 from amt.generation.piece import Piece
 from amt.generation.stream import Stream
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
+from amt.midi.vocabulary import Vocabulary
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
 from amt.request.limits import NEEDS, Limits, with_usual
+from amt.request.obey import OBEY, Obey, Obeyed, obeyed
 from amt.request.options import GenerationConfig
 from amt.request.reading import Reading, check_text, read
+from amt.request.request import completed
 from amt.stages import stage
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ def ask(
     limits: Limits,
     *,
     named: Collection[str] | None = None,
+    obey: Obey = "said",
     prompt_midi: MidiSource | None = None,
     negative_prompt: str | None = None,
     logits_processor: Sequence[Any] | None = None,
@@ -38,26 +43,32 @@ def ask(
 ) -> Request:
     """The request of a call: texts are read, limits completed by them, everything is checked.
 
-    `named` are the limits that the call names: the others have their usual values. None: all as they are.
+    `named` are the limits that the call names: the others have their usual values. None: all as they are, and the words
+    are none.
 
     Raises:
         ValueError: something cannot be meant so. MidiError: `prompt_midi` cannot be read.
     """
     from amt.decoding.checks import make_prompt
-    from amt.request.request import Request, completed
+    from amt.request.request import Request
 
     for text in texts:
         check_text(text)
+    check_choice("obey", obey, OBEY)
     config = opened.tokenizer.config
     warnings: list[str] = []
     readings = [read(text) for text in texts]
-    of_each = [completed(limits, each) for each in readings]
-    for each in of_each:
-        each.constraints(config)  # what cannot be kept is an error before the file is read
+    if named is None or obey == "soft":
+        of_each = [Obeyed(completed(limits, each)) for each in readings]
+        for each in of_each:
+            each.limits.constraints(config)  # what cannot be kept is an error before the file is read
+    else:
+        of_each = [obeyed(limits, each, named, config) for each in readings]
     prefix: tuple[int, ...] = ()
     if prompt_midi is not None:
-        prefix = _prefix(opened, prompt_midi, of_each, warnings)
-    constraints = [_with_usual(each, named, prefix, config).constraints(config) for each in of_each]
+        prefix = _prefix(opened, prompt_midi, [completed(limits, each) for each in readings], warnings)
+        of_each = [_as_far_as_kept(each, limits, prefix, config) for each in of_each]
+    constraints = [_with_usual(each.limits, named, prefix, config).constraints(config) for each in of_each]
     grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
     with stage("text encoder"):
         states = opened.text_encoder.encode_each(texts)
@@ -70,10 +81,12 @@ def ask(
             (states[index], None),
             prefix=prefix,
             grammar=grammars[constraints[index]],
-            attributes=_attributes(opened, readings[index], of_each[index]),
+            attributes=_attributes(opened, readings[index], of_each[index].limits),
             text=text,
             reading=readings[index],
-            limits=of_each[index],
+            limits=of_each[index].limits,
+            said=of_each[index].said,
+            warnings=(*readings[index].warnings, *of_each[index].warnings),
         )
         for index, text in enumerate(texts)
     ]
@@ -134,7 +147,7 @@ def _piece(
 ) -> Piece:
     with stage("file"):
         piece = Piece.of_prompt(tuple(token_ids), opened.tokenizer.config, prompt)
-    warnings = [*prompt.reading.warnings, *request.warnings]
+    warnings = [*prompt.warnings, *request.warnings]
     if not len(piece.notes):
         warnings.append("the model wrote no notes; try another seed or other words")
     return dataclasses.replace(
@@ -204,6 +217,23 @@ def _check_prefix(opened: OpenedModel, prefix: Sequence[int], limits: Limits) ->
             raise ValueError(
                 f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
             )
+
+
+def _as_far_as_kept(each: Obeyed, call: Limits, prefix: Sequence[int], config: TokenizerConfig) -> Obeyed:
+    """Without what the words say that the music to continue does not keep: it comes first."""
+    limits, said, warnings = each.limits, set(each.said), list(each.warnings)
+    for name in sorted(each.said):
+        alone = {other: getattr(limits, other) for other in (name, NEEDS.get(name)) if other is not None}
+        if not _keeps(prefix, Limits(**alone), config):
+            limits = dataclasses.replace(limits, **{name: getattr(call, name)})
+            said.discard(name)
+            warnings.append(f"the MIDI file to continue does not keep to the {name.replace('_', ' ')} of the text")
+    if limits.bars is not None and limits.time_signature is None:
+        limits = dataclasses.replace(limits, bars=call.bars)
+    index = limits.constraints(config).tempo_index
+    if index is not None:  # the music to continue keeps the tempo that it has
+        limits = dataclasses.replace(limits, tempo=60e6 / Vocabulary(config).tempo_us_per_beat(index))
+    return Obeyed(limits, frozenset(said), tuple(warnings))
 
 
 def _keeps(prefix: Sequence[int], limits: Limits, config: TokenizerConfig) -> bool:

@@ -8,7 +8,8 @@ from amt.midi.data import MidiData
 from amt.midi.elements import Note, Tempo, TimeSignature
 from amt.request.limits import Limits
 from amt.request.reading import Reading, read
-from amt.request.report import ReportRow, compare
+from amt.request.report import compare
+from amt.request.rows import ReportRow
 
 SCORE = TokenizerConfig()
 D_MINOR = [62, 65, 69, 62, 64, 65, 67, 69, 70, 69, 73, 74]
