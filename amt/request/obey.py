@@ -17,7 +17,6 @@ from amt.request.casting import cast
 from amt.request.limits import Limits
 from amt.request.reading import Reading
 from amt.request.request import completed
-from amt.request.said import Range
 
 Obey = Literal["said", "soft"]
 OBEY: tuple[Obey, ...] = ("said", "soft")
@@ -45,16 +44,24 @@ class Obeyed:
     warnings: tuple[str, ...] = ()
 
 
-def obeyed(limits: Limits, reading: Reading, named: Collection[str], config: TokenizerConfig) -> Obeyed:
+def obeyed(
+    limits: Limits, reading: Reading, named: Collection[str] | None, config: TokenizerConfig, obey: Obey = "said"
+) -> Obeyed:
     """The limits of a call, completed by those that the text states.
 
     Args:
         limits: of the call.
-        named: the limits that the call names: also None, which leaves the choice to the model.
+        named: the limits that the call names: also None, which leaves the choice to the model. None: the words give no
+            limits.
+        obey: "soft": nor do they.
 
     Raises:
         ValueError: what the text says cannot all be kept, or not together with the limits of the call.
     """
+    own = completed(limits, reading)
+    if named is None or obey == "soft":
+        own.constraints(config)
+        return Obeyed(own)
     warnings: list[str] = []
     words: dict[str, Any] = {}
     if config.preset == "score":
@@ -121,21 +128,15 @@ def _metre(limits: Limits, reading: Reading, named: Collection[str], warnings: l
 
 
 def _length(reading: Reading, named: Collection[str], config: TokenizerConfig) -> dict[str, Any]:
+    """A length that is a single number; of a range any will do, which is not for a limit to choose."""
     if any(name in named for name in LENGTHS):
         return {}
     words: dict[str, Any] = {}
-    if reading.seconds is not None:
-        words["duration"] = _one_of(reading.seconds.value)
-    if reading.bars is not None and config.preset == "score":
-        words["bars"] = max(1, round(_one_of(reading.bars.value)))
+    if reading.seconds is not None and reading.seconds.value.low == reading.seconds.value.high:
+        words["duration"] = reading.seconds.value.low
+    if reading.bars is not None and reading.bars.value.low == reading.bars.value.high and config.preset == "score":
+        words["bars"] = max(1, round(reading.bars.value.low))
     return words
-
-
-def _one_of(length: Range) -> float:
-    """A length that a range holds: its middle; near the end of one that is open on a side."""
-    if length.high is None:
-        return 1.1 * length.low
-    return 0.9 * length.high if length.low == 0 else (length.low + length.high) / 2
 
 
 def _together(limits: Limits, reading: Reading, words: dict[str, Any], config: TokenizerConfig) -> Limits:

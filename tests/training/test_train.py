@@ -250,6 +250,24 @@ def test_a_run_may_begin_with_a_trained_model(data, tmp_path, monkeypatch):
         train(data, tmp_path / "other", model_config=MODEL, init=first, config=CONFIG, text_spec=other)
 
 
+def test_a_model_may_get_more_state_features(data, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(train_module, "TextSource", FakeText)
+    config = changed(max_steps=2, decay_steps=0, warmup_steps=0)
+    few = ModelConfig.from_dict(MODEL.to_dict() | {"state_features": FeatureLayout.NAMES[:3]})
+    more = ModelConfig.from_dict(MODEL.to_dict() | {"state_features": FeatureLayout.NAMES[:5]})
+    other = ModelConfig.from_dict(MODEL.to_dict() | {"state_features": FeatureLayout.NAMES[1:5]})
+    first = train(data, tmp_path / "first", model_config=few, config=config)
+    grown = train(data, tmp_path / "grown", model_config=more, init=first, config=changed(
+        max_steps=2, decay_steps=0, warmup_steps=0, learning_rate=0.0))  # fmt: skip
+    old, new = load_file(first / "model.safetensors"), load_file(grown / "model.safetensors")
+    known = len(old["state_features.weight"])
+    assert torch.equal(new["state_features.weight"][:known], old["state_features.weight"])
+    assert len(new["state_features.weight"]) > known and not new["state_features.weight"][known:].any()
+    with pytest.raises(ValueError, match="has shape"):
+        train(data, tmp_path / "other", model_config=other, init=first, config=config)
+
+
 def test_a_device_that_is_not_there(data, tmp_path):
     with pytest.raises(ValueError, match="cpu or cuda"):
         train(data, tmp_path, model_config=MODEL, config=CONFIG, device="tpu")
@@ -406,6 +424,38 @@ def test_the_learning_rate_rises_stays_and_falls():
     assert [round(cosine.learning_rate_at(step), 6) for step in (0, 5, 6, 7, 8, 9)] == [
         0.5, 1, 1, 0.853553, 0.5, 0.146447
     ]  # fmt: skip
+
+
+def test_the_learning_rate_falls_in_time():
+    config = TrainConfig(max_time=100.0, warmup_steps=2, decay_share=0.4, learning_rate=1.0)
+    assert [config.learning_rate_at(0, 0.0), config.learning_rate_at(1, 10.0)] == [0.5, 1.0]
+    found = [config.learning_rate_at(50, seconds) for seconds in (50.0, 60.0, 70.0, 90.0, 100.0, 130.0)]
+    assert found == pytest.approx([1.0, 1.0, 0.75, 0.25, 0.0, 0.0])
+    assert dataclasses.replace(config, decay_share=0.0).learning_rate_at(50, 99.0) == 1.0
+
+
+def test_a_run_ends_with_its_time_and_stops_do_not_count(data, tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 10))  # whoever looks finds that ten seconds have passed
+    monkeypatch.setattr(train_module.time, "perf_counter", lambda: next(clock))
+    config = changed(max_steps=1000, max_time=130.0, save_every=2, warmup_steps=0)
+    rows = []
+
+    def stop(row):
+        rows.append(row)
+        if row["step"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path, model_config=MODEL, config=config, progress=stop)
+    train(data, tmp_path, progress=rows.append)
+    state = json.loads(next(tmp_path.glob("state-*/state.json")).read_text())
+    assert 130.0 <= state["seconds"] <= 150.0 and state["step"] == rows[-1]["step"] < 20
+    assert [row["step"] for row in rows] == [1, 2, 3, *range(3, state["step"] + 1)]
+    rates = [row["learning_rate"] for row in rows[3:]]
+    assert rates == sorted(rates, reverse=True) and rates[0] == config.learning_rate and rates[-1] < rates[0] / 2
+    train(data, tmp_path, progress=rows.append)  # the time is up
+    assert rows[-1]["step"] == state["step"]
+    assert (tmp_path / "checkpoint").is_dir()
 
 
 def test_fewer_rows_than_processes(data, tmp_path, monkeypatch):
