@@ -119,8 +119,9 @@ def _feel_rows(reading: Reading, music: MidiData) -> Iterator[ReportRow]:
     names = [said.value for said in reading.feels]
     by = ""
     if not names:
-        names = [feel for said in reading.styles[:1] if (feel := STYLES[said.value].feel)]
-        by = f" ({reading.styles[0].value})" if names else ""
+        styles = [said.value for said in reading.styles if STYLES[said.value].feel]
+        names = [STYLES[style].feel for style in styles[:1]]
+        by = "".join(f" ({style})" for style in styles[:1])
     for name in names:
         if name in MEASURED_FEELS:
             is_met = has_feel(music, MEASURED_FEELS[name])
