@@ -19,7 +19,7 @@ from amt.midi.reader import MidiSource
 from amt.midi.vocabulary import Vocabulary
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
-from amt.request.limits import NEEDS, Limits, with_usual
+from amt.request.limits import NEEDS, Limits, with_said_plan, with_usual
 from amt.request.obey import OBEY, Obey, Obeyed, obeyed
 from amt.request.options import GenerationConfig
 from amt.request.reading import Reading, check_text, read
@@ -62,6 +62,10 @@ def ask(
     # What cannot be kept is an error before a file is read.
     wishes = [obeyed(limits, each, named, config, obey) for each in readings]
     of_each = [each.limits for each in wishes]
+    if named is not None and obey == "said" and prompt_midi is None:
+        of_each = [
+            with_said_plan(each, reading, named, config) for each, reading in zip(of_each, readings, strict=True)
+        ]
     seeds = [seed_of(options, None) for _ in texts]
     prefix: tuple[int, ...] = ()
     semitones = [0] * len(texts)
@@ -79,6 +83,8 @@ def ask(
         for each, higher in zip(of_each, semitones, strict=True)
     ]
     grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
+    for grammar in grammars.values():
+        _check_room(grammar, min(options.max_new_tokens, opened.checkpoint.model.config.max_sequence_length - 1))
     with stage("text encoder"):
         states = opened.text_encoder.encode_each(texts)
     warnings += opened.text_encoder.truncation_warnings(texts)
@@ -108,6 +114,77 @@ def ask(
         tuple(logits_processor or ()),
         tuple(stopping_criteria or ()),
         warnings=tuple(warnings),
+    )
+
+
+def _check_room(grammar: Grammar, room: int) -> None:
+    """Raise ValueError if a plan that is given leaves the music no token."""
+    num_half_bars = grammar.constraints.plan_half_bars
+    needed = grammar.start().tokens_to_close
+    if num_half_bars is not None and needed >= room:
+        raise ValueError(
+            f"the plan of {num_half_bars / 2:g} bars takes {needed} of the {room} tokens that there are; ask for fewer"
+            " bars, or for chords that change less often"
+        )
+
+
+def ask_edit(
+    opened: OpenedModel,
+    text: str | None,
+    options: GenerationConfig,
+    limits: Limits,
+    *,
+    prefixes: Sequence[Sequence[int]],
+    semitones: int = 0,
+    named: Collection[str] | None = None,
+    negative_prompt: str | None = None,
+    logits_processor: Sequence[Any] | None = None,
+    stopping_criteria: Sequence[Any] | None = None,
+) -> Request:
+    """The request of one window of an edit: a prompt for each prefix, all with the same text, seed and limits.
+
+    Args:
+        prefixes: edits up to their first `fill`.
+        semitones: by how much the piece is higher than what the model reads.
+    """
+    from amt.decoding.checks import make_prompt, seed_of
+    from amt.request.request import Request
+    from amt.text.encoder import UNCONDITIONAL
+
+    config = opened.tokenizer.config
+    reading = Reading() if text is None else read(text)
+    if named is not None:
+        limits = with_usual(limits, {*named, "max_rest_beats", "entry_by_beats"}, config)
+    grammar = Grammar(config, moved(limits.constraints(config), -semitones))
+    words = UNCONDITIONAL if text is None else text
+    seed = seed_of(options, None)
+    with stage("text encoder"):
+        (states,) = opened.text_encoder.encode_each([words])
+    prompts = [
+        make_prompt(
+            opened.checkpoint.model.config,
+            options,
+            index,
+            (states, None),
+            prefix=prefix,
+            seed=seed,
+            first_sequence=index,
+            grammar=grammar,
+            attributes=_attributes(opened, reading, limits),
+            semitones=semitones,
+            text=words,
+            reading=reading,
+            limits=limits,
+        )
+        for index, prefix in enumerate(prefixes)
+    ]
+    return Request(
+        tuple(prompts),
+        options,
+        _negative(opened, options, negative_prompt),
+        tuple(logits_processor or ()),
+        tuple(stopping_criteria or ()),
+        warnings=tuple(opened.text_encoder.truncation_warnings([words])),
     )
 
 

@@ -33,6 +33,7 @@ class Rows:
         has_caption: (rows,) bool: see `Batch.has_caption`.
         features: of all tokens but the last of each row; None: the model has no state features.
         attribute_ids: (rows, num_attributes) int64, padded with 0; None: the model reads none.
+        num_given: (rows,) int64: see `Batch.num_given`.
     """
 
     token_ids: torch.Tensor
@@ -41,6 +42,7 @@ class Rows:
     has_caption: torch.Tensor
     features: FeatureInputs | None = None
     attribute_ids: torch.Tensor | None = None
+    num_given: torch.Tensor | None = None
 
     @classmethod
     def of(
@@ -78,6 +80,7 @@ class Rows:
             torch.from_numpy(batch.has_caption[rows]).to(device),
             features,
             attribute_ids,
+            None if batch.num_given is None else torch.from_numpy(batch.num_given[rows]).to(device),
         )
 
 
@@ -111,6 +114,9 @@ class Objective(torch.nn.Module):
                 that have a caption.
         """
         targets = rows.token_ids[:, 1:]
+        if rows.num_given is not None:  # what is given is not predicted: as padding, it has no loss
+            places = torch.arange(1, rows.token_ids.shape[1], device=targets.device)
+            targets = targets.masked_fill(places < rows.num_given[:, None], 0)
         device = targets.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             logits = self.model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import time
@@ -129,6 +130,8 @@ def train(
             raise ValueError(
                 f"{name} must be {wanted} for {data}, got {given}; use another run's folder or ModelConfig"
             )
+    if config.edit_share and not train_split.tokenizer_config.has_plans_and_edits:
+        raise ValueError(f"edit_share needs tokens for edits; prepare {data} with version 2 of the tokenizer")
     if config.batch_size < config.accumulation_steps * ranks.world_size:
         raise ValueError(
             f"batch_size {config.batch_size} is too small for {config.accumulation_steps} accumulation_steps in"
@@ -172,6 +175,7 @@ def train(
                 layout=model.feature_layout,
                 bars_dropout=config.bars_dropout,
                 plan_dropout=config.plan_dropout,
+                edit_share=config.edit_share,
                 attributes=model.config.attributes,
                 attribute_dropout=config.attribute_dropout,
                 no_attributes=config.no_attributes,
@@ -210,6 +214,7 @@ def train(
             if is_last:
                 break
     checkpoint = run / "checkpoint"
+    model_config = dataclasses.replace(model_config, edits=model_config.edits or config.edit_share > 0)
     trained = build_model(model_config, train_split.tokenizer_config)
     source = model if average is None else average.module
     trained.load_state_dict({name: whole(value) for name, value in source.state_dict().items()})

@@ -45,7 +45,7 @@ struct Decoding {
 };
 
 // Throws std::invalid_argument for an id that is not in the vocabulary, and where the music is longer than a file can
-// be.
-Decoding decode(const int32_t* ids, size_t num_ids, const Vocabulary& vocabulary);
+// be. only_fill: of an edit's notes and pedals those of the fill alone.
+Decoding decode(const int32_t* ids, size_t num_ids, const Vocabulary& vocabulary, bool only_fill = false);
 
 }  // namespace amt::midi

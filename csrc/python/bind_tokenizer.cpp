@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <memory>
 #include <numeric>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "../midi/edits.h"
 #include "../midi/grammar.h"
 #include "../midi/smf.h"
 #include "../midi/tokenizer.h"
@@ -153,15 +155,33 @@ void bind_tokenizer(py::module_& m) {
           "be read.")
       .def(
           "decode",
-          [](const Vocabulary& vocabulary, const Ids& ids) {
+          [](const Vocabulary& vocabulary, const Ids& ids, bool only_fill) {
             midi::Decoding decoding;
             {
               py::gil_scoped_release release;
-              decoding = midi::decode(ids.data(), static_cast<size_t>(ids.size()), vocabulary);
+              decoding = midi::decode(ids.data(), static_cast<size_t>(ids.size()), vocabulary, only_fill);
             }
             return py::make_tuple(std::move(decoding.data), to_tuple(decoding.report));
           },
-          py::arg("ids"), "(MidiData, report) of token ids.")
+          py::arg("ids"), py::arg("only_fill") = false, "(MidiData, report) of token ids.")
+      .def(
+          "edit_row",
+          [](const Vocabulary& vocabulary, const Ids& ids, const std::vector<std::array<int64_t, 3>>& holes,
+             std::optional<int64_t> end_step) {
+            std::vector<midi::StepHole> given;
+            for (const auto& [program, start, end] : holes) {
+              if (program < -1 || program > midi::kDrums) throw std::invalid_argument("there is no such program");
+              given.push_back({static_cast<int>(program), start, end});
+            }
+            std::vector<int32_t> row;
+            {
+              py::gil_scoped_release release;
+              row = midi::edit_row(ids.data(), static_cast<size_t>(ids.size()), std::move(given), end_step.value_or(-1),
+                                   vocabulary);
+            }
+            return to_array(std::move(row));
+          },
+          py::arg("ids"), py::arg("holes"), py::arg("end_step"), "See amt.midi.reference.edits.edit_row.")
       .def(
           "decode_bytes",
           [](const Vocabulary& vocabulary, const Ids& ids) {

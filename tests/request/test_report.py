@@ -172,7 +172,8 @@ def test_a_key_without_a_pitched_note_is_not_kept():
 def test_what_the_words_made_a_limit_is_measured_on_all_of_the_piece():
     reading, said = read("a slow waltz at 100 BPM"), frozenset({"tempo", "time_signature"})
     changed = song().replace(
-        tempos=[Tempo(0, 600_000), Tempo(960, 500_000)], time_signatures=[TimeSignature(0, 3, 4), TimeSignature(960, 4, 4)]
+        tempos=[Tempo(0, 600_000), Tempo(960, 500_000)],
+        time_signatures=[TimeSignature(0, 3, 4), TimeSignature(960, 4, 4)],
     )
     for music, is_met in ((song(), True), (changed, False)):
         rows = compare(reading, None, None, music, SCORE, said)
