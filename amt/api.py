@@ -10,8 +10,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from amt.errors import TextEncoderError
-from amt.generation.candidates import RerankBy, check_rerank, ranked
-from amt.generation.generator import ask, write, write_stream
+from amt.generation.candidates import RerankBy, check_rerank, num_candidates, ranked, write_best
+from amt.generation.generator import ask, write_stream
 from amt.generation.piece import Piece
 from amt.generation.profile import NOT_STREAMED, STAGES, Profile, peak_memory_bytes
 from amt.generation.stream import Stream
@@ -21,6 +21,7 @@ from amt.midi.reader import MidiSource, read_midi
 from amt.models.opened import ModelSource, OpenedModel, load, packaged_models
 from amt.request.edits import Bars, Tracks
 from amt.request.limits import LimitOptions, Limits, PartLimitOptions
+from amt.request.obey import Obey
 from amt.request.options import GenerationConfig, GenerationOptions
 from amt.request.reading import check_text
 from amt.stages import recorded, stage
@@ -40,6 +41,7 @@ class StreamOptions(LimitOptions, GenerationOptions, total=False):
     model: ModelSource
     prompt_midi: MidiSource | None
     negative_prompt: str | None
+    obey: Obey
     backend: BackendName
     dtype: EngineDtype
     logits_processor: Sequence[Any] | None
@@ -49,7 +51,7 @@ class StreamOptions(LimitOptions, GenerationOptions, total=False):
 class GenerateOptions(StreamOptions, total=False):
     """What `amt.generate` takes beside the text and num_return_sequences."""
 
-    rerank: int
+    rerank: int | None
     rerank_by: RerankBy
     progress: Callable[[int, int], object] | None
     streamer: Any
@@ -93,13 +95,18 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
             time_signature, key, min_pitch, max_pitch, max_beats, max_polyphony, max_note_beats, max_rest_beats,
             max_filler_tokens, duration, bars, chords, form: hard limits; see `amt.Limits`. Notes last at most 16
             beats, silence at most 8, and instruments enter within 32, unless the call says otherwise; None takes such
-            a limit away. `bars` needs a time signature; where the text names it and the option does not, it becomes
-            hard, too. `chords` and `form` need a model that plans its music; they are also taken from the text.
+            a limit away. `bars` needs a time signature, which the text may name. `chords` and `form` need a model that
+            plans its music; they are also taken from the text.
         negative_prompt: with guidance_scale above 1, the text to lead away from; default: what stood for no caption in
             training.
+        obey: "said": the instruments, refusals, tempo, metre and length that the text states are limits, too, unless
+            the call says otherwise; "soft": they are left to the model.
         rerank: write so many candidates for each text and keep the best num_return_sequences of them, best first.
-        rerank_by: "facts": what does most of what was asked for (`Piece.report`), then what "model" says; "model":
-            what the model's own MIDI -> text direction finds nearest to the text.
+            Usually 2 for each piece, 16 at most; 1 turns it off. Without sampling, and
+            with a streamer, processors or criteria it is off.
+        rerank_by: "facts": what does most of what was asked for (`Piece.report`) and is sane music
+            (`amt.midi.sanity`), then what "model" says; "model": what the model's own MIDI -> text direction finds
+            nearest to the text.
         backend: "engine" (compiled), "plain" (PyTorch: slow, the same music), or "auto": the engine if it is here.
         dtype: of the engine's weights: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).
@@ -121,14 +128,16 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
     """
     call = _sorted("generate", options | {"num_return_sequences": num_return_sequences})
     opened = load(call.model)
-    rerank, rerank_by = call.other.pop("rerank", 1), call.other.pop("rerank_by", "facts")
+    rerank, rerank_by = call.other.pop("rerank", None), call.other.pop("rerank_by", "facts")
     check_rerank(rerank, rerank_by, opened, call.options.get("num_beams", 1))
-    call.options["num_return_sequences"] = max(num_return_sequences, rerank) if rerank > 1 else num_return_sequences
+    config = _config(opened, call)
+    given = {**call.other, **call.asking}
+    followed = any(given.get(name) for name in ("streamer", "logits_processor", "stopping_criteria"))
+    is_sampling = config.do_sample and config.num_beams == 1 and not followed
+    call.options["num_return_sequences"] = num_candidates(rerank, num_return_sequences, is_sampling=is_sampling)
     texts = [text] if isinstance(text, str) else list(text)
     request, choice = _request(opened, texts, call)
-    results = write(opened, request, choice, **call.other)
-    if rerank > 1:
-        results = [ranked(pieces, opened, rerank_by)[:num_return_sequences] for pieces in results]
+    results = write_best(opened, request, choice, num_return_sequences, rerank_by, **call.other)
     shaped = [pieces if num_return_sequences > 1 else pieces[0] for pieces in results]
     return shaped[0] if isinstance(text, str) else shaped
 
@@ -136,8 +145,8 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
 def stream(text: str, **options: Unpack[StreamOptions]) -> Stream:
     """Write music that fits a text, and hand out every event as soon as it is there.
 
-    The music is that of `amt.generate` with the same seed and options. The model has read the text when this returns;
-    it writes while events are asked for.
+    The music is that of `amt.generate` with the same seed, options and rerank=1. The model has read the text when this
+    returns; it writes while events are asked for.
 
     Args:
         text: what the music should be like.
@@ -257,7 +266,7 @@ def edit(
         **call.asking,
     )
     if rerank > 1:
-        pieces = ranked(pieces, opened, rerank_by)[:num_return_sequences]
+        pieces = ranked(pieces, opened, rerank_by, num_return_sequences)
     return pieces if num_return_sequences > 1 else pieces[0]
 
 
@@ -340,15 +349,17 @@ _OPTIONS = tuple(field.name for field in dataclasses.fields(GenerationConfig))
 _ASKING = ("negative_prompt", "logits_processor", "stopping_criteria")
 _RUNNING = ("backend", "dtype")
 _OTHER = {
-    "generate": ("prompt_midi", "rerank", "rerank_by", "progress", "streamer"),
-    "stream": ("prompt_midi",),
+    "generate": ("prompt_midi", "obey", "rerank", "rerank_by", "progress", "streamer"),
+    "stream": ("prompt_midi", "obey"),
     "edit": ("rerank", "rerank_by", "progress"),
 }
 
 
 def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
     """The arguments by who reads them; ValueError for one that nobody does."""
-    known = (*_LIMITS, *_OPTIONS, *_ASKING, *_RUNNING, *_OTHER[function], "model")
+    known = {*_LIMITS, *_OPTIONS, *_ASKING, *_RUNNING, *_OTHER[function], "model"}
+    if function == "edit":
+        known.remove("obey")  # an edit says by bars and tracks what it is about
     unknown = sorted(set(arguments) - set(known))
     if unknown:
         raise ValueError(

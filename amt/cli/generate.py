@@ -50,7 +50,10 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print facts of each piece as a line of JSON.")] = False,
     rerank: Annotated[
         int | None,
-        typer.Option(help="Write so many candidates and keep those that fit TEXT best.", rich_help_panel=CHOICE),
+        typer.Option(
+            help="Write so many candidates and keep what fits TEXT best; usually 2; 1: off.",
+            rich_help_panel=CHOICE,
+        ),
     ] = None,
     rerank_by: Annotated[
         str | None,
@@ -58,6 +61,14 @@ def generate(
             help="facts: what does most of TEXT; model: what the model finds nearest.", rich_help_panel=CHOICE
         ),
     ] = None,
+    obey: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="said: what TEXT states of instruments, tempo, metre and length holds; soft: it is left to the model.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = "said",
     negative_prompt: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="With guidance, what the music should not be like.", rich_help_panel=CHOICE),
@@ -113,6 +124,7 @@ def generate(
         options: dict[str, Any] = {
             "num_return_sequences": num,
             "prompt_midi": prompt,
+            "obey": obey,
             "backend": backend,
             "dtype": dtype,
             "progress": show,

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from amt.config import check_choice
 from amt.generation.keys import asked_key, facts_at_home, moved, semitones_above_home
 from amt.generation.piece import Piece
 from amt.generation.stream import Stream
@@ -15,9 +16,11 @@ from amt.midi.data import MidiData
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
+from amt.midi.vocabulary import Vocabulary
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
 from amt.request.limits import NEEDS, Limits, with_said_plan, with_usual
+from amt.request.obey import OBEY, Obey, Obeyed, obeyed
 from amt.request.options import GenerationConfig
 from amt.request.reading import Reading, check_text, read
 from amt.stages import stage
@@ -34,6 +37,7 @@ def ask(
     limits: Limits,
     *,
     named: Collection[str] | None = None,
+    obey: Obey = "said",
     prompt_midi: MidiSource | None = None,
     negative_prompt: str | None = None,
     logits_processor: Sequence[Any] | None = None,
@@ -49,25 +53,28 @@ def ask(
     from amt.decoding.checks import make_prompt, seed_of
     from amt.request.request import Request, completed
 
+    check_choice("obey", obey, OBEY)
     for text in texts:
         check_text(text)
     config = opened.tokenizer.config
     warnings: list[str] = []
     readings = [read(text) for text in texts]
-    of_each = [completed(limits, each) for each in readings]
-    if named is not None and prompt_midi is None:
+    # What cannot be kept is an error before a file is read.
+    wishes = [obeyed(limits, each, named, config, obey) for each in readings]
+    of_each = [each.limits for each in wishes]
+    if named is not None and obey == "said" and prompt_midi is None:
         of_each = [
             with_said_plan(each, reading, named, config) for each, reading in zip(of_each, readings, strict=True)
         ]
-    for each in of_each:
-        each.constraints(config)  # what cannot be kept is an error before the file is read
     seeds = [seed_of(options, None) for _ in texts]
     prefix: tuple[int, ...] = ()
     semitones = [0] * len(texts)
     if prompt_midi is not None:
         data, higher = _to_continue(prompt_midi, config, readings[0], of_each[0])
         semitones = [higher] * len(texts)
-        prefix = _prefix(opened, data, higher, of_each, warnings)
+        prefix = _prefix(opened, data, higher, [completed(limits, each) for each in readings], warnings)
+        wishes = [_as_far_as_kept(each, limits, prefix, config, higher) for each in wishes]
+        of_each = [each.limits for each in wishes]
     elif config.canonical_key:
         keys = [asked_key(reading, each) for reading, each in zip(readings, of_each, strict=True)]
         semitones = [semitones_above_home(*of_text) for of_text in zip(keys, texts, seeds, strict=True)]
@@ -95,6 +102,8 @@ def ask(
             text=text,
             reading=readings[index],
             limits=of_each[index],
+            said=wishes[index].said,
+            warnings=(*readings[index].warnings, *wishes[index].warnings),
         )
         for index, text in enumerate(texts)
     ]
@@ -229,7 +238,7 @@ def _piece(
 ) -> Piece:
     with stage("file"):
         piece = Piece.of_prompt(tuple(token_ids), opened.tokenizer.config, prompt)
-    warnings = [*prompt.reading.warnings, *request.warnings]
+    warnings = [*prompt.warnings, *request.warnings]
     if not len(piece.notes):
         warnings.append("the model wrote no notes; try another seed or other words")
     return dataclasses.replace(
@@ -308,6 +317,21 @@ def _check_prefix(opened: OpenedModel, prefix: Sequence[int], higher: int, limit
             raise ValueError(
                 f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
             )
+
+
+def _as_far_as_kept(wish: Obeyed, call: Limits, prefix: Sequence[int], config: TokenizerConfig, higher: int) -> Obeyed:
+    """Without what the words say that the music to continue does not keep: it comes first."""
+    limits, said, warnings = wish.limits, set(wish.said), list(wish.warnings)
+    for name in sorted(wish.said):
+        alone = {other: getattr(limits, other) for other in (name, NEEDS.get(name)) if other is not None}
+        if not _keeps(prefix, Limits(**alone), config, higher):
+            limits = dataclasses.replace(limits, **{name: getattr(call, name)})
+            said.discard(name)
+            warnings.append(f"the MIDI file to continue does not keep to the {name.replace('_', ' ')} of the text")
+    index = None if config.preset != "score" else limits.constraints(config).tempo_index
+    if index is not None:  # the music to continue keeps the tempo that it has
+        limits = dataclasses.replace(limits, tempo=60e6 / Vocabulary(config).tempo_us_per_beat(index))
+    return Obeyed(limits, frozenset(said), tuple(warnings))
 
 
 def _keeps(prefix: Sequence[int], limits: Limits, config: TokenizerConfig, higher: int = 0) -> bool:

@@ -22,7 +22,8 @@ from amt.midi.limits import Constraints
 from amt.midi.plan import Plan
 from amt.midi.programs import DRUMS, program_name
 from amt.request.reading import Reading, read
-from amt.request.report import ReportRow, compare
+from amt.request.report import compare
+from amt.request.rows import ReportRow
 
 if TYPE_CHECKING:
     import mido
@@ -82,8 +83,11 @@ class Piece:
         constraints = prompt.grammar.constraints if isinstance(prompt.grammar, Grammar) else Constraints()
         if tokenizer_config.preset == "score":
             music = _ended_at(music, _last_tick(music, constraints, tokenizer_config))
+            exact_us = prompt.limits.tempo_us_per_beat
+            if exact_us is not None and len(prompt.prefix) == 1:  # the tokens have its nearest mark
+                music = music.replace(tempos=[Tempo(0, exact_us)])
         asked = moved(constraints, prompt.semitones)
-        rows = compare(prompt.reading, prompt.limits, asked, music, tokenizer_config)
+        rows = compare(prompt.reading, prompt.limits, asked, music, tokenizer_config, prompt.said)
         return cls(tuple(tokens), music, prompt.text, prompt.seed, report=rows)
 
     @property

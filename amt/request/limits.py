@@ -41,8 +41,8 @@ class Limits:
     """Hard limits of a generation, as a musician names them; None leaves the choice to the model.
 
     `instruments` are General MIDI names ("violin", "drums") or program numbers 0..127 (128 = drums); they all play,
-    unless `required_instruments` says which must. `tempo` is kept throughout, as its nearest metronome mark, or lies
-    between two (`(90, 110)`); `time_signature` is kept throughout. `bars` and `duration` are what the piece comes to:
+    unless `required_instruments` says which must. `tempo` is kept throughout, or is a metronome mark between two
+    (`(90, 110)`); `time_signature` is kept throughout. `bars` and `duration` are what the piece comes to:
     it ends within a bar, or 5 %, of them. `bars` needs a time signature, which a text may name.
     `min_pitch` and `max_pitch` are numbers or names ("C4"), for all instruments but drums or for some
     (`{"cello": "C2"}`). `chords` and `form` are a plan that the music is written over, by a model that has plans. It
@@ -95,6 +95,11 @@ class Limits:
     form: str | None = setting(
         None, 'Sections, like "verse chorus verse chorus", "AABA" or "intro 4 A8 B8 A8".', only_score=True
     )
+
+    @property
+    def tempo_us_per_beat(self) -> int | None:
+        """The tempo of the file where a single one is asked for, whatever the nearest metronome mark of the tokens."""
+        return round(60_000_000 / self.tempo) if isinstance(self.tempo, (int, float)) else None
 
     def constraints(self, config: TokenizerConfig) -> Constraints:
         """The constraints for a tokenizer.
@@ -176,6 +181,9 @@ class Limits:
                 indices = (tempo["tempo_index"],) * 2
             vocabulary = Vocabulary(config)
             steps_us = [Fraction(vocabulary.tempo_us_per_beat(i), config.steps_per_beat) for i in indices]
+            if self.tempo_us_per_beat is not None:  # tokens count their mark, the file has the tempo itself
+                mark = Fraction(vocabulary.tempo_us_per_beat(indices[0]), self.tempo_us_per_beat)
+                min_us, max_us = math.ceil(min_us * mark), max(1, math.floor(max_us * mark))
         if max_us < steps_us[0]:
             shortest = math.ceil(steps_us[0] / 1000) / 1000
             raise ValueError(f"duration must be at least {shortest} seconds at this tempo, got {self.duration!r}")
@@ -306,6 +314,11 @@ def _tempo(tempo: float | Sequence[float], config: TokenizerConfig) -> dict[str,
     low, high = (_tempo_index(bpm, config) for bpm in tempo)
     if tempo[0] > tempo[1]:
         raise ValueError(f"tempo must have the slowest first, got {tempo!r}")
+    marks = config.tempos_bpm
+    low += marks[low] < tempo[0]
+    high -= marks[high] > tempo[1]
+    if low > high:  # no mark lies between them
+        low = high = _tempo_index((tempo[0] + tempo[1]) / 2, config)
     return {"tempo_min_index": low, "tempo_max_index": high}
 
 
