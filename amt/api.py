@@ -346,11 +346,11 @@ class _Call:
 
 _LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
 _OPTIONS = tuple(field.name for field in dataclasses.fields(GenerationConfig))
-_ASKING = ("negative_prompt", "logits_processor", "stopping_criteria")
+_ASKING = ("negative_prompt", "obey", "logits_processor", "stopping_criteria")
 _RUNNING = ("backend", "dtype")
 _OTHER = {
-    "generate": ("prompt_midi", "obey", "rerank", "rerank_by", "progress", "streamer"),
-    "stream": ("prompt_midi", "obey"),
+    "generate": ("prompt_midi", "rerank", "rerank_by", "progress", "streamer"),
+    "stream": ("prompt_midi",),
     "edit": ("rerank", "rerank_by", "progress"),
 }
 
