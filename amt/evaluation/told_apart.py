@@ -151,7 +151,7 @@ def told_apart(
         raise ValueError(f"told-apart needs at least {FOLDS} groups of pieces, got {len(np.unique(names))}")
     scores = np.zeros(len(labels))
     for train, test in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0).split(values, labels, names):
-        forest = RandomForestClassifier(400, min_samples_leaf=2, random_state=0, n_jobs=1)
+        forest = RandomForestClassifier(200, min_samples_leaf=2, random_state=0, n_jobs=1)
         scores[test] = forest.fit(values[train], labels[train]).predict_proba(values[test])[:, 1]
     members = [np.flatnonzero(names == name) for name in np.unique(names)]
     random = np.random.default_rng(0)

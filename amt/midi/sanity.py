@@ -18,7 +18,7 @@ from amt.midi.programs import DRUMS
 from amt.midi.units import ticks_to_seconds
 
 # Organs, strings, choirs and pads may hold a note for 16 beats, others for 8.
-_SUSTAINED = np.isin(np.arange(129), [*range(16, 24), *range(40, 56), *range(88, 104)])
+SUSTAINED = np.isin(np.arange(129), [*range(16, 24), *range(40, 56), *range(88, 104)])
 MAX_HUNG_SHARE = 0.01
 MAX_POLYPHONY = 10.0
 MAX_TOP_RUN = 12
@@ -97,7 +97,7 @@ def sanity(midi: MidiData) -> list[str]:
         return problems
     pitched = notes.is_pitched
     start, end, pitch = notes.start[pitched], notes.end[pitched], notes.pitch[pitched]
-    limit = np.where(_SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
+    limit = np.where(SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
     hung = int((end - start > limit).sum())
     if len(start) and hung / len(start) > MAX_HUNG_SHARE:
         problems.append(f"{hung} hanging notes")

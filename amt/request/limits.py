@@ -18,6 +18,7 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.limits import Constraints
 from amt.midi.metres import bar_length
 from amt.midi.programs import DRUMS, program_name, program_number
+from amt.midi.sanity import SUSTAINED
 from amt.midi.theory import parse_key
 from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index
 from amt.request.pitches import pitch_of_programs
@@ -32,6 +33,8 @@ NEEDS = {"bars": "time_signature"}
 # A length that is asked for is met within these.
 BARS_AROUND = 1
 DURATION_AROUND = Fraction(5, 100)
+# The longest note where only such instruments may play as do not sustain: no organ, strings, choir or pad.
+USUAL_NOTE_BEATS = 8.0
 
 Pitches = int | str | Mapping[str | int, int | str]
 
@@ -77,7 +80,10 @@ class Limits:
     max_beats: float | None = setting(None, "Length in quarter notes, at most.", only_score=True)
     max_polyphony: int | None = setting(None, "Notes that sound at once, at most; drums do not count.")
     max_note_beats: float | None = setting(
-        None, 'The longest note in quarter notes; usually 16; "none" for any.', only_score=True, usual=16.0
+        None,
+        'The longest note in quarter notes; usually 16, and 8 where nobody sustains; "none" for any.',
+        only_score=True,
+        usual=16.0,
     )
     max_rest_beats: float | None = setting(
         None, 'The longest silence in quarter notes; usually 8; "none" for any.', only_score=True, usual=8.0
@@ -236,6 +242,10 @@ def with_usual(limits: Limits, named: Collection[str], config: TokenizerConfig) 
         and field.name not in named
         and (config.preset == "score" or not field.metadata.get("only_score"))
     }
+    if "max_note_beats" in usual and limits.instruments is not None:
+        programs = program_numbers(limits.instruments, "instruments")
+        if not SUSTAINED[list(programs)].any():
+            usual["max_note_beats"] = USUAL_NOTE_BEATS
     return dataclasses.replace(limits, **usual)
 
 

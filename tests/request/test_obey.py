@@ -71,9 +71,8 @@ def test_soft_leaves_all_to_the_model():
 
 
 def test_what_contradicts_is_one_error_that_names_both():
-    with pytest.raises(
-        ValueError, match=r'the text says "32 bars" and "10 seconds" and "60 bpm", but .*obey="soft"'
-    ) as e:
+    both = r'the text says "32 bars" and "10 seconds" and "60 bpm", but .*obey="soft"'
+    with pytest.raises(ValueError, match=both) as e:
         said("piano, 4/4, 32 bars, 10 seconds, 60 bpm")
     assert "\n" not in str(e.value)
     with pytest.raises(ValueError, match="tempo must be between 20 and 304") as e:
