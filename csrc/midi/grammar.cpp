@@ -32,6 +32,8 @@ Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
   require(given.max_programs >= 1, "max_programs must be at least 1");
   require(given.min_steps <= given.max_steps, "min_steps is above max_steps");
   require(given.min_us <= given.max_us, "min_us is above max_us");
+  require(given.max_bars >= 1 && given.max_bars <= Constraints::kUnlimited, "max_bars must be between 1 and 2^40");
+  require(given.min_bars <= given.max_bars, "min_bars is above max_bars");
   tempo_max_ = given.tempo_max_index;
   if (given.tempo_index >= 0) given.tempo_min_index = tempo_max_ = given.tempo_index;
   require(given.tempo_min_index <= tempo_max_, "tempo_min_index is above tempo_max_index");
@@ -56,13 +58,15 @@ Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
           "required_programs are more than max_programs");
   if (limits_notes()) given.max_polyphony = std::min<int64_t>(given.max_polyphony, kMaxTimedNotes);
   us_scale_ = vocabulary_.config().is_score ? vocabulary_.config().steps_per_beat : 1;
-  has_demands_ = limits_rests() || given.required_programs.any() || given.min_steps > 0 || given.min_us > 0;
+  has_demands_ = limits_rests() || given.required_programs.any() || given.min_steps > 0 || given.min_us > 0 ||
+                 given.min_bars > 0;
 }
 
 GrammarState::GrammarState(const Grammar& grammar)
     : grammar_(&grammar),
       num_programs_(static_cast<int64_t>(constraints().required_programs.count())),
       step_us_(is_score() ? 0 : int64_t{1000} * vocabulary().config().step_ms),
+      bar_steps_(int64_t{4} * vocabulary().config().steps_per_beat),
       program_(is_score() ? -1 : 0) {
   velocities_.fill(-1);
 }
@@ -189,6 +193,28 @@ int64_t GrammarState::steps_to_deadline() const {
   return constraints().max_note_steps - static_cast<int64_t>(static_cast<uint32_t>(now_) - timed_[0].start);
 }
 
+bool GrammarState::is_early(int64_t step) const {
+  return step < constraints().min_steps ||
+         elapsed_us_ + (step - now_) * step_us_ < constraints().min_us * grammar_->us_scale() ||
+         bars_begun(step) < constraints().min_bars;
+}
+
+void GrammarState::find_last_step() {
+  const Constraints& given = constraints();
+  last_step_ = given.max_steps;
+  if (given.max_us < Constraints::kUnlimited && step_us_ > 0) {
+    last_step_ = std::min(last_step_, now_ + (given.max_us * grammar_->us_scale() - elapsed_us_) / step_us_);
+  }
+  if (given.max_bars < Constraints::kUnlimited) {
+    last_step_ = std::min(last_step_, metre_start_ + (given.max_bars - bars_before_) * bar_steps_);
+  }
+  if (given.whole_bars) {
+    const int64_t bar_line = last_step_ - (last_step_ - metre_start_) % bar_steps_;
+    if (bar_line >= now_ && !is_early(bar_line)) last_step_ = bar_line;
+  }
+  is_last_step_ = !has_room(1);
+}
+
 std::bitset<kNumPrograms> GrammarState::due_programs() const {
   std::bitset<kNumPrograms> programs;
   for (int i = 0; i < num_timed_ && is_due(timed_[i]); ++i) programs[timed_[i].program] = true;
@@ -310,7 +336,7 @@ void GrammarState::apply(Event event) {
       break;
     case Kind::kBos:
       stage_ = is_score() ? Stage::kTimeSignature : Stage::kBody;
-      is_last_step_ = !has_room(1);
+      find_last_step();
       return;
     case Kind::kEos:
       stage_ = Stage::kFinished;
@@ -350,7 +376,7 @@ void GrammarState::apply(Event event) {
     case Kind::kTempo:
       tempo_ = event.value;
       step_us_ = grammar_->step_us(tempo_);
-      is_last_step_ = !has_room(1);
+      find_last_step();
       if (stage_ == Stage::kTempo) {
         stage_ = Stage::kBody;
         return;
@@ -359,6 +385,10 @@ void GrammarState::apply(Event event) {
       break;
     case Kind::kTimeSignature:
       time_signature_ = event.value;
+      bars_before_ = bars_begun(now_);
+      metre_start_ = now_;
+      bar_steps_ = vocabulary().bar_steps(event.value);
+      find_last_step();
       if (stage_ == Stage::kTimeSignature) {
         stage_ = Stage::kTempo;
         return;

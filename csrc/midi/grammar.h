@@ -21,6 +21,8 @@ struct Constraints {
   int64_t max_note_steps = kUnlimited;                 // of a non-drum note
   int64_t min_steps = 0, max_steps = kUnlimited;       // when the piece ends
   int64_t min_us = 0, max_us = kUnlimited;             // the same in microseconds
+  int64_t min_bars = 0, max_bars = kUnlimited;         // how many bars have begun then
+  bool whole_bars = false;                             // it ends at a bar line, if one lies within all these
   int64_t max_rest_steps = kUnlimited;                 // without a sounding note or a new one
   int64_t max_filler_tokens = kUnlimited;              // between two note_on, note_off not counted
   std::bitset<kNumPrograms> programs = std::bitset<kNumPrograms>().set();
@@ -42,6 +44,9 @@ void visit_fields(Constraints& constraints, Visitor& visit) {
   visit("max_steps", constraints.max_steps);
   visit("min_us", constraints.min_us);
   visit("max_us", constraints.max_us);
+  visit("min_bars", constraints.min_bars);
+  visit("max_bars", constraints.max_bars);
+  visit("whole_bars", constraints.whole_bars);
   visit("max_rest_steps", constraints.max_rest_steps);
   visit("max_filler_tokens", constraints.max_filler_tokens);
   visit("programs", constraints.programs);
@@ -177,10 +182,13 @@ class GrammarState {
   }
   bool is_full() const { return num_sounding_ >= constraints().max_polyphony; }
   // Whether so many more steps lie within the length.
-  bool has_room(int64_t steps) const {
-    return now_ + steps <= constraints().max_steps &&
-           elapsed_us_ + steps * step_us_ <= constraints().max_us * grammar_->us_scale();
-  }
+  bool has_room(int64_t steps) const { return now_ + steps <= last_step_; }
+  // How many bars have begun at a step from now on, but one that has lasted for no time yet.
+  int64_t bars_begun(int64_t step) const { return bars_before_ + (step - metre_start_ + bar_steps_ - 1) / bar_steps_; }
+  // Whether a step from now on, at the tempo and in the metre in force, is before the first that may be the last.
+  bool is_early(int64_t step) const;
+  // After what changes the length of steps and bars.
+  void find_last_step();
   // The phase of the group that the next event would belong to: the current group's, or that of a fresh one.
   Phase phase_of(int program) const { return group_ == program ? phase_ : kNoPhase; }
   std::bitset<kNumPrograms> open_programs() const { return has_notes_ | has_pedal_; }
@@ -217,6 +225,9 @@ class GrammarState {
   int64_t num_programs_ = 0;  // that are required or have begun
   int64_t now_ = 0, gap_ = 0;
   int64_t elapsed_us_ = 0, step_us_ = 0;  // in units of 1 / us_scale
+  int64_t metre_start_ = 0, bar_steps_;  // of the time signature in force
+  int64_t bars_before_ = 0;              // that had begun when it came
+  int64_t last_step_ = Constraints::kUnlimited;
   int64_t last_sound_ = 0;                // the last step at which a note sounded or began
   int64_t num_fillers_ = 0;               // tokens since the last note_on, but for note_off
   int program_, tempo_ = -1, time_signature_ = -1;

@@ -18,7 +18,7 @@ bool GrammarState::must_enter(int64_t num_missing, int64_t steps) const {
   if (now_ + steps >= constraints().entry_by_step) return true;
   const int64_t to_enter = num_missing + 2;
   // The tempo may become slower.
-  return now_ + steps + to_enter > constraints().max_steps ||
+  return !has_room(steps + to_enter) ||
          elapsed_us_ + steps * step_us_ + to_enter * grammar_->slowest_step_us() >
              constraints().max_us * grammar_->us_scale();
 }
@@ -40,8 +40,7 @@ int GrammarState::goal(int64_t remaining) const {
 
 bool GrammarState::is_held(Event event) const {
   if (event.kind == Kind::kEos) {
-    return now_ < constraints().min_steps || elapsed_us_ < constraints().min_us * grammar_->us_scale() ||
-           missing().any() || (grammar_->limits_rests() && has_played_.none());
+    return is_early(now_) || missing().any() || (grammar_->limits_rests() && has_played_.none());
   }
   if (event.kind != Kind::kTimeShift) return false;
   if (num_sounding_ == 0 && now_ + event.value - last_sound_ > constraints().max_rest_steps) return true;

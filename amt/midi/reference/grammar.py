@@ -14,7 +14,7 @@ import numpy as np
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, MAX_TIMED_NOTES, Constraints
-from amt.midi.vocabulary import DRUMS, NUM_PITCHES, Event, vocabulary_of
+from amt.midi.vocabulary import DRUMS, NUM_PITCHES, Event, time_signature, vocabulary_of
 
 Key = tuple[int, int, int]
 
@@ -61,6 +61,9 @@ class GrammarState:
         self.velocities: dict[int, int] = {}  # in force; see TokenizerConfig.velocity_holder
         self.tempo: int | None = None
         self.time_signature: int | None = None
+        self.metre_start, self.bar_steps = 0, 4 * config.steps_per_beat  # of the time signature in force
+        self.bars_before = 0  # that had begun when it came
+        self.last_step = MANY  # at which everything ends
         self.sounding: dict[tuple[int, int], int] = {}  # (program, pitch): the step of its start; drums never sound
         self.pedals: set[int] = set()  # programs whose pedal is on
         self.has_played: set[int] = set()  # programs that had a note
@@ -293,10 +296,35 @@ class GrammarState:
 
     def _has_room(self, steps: int) -> bool:
         """Whether so many more steps lie within the length."""
+        return self.now + steps <= self.last_step
+
+    def _bars_begun(self, step: int) -> int:
+        """How many bars have begun at a step from now on, but one that has lasted for no time yet."""
+        return self.bars_before + -((self.metre_start - step) // self.bar_steps)
+
+    def _is_early(self, step: int) -> bool:
+        """Whether a step from now on, at the tempo and in the metre in force, is before the first that may be the last."""
         given = self.constraints
-        if given.max_steps is not None and self.now + steps > given.max_steps:
-            return False
-        return given.max_us is None or self.elapsed_us + steps * self.step_us <= given.max_us * self.us_scale
+        elapsed_us = self.elapsed_us + (step - self.now) * self.step_us
+        return (
+            step < (given.min_steps or 0)
+            or elapsed_us < (given.min_us or 0) * self.us_scale
+            or self._bars_begun(step) < (given.min_bars or 0)
+        )
+
+    def _find_last_step(self) -> None:
+        """After what changes the length of steps and bars."""
+        given = self.constraints
+        last = MANY if given.max_steps is None else given.max_steps
+        if given.max_us is not None and self.step_us:
+            last = min(last, self.now + (given.max_us * self.us_scale - self.elapsed_us) // self.step_us)
+        if given.max_bars is not None:
+            last = min(last, self.metre_start + (given.max_bars - self.bars_before) * self.bar_steps)
+        if given.whole_bars:
+            bar_line = last - (last - self.metre_start) % self.bar_steps
+            if bar_line >= self.now and not self._is_early(bar_line):
+                last = bar_line
+        self.last_step = last
 
     def _steps_to_deadline(self) -> int:
         """How many steps the oldest note may sound on."""
@@ -327,7 +355,7 @@ class GrammarState:
         if given.entry_by_step is not None and self.now + steps >= given.entry_by_step:
             return True
         to_enter = len(self._missing()) + 2
-        if given.max_steps is not None and self.now + steps + to_enter > given.max_steps:
+        if not self._has_room(steps + to_enter):
             return True
         slowest_us = self.step_us
         if self.is_score:  # the tempo may become slower
@@ -354,8 +382,7 @@ class GrammarState:
         kind, value = event
         given = self.constraints
         if kind == "eos":
-            is_early = self.now < (given.min_steps or 0) or self.elapsed_us < (given.min_us or 0) * self.us_scale
-            return is_early or bool(self._missing()) or (given.limits_rests and not self.has_played)
+            return self._is_early(self.now) or bool(self._missing()) or (given.limits_rests and not self.has_played)
         if kind != "time_shift":
             return False
         silence = 0 if self.sounding else self.now + value - self.last_sound
@@ -450,6 +477,9 @@ class GrammarState:
             self.position = STEP_BEGINS
         elif kind == "time_signature":
             self.time_signature = value
+            self.metre_start, self.bars_before = self.now, self._bars_begun(self.now)
+            numerator, denominator = time_signature(value)
+            self.bar_steps = max(1, 4 * self.config.steps_per_beat * numerator // denominator)
             self.position = max(self.position, TIME_SIGNATURE_KEY)
         elif kind == "tempo":
             self.tempo = value
@@ -481,6 +511,8 @@ class GrammarState:
             self.position = (program, NOTE_ON, value)
         if kind != "time_shift":
             self.steps_since_event = 0
+        if kind in ("bos", "time_signature", "tempo"):
+            self._find_last_step()
         if self.header:
             self.header.pop(0)
         self.last = event
