@@ -27,6 +27,7 @@ _OPTIONS = {
     "backend='plain'": "--backend plain",
     "batch_size": "--batch-size",
     "decay_steps": "--decay-steps",
+    "max_time": "--max-time",
     "do_sample": "sampling",
     "eval_every": "--eval-every",
     "index=FOLDER": "--index FOLDER",

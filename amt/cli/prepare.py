@@ -26,6 +26,11 @@ def prepare(
     weights: Annotated[
         str | None, typer.Option(help='Of several corpora: the share of each in the draws, like "1,2".')
     ] = None,
+    canonical_key: Annotated[
+        bool,
+        typer.Option("--canonical-key", help="Move all music to C major, A minor or another mode of the white keys."),
+    ] = False,
+    version: Annotated[int, typer.Option(min=1, max=2, help="Of the tokens: docs/tokens.md.")] = 1,
     max_len: Annotated[int, typer.Option(min=4, help="Tokens in a segment, at most.")] = 1025,
     embed: Annotated[
         bool, typer.Option("--embed/--no-embed", help="Read the captions with the text encoder now, or while training.")
@@ -53,7 +58,7 @@ def prepare(
         summary = prepare_corpus(
             corpora,
             output,
-            tokenizer_config=TokenizerConfig(preset=preset.value),
+            tokenizer_config=TokenizerConfig(preset.value, version, canonical_key),
             sources=None if sources is None else tuple(source.strip() for source in sources.split(",")),
             max_len=max_len,
             embed=embed,

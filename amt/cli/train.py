@@ -25,6 +25,7 @@ class Parallel(enum.Enum):
     fsdp = "fsdp"
 
 
+MANY_STEPS = 10**9  # where the time ends a run
 SCHEDULE = "Training (defaults: those of the run, else of amt.TrainConfig)"
 
 
@@ -41,6 +42,12 @@ def train(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; default: one a core.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps in all.", rich_help_panel=SCHEDULE)] = None,
+    max_time: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Train so long in all; the learning rate falls in time.", rich_help_panel=SCHEDULE
+        ),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Segments a step.", rich_help_panel=SCHEDULE)] = None,
     max_len: Annotated[int | None, typer.Option(help="Tokens of a segment, at most.", rich_help_panel=SCHEDULE)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="At its highest.", rich_help_panel=SCHEDULE)] = None,
@@ -70,6 +77,7 @@ def train(
     """
     options = {
         "max_steps": steps,
+        "max_time": max_time,
         "batch_size": batch_size,
         "max_len": max_len,
         "learning_rate": learning_rate,
@@ -90,7 +98,7 @@ def train(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    with progress_bar("steps", total=training.max_steps) as bar:
+    with progress_bar("steps", total=None if training.max_time else training.max_steps) as bar:
 
         def show(row: dict[str, Any]) -> None:
             if not bar.n:  # a run that goes on does not begin at 0
@@ -123,6 +131,8 @@ def _training(run: Path, config: str | None, given: dict[str, Any]) -> TrainConf
     known = run / "train.json"
     values = TrainConfig.load(known).to_dict() if known.is_file() else TrainConfig().to_dict()
     chosen = given if config is None else _json(config) | given
+    if chosen.get("max_time") and "max_steps" not in chosen:
+        chosen = chosen | {"max_steps": MANY_STEPS}
     for name in ("warmup_steps", "decay_steps"):  # a short try is not all rise and fall
         if name not in chosen and isinstance(chosen.get("max_steps"), int):
             values[name] = min(values[name], chosen["max_steps"] // 4)

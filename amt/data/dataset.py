@@ -14,8 +14,7 @@ import numpy as np
 from amt.data.augment import Augmentation, Varied
 from amt.data.prepare import SEGMENT_DTYPE
 from amt.midi.config import TokenizerConfig
-from amt.midi.features import FeatureLayout, TokenFeatures, features_of, num_bars_of
-from amt.midi.vocabulary import EOS_ID
+from amt.midi.features import FeatureLayout, TokenFeatures, features_of
 from amt.request.attributes import attributes_of, varied_facts
 from amt.text.encoder import UNCONDITIONAL
 
@@ -129,8 +128,7 @@ class PreparedSplit:
 
         Args:
             layout: the state features to make of each row; None: none.
-            bars_dropout: share of the rows whose features do not know how many bars are left. Nor do those of a
-                segment that is not the end of its piece.
+            bars_dropout: share of the rows whose features do not know how many bars are left of the piece.
             attributes: the kinds of facts to tell; key, tempo and register follow the augmentation.
             attribute_dropout: share of the kinds that a row is not told; each is drawn for itself.
             no_attributes: share of the rows that are told none.
@@ -159,7 +157,7 @@ class PreparedSplit:
             token_rows.append(varied.ids)
             captions.append(varied.caption)
             knows_bars = layout is not None and bars_draws[row] >= bars_dropout
-            num_bars.append(self._num_bars(chosen[row], layout) if layout and knows_bars else 0)
+            num_bars.append(int(self.segments["bars"][chosen[row]]) if knows_bars else 0)
             all_draw, *draws = attribute_draws[row]
             kept = [kind for kind, draw in zip(attributes, draws, strict=True) if draw >= attribute_dropout]
             if not kept or all_draw < no_attributes:
@@ -173,11 +171,6 @@ class PreparedSplit:
             rows = zip(token_rows, num_bars, strict=True)
             features = [features_of(layout, [ids[:-1]], [number]) for ids, number in rows]
         return Batch(pad(token_rows), captions, features, told if attributes else None)
-
-    def _num_bars(self, segment: int, layout: FeatureLayout) -> int:
-        """How many bars a segment has; 0, unknown, if its piece goes on behind it."""
-        ids = self.tokens(segment)
-        return num_bars_of(layout, ids) if ids[-1] == EOS_ID else 0
 
 
 def pad(rows: list[np.ndarray]) -> np.ndarray:

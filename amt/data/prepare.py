@@ -31,16 +31,20 @@ from amt.config import check_range
 from amt.data.corpus import CorpusPiece, read_corpus
 from amt.errors import MidiError
 from amt.files import explaining_errors, new_folder, remove_leftovers, write_atomically
+from amt.midi.canonical import to_canonical
 from amt.midi.config import TokenizerConfig
+from amt.midi.data import MidiData
 from amt.midi.features import FeatureLayout, num_bars_of
 from amt.midi.reader import read_midi
 from amt.midi.segments import segments
+from amt.midi.theory import parse_key
 from amt.midi.tokenizer import EventTokenizer
 from amt.request.attributes import FACTS
 from amt.text.cache import EmbeddingCache
 from amt.text.encoder import TextEncoderSpec
 
-SEGMENT_DTYPE = np.dtype([("start", "<i8"), ("length", "<i4"), ("piece", "<i4"), ("is_start", "?")])
+# `bars`: from the beginning of the segment to the end of its piece; 0: unknown.
+SEGMENT_DTYPE = np.dtype([("start", "<i8"), ("length", "<i4"), ("piece", "<i4"), ("bars", "<i4"), ("is_start", "?")])
 SPLITS = ("train", "valid", "test")
 KEPT_FIELDS = ("licence", "attribution", "title", "composer", *FACTS)
 BLOCK_PIECES = 256
@@ -248,7 +252,7 @@ class _Part:
         folder.mkdir()
         sizes = [sum(sum(p["lengths"]) for p in self.notes(b)["pieces"] if p["split"] == split) for b in blocks]
         header = {"descr": "<u2", "fortran_order": False, "shape": (sum(sizes),)}
-        rows: list[tuple[int, int, int, bool]] = []
+        rows: list[tuple[int, int, int, int, bool]] = []
         end = num_pieces = 0
         # Written one after the other: a mapped file gets its room page by page, and a full disk kills by a signal.
         with (
@@ -267,8 +271,8 @@ class _Part:
                     if piece["split"] != split:
                         continue
                     tokens.write(ids[first:start].astype("<u2").tobytes())
-                    for place, length in enumerate(piece["lengths"]):
-                        rows.append((end, length, num_pieces, place == 0))
+                    for place, (length, bars) in enumerate(zip(piece["lengths"], piece["bars"], strict=True)):
+                        rows.append((end, length, num_pieces, bars, place == 0))
                         end += length
                     lines.write(_line(piece["row"]))
                     facts.write(_line(piece["facts"]))
@@ -319,7 +323,8 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
         try:
             if piece.split not in SPLITS:
                 raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {piece.split!r}")
-            parts = segments(read_midi(piece.midi), tokenizer, max_len)
+            midi, moved = _canonical(read_midi(piece.midi), piece.row, config)
+            parts = segments(midi, tokenizer, max_len)
         except (MidiError, ValueError) as error:
             notes["failures"].append({"file": piece.name, "reason": str(error)})
             continue
@@ -330,12 +335,20 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
             "captions": piece.captions,
         }
         row |= {field: piece.row[field] for field in KEPT_FIELDS if field in piece.row and field not in row}
+        row |= moved
         row |= {"corpus": piece.corpus} if piece.corpus else {}
+        bars = [0 if layout is None else num_bars_of(layout, part.ids) for part in parts]
         if layout is not None:
-            row.setdefault("n_bars", sum(num_bars_of(layout, part.ids) for part in parts))
+            row.setdefault("n_bars", sum(bars))
         facts = {name: value for name, value in piece.row.items() if name not in (*row, "caption", "location")}
         notes["pieces"].append(
-            {"row": row, "facts": facts, "split": piece.split, "lengths": [len(part.ids) for part in parts]}
+            {
+                "row": row,
+                "facts": facts,
+                "split": piece.split,
+                "lengths": [len(part.ids) for part in parts],
+                "bars": list(itertools.accumulate(reversed(bars)))[::-1],
+            }
         )
         tokens += [part.ids.astype(np.uint16) for part in parts]
     stream = io.BytesIO()
@@ -344,3 +357,17 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
     )
     write_atomically(path, stream.getvalue())
     return len(notes["pieces"])
+
+
+def _canonical(midi: MidiData, row: Mapping[str, Any], config: TokenizerConfig) -> tuple[MidiData, dict[str, Any]]:
+    """The music as it is tokenized, and what its row says otherwise then."""
+    if not config.canonical_key:
+        return midi, {}
+    midi, semitones, key = to_canonical(midi, parse_key(str(row.get("key", ""))))
+    if key is None:
+        return midi, {"key": None, "semitones": 0}
+    changed: dict[str, Any] = {"key": key.name, "semitones": semitones}
+    mean = row.get("pitch_mean")
+    if isinstance(mean, (int, float)) and not isinstance(mean, bool):
+        changed["pitch_mean"] = mean + semitones
+    return midi, changed

@@ -54,7 +54,7 @@ def make_prompt(
     _check_prefix(index, tokens, model_config, eos_token_id, pad_token_id)
     limit = min(options.max_new_tokens, longest - len(tokens))
     _check_length_penalty(options, limit)
-    return Prompt(states, tuple(tokens), limit, _seed(options, seed), grammar, **words)
+    return Prompt(states, tuple(tokens), limit, seed_of(options, seed), grammar, **words)
 
 
 def check_negative(
@@ -160,7 +160,7 @@ def _check_length_penalty(config: GenerationConfig, limit: int) -> None:
         )
 
 
-def _seed(options: GenerationConfig, seed: int | None) -> int | None:
+def seed_of(options: GenerationConfig, seed: int | None) -> int | None:
     """What sampling of a prompt is seeded with; None where nothing is drawn."""
     if seed is not None and not 0 <= seed < 1 << 64:
         raise ValueError(f"seeds must be between 0 and 2**64 - 1, got {seed}")

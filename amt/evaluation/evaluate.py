@@ -14,10 +14,12 @@ from amt.errors import MidiError
 from amt.evaluation.copying import longest_copies, note_codes
 from amt.evaluation.following import METRICS, agreement, asked_of
 from amt.evaluation.rows import Row, row
+from amt.midi.canonical import to_canonical
 from amt.midi.data import MidiData
 from amt.midi.facts import Facts, estimate_key, measure
 from amt.midi.reader import read_midi
 from amt.midi.segments import segments
+from amt.midi.theory import parse_key
 
 if TYPE_CHECKING:
     from amt.models.opened import OpenedModel
@@ -153,9 +155,12 @@ def evaluate_loss(
     nats, num_tokens, num_notes = [], [], []
     for piece in pieces:
         try:
-            ids = segments(read_midi(piece.midi), opened.tokenizer, max_len)[0].ids
+            midi = read_midi(piece.midi)
         except MidiError:
             continue
+        if opened.tokenizer.config.canonical_key:
+            midi = to_canonical(midi, parse_key(str(piece.row.get("key", "")))).midi
+        ids = segments(midi, opened.tokenizer, max_len)[0].ids
         token_ids = torch.from_numpy(ids.astype(np.int64))[None]
         embeddings, mask = opened.text_encoder.encode([caption_of(piece, caption)])
         with torch.inference_mode():

@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from amt.generation.keys import asked_key, facts_at_home, moved, semitones_above_home
 from amt.generation.piece import Piece
 from amt.generation.stream import Stream
+from amt.midi.canonical import sure_key, to_canonical
 from amt.midi.config import TokenizerConfig
+from amt.midi.data import MidiData
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
@@ -43,7 +46,7 @@ def ask(
     Raises:
         ValueError: something cannot be meant so. MidiError: `prompt_midi` cannot be read.
     """
-    from amt.decoding.checks import make_prompt
+    from amt.decoding.checks import make_prompt, seed_of
     from amt.request.request import Request, completed
 
     for text in texts:
@@ -54,10 +57,20 @@ def ask(
     of_each = [completed(limits, each) for each in readings]
     for each in of_each:
         each.constraints(config)  # what cannot be kept is an error before the file is read
+    seeds = [seed_of(options, None) for _ in texts]
     prefix: tuple[int, ...] = ()
+    semitones = [0] * len(texts)
     if prompt_midi is not None:
-        prefix = _prefix(opened, prompt_midi, of_each, warnings)
-    constraints = [_with_usual(each, named, prefix, config).constraints(config) for each in of_each]
+        data, higher = _to_continue(prompt_midi, config, readings[0], of_each[0])
+        semitones = [higher] * len(texts)
+        prefix = _prefix(opened, data, higher, of_each, warnings)
+    elif config.canonical_key:
+        keys = [asked_key(reading, each) for reading, each in zip(readings, of_each, strict=True)]
+        semitones = [semitones_above_home(*of_text) for of_text in zip(keys, texts, seeds, strict=True)]
+    constraints = [
+        moved(_with_usual(each, named, prefix, config).constraints(config), -higher)
+        for each, higher in zip(of_each, semitones, strict=True)
+    ]
     grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
     with stage("text encoder"):
         states = opened.text_encoder.encode_each(texts)
@@ -69,8 +82,10 @@ def ask(
             index,
             (states[index], None),
             prefix=prefix,
+            seed=seeds[index],
             grammar=grammars[constraints[index]],
             attributes=_attributes(opened, readings[index], of_each[index]),
+            semitones=semitones[index],
             text=text,
             reading=readings[index],
             limits=of_each[index],
@@ -90,7 +105,10 @@ def ask(
 def _attributes(opened: OpenedModel, reading: Reading, limits: Limits) -> tuple[int, ...]:
     """What a model that reads attributes is told of a request."""
     kinds = opened.checkpoint.model.config.attributes
-    known = attributes_of(facts_of_request(reading, limits), kinds)
+    facts = facts_of_request(reading, limits)
+    if opened.tokenizer.config.canonical_key:
+        facts = facts_at_home(facts)
+    known = attributes_of(facts, kinds)
     return tuple(number for kind in kinds for number in known.get(kind, ()))
 
 
@@ -121,7 +139,7 @@ def write_stream(opened: OpenedModel, request: Request, choice: Choice) -> Strea
     def make_piece(token_ids: Iterable[int], log_probs: Iterable[float]) -> Piece:
         return _piece(opened, request, choice, prompt, token_ids, log_probs)
 
-    return Stream(prompt.prefix, stream(choice, request), opened.tokenizer.config, make_piece, seed=prompt.seed)
+    return Stream(prompt, stream(choice, request), opened.tokenizer.config, make_piece)
 
 
 def _piece(
@@ -163,16 +181,25 @@ def _negative(opened: OpenedModel, options: GenerationConfig, negative_prompt: s
         return opened.text_encoder.encode_each([negative_prompt or UNCONDITIONAL])[0], None
 
 
+def _to_continue(source: MidiSource, config: TokenizerConfig, reading: Reading, limits: Limits) -> tuple[MidiData, int]:
+    """The music to continue as a model of the canonical key reads it, and by how much the original is higher."""
+    from amt.midi.reader import read_midi
+
+    data = read_midi(source)
+    if not config.canonical_key:
+        return data, 0
+    data, semitones, _ = to_canonical(data, sure_key(data.notes) or asked_key(reading, limits))
+    return data, -semitones
+
+
 def _prefix(
-    opened: OpenedModel, source: MidiSource, all_limits: Sequence[Limits], warnings: list[str]
+    opened: OpenedModel, data: MidiData, higher: int, all_limits: Sequence[Limits], warnings: list[str]
 ) -> tuple[int, ...]:
     """The tokens to continue from: the whole piece, or its last bars where it is long."""
-    from amt.midi.reader import read_midi
     from amt.midi.segments import last_bars
 
     longest = opened.checkpoint.model.config.max_sequence_length
     room = longest // 2
-    data = read_midi(source)
     encoding = opened.tokenizer.encode(data)
     if not encoding.report.kept_notes:
         raise ValueError("the MIDI file to continue has no notes that this model can play; give another one")
@@ -189,25 +216,25 @@ def _prefix(
         )
     prefix = tuple(int(token) for token in encoding.ids[:-1])
     for limits in all_limits:
-        _check_prefix(opened, prefix, limits)
+        _check_prefix(opened, prefix, higher, limits)
     return prefix
 
 
-def _check_prefix(opened: OpenedModel, prefix: Sequence[int], limits: Limits) -> None:
+def _check_prefix(opened: OpenedModel, prefix: Sequence[int], higher: int, limits: Limits) -> None:
     """Raise ValueError with the first limit that the music to continue does not keep."""
     config = opened.tokenizer.config
     for name, value in vars(limits).items():
         if value is None:
             continue
         alone = {other: given for other, given in vars(limits).items() if other in (name, NEEDS.get(name))}
-        if not _keeps(prefix, Limits(**alone), config):
+        if not _keeps(prefix, Limits(**alone), config, higher):
             raise ValueError(
                 f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
             )
 
 
-def _keeps(prefix: Sequence[int], limits: Limits, config: TokenizerConfig) -> bool:
-    state = Grammar(config, limits.constraints(config)).start()
+def _keeps(prefix: Sequence[int], limits: Limits, config: TokenizerConfig, higher: int = 0) -> bool:
+    state = Grammar(config, moved(limits.constraints(config), -higher)).start()
     try:
         for token in prefix:
             state.advance(token)

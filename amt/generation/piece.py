@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from amt.files import write_atomically
+from amt.generation.keys import moved
+from amt.midi.canonical import transposed
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.elements import Tempo
@@ -33,7 +35,7 @@ class Piece:
     """A piece of music that a model wrote.
 
     Attributes:
-        tokens: the token ids, from bos to eos (if it was reached).
+        tokens: the token ids, from bos to eos (if it was reached); in the canonical key, if the model writes there.
         music: notes, tempos, time signatures, pedals.
         text: what was asked for.
         seed: repeats this result with the same text, options and model; None where nothing was drawn.
@@ -75,11 +77,12 @@ class Piece:
         """The music of token ids that were written for a prompt; no drum sounds on behind the length that it has."""
         from amt.midi.tokenizer import EventTokenizer
 
-        music = EventTokenizer(tokenizer_config).decode(tokens)
+        music = transposed(EventTokenizer(tokenizer_config).decode(tokens), prompt.semitones)
         constraints = prompt.grammar.constraints if isinstance(prompt.grammar, Grammar) else Constraints()
         if tokenizer_config.preset == "score":
             music = _ended_at(music, _last_tick(music, constraints, tokenizer_config))
-        rows = compare(prompt.reading, prompt.limits, constraints, music, tokenizer_config)
+        asked = moved(constraints, prompt.semitones)
+        rows = compare(prompt.reading, prompt.limits, asked, music, tokenizer_config)
         return cls(tuple(tokens), music, prompt.text, prompt.seed, report=rows)
 
     @property

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from amt.generation.piece import Piece
+from amt.midi.canonical import in_range
 from amt.midi.config import TokenizerConfig
 from amt.midi.events import TimedEvent, Timeline
 
 if TYPE_CHECKING:
     from amt.decoding.hypothesis import NewToken
+    from amt.request.request import Prompt
 
 
 class Stream:
@@ -20,24 +22,22 @@ class Stream:
     `break`, Ctrl-C or `cancel()`, and `result()` has what was written.
 
     Args:
-        prefix: the tokens that the music begins with.
+        prompt: what is asked for, and the tokens that the music begins with.
         new_tokens: those that follow, as they come.
         tokenizer_config: what they mean.
         make_piece: makes the piece of all tokens and the log-probabilities of the new ones.
-        seed: what sampling was seeded with, or None.
     """
 
     def __init__(
         self,
-        prefix: Sequence[int],
+        prompt: Prompt,
         new_tokens: Iterator[NewToken],
         tokenizer_config: TokenizerConfig,
         make_piece: Callable[[tuple[int, ...], tuple[float, ...]], Piece],
-        *,
-        seed: int | None,
     ):
-        self.seed = seed
-        self._prefix, self._new_tokens, self._make_piece = prefix, new_tokens, make_piece
+        self.seed = prompt.seed
+        self._prefix, self._semitones = prompt.prefix, prompt.semitones
+        self._new_tokens, self._make_piece = new_tokens, make_piece
         self._timeline = Timeline(tokenizer_config)
         self._written: list[NewToken] = []
         self._num_given = 0
@@ -57,7 +57,10 @@ class Stream:
                 self._written.append(next(self._new_tokens))
             token_id = self._written[place].token_id
         self._num_given += 1
-        return self._timeline.take(token_id)
+        event = self._timeline.take(token_id)
+        if self._semitones and event.kind in ("note_on", "note_off") and not event.is_drum:
+            return event._replace(value=in_range(event.value + self._semitones))
+        return event
 
     def cancel(self) -> None:
         """Let no step begin any more; the iterator ends. Any thread may call this."""

@@ -162,7 +162,7 @@ class Written:
 
     def _earliest(self, starts: Sequence[_Start], max_len: int) -> tuple[_Start, list[int]] | None:
         """The first of these places from which the tokens fit, and the tokens."""
-        near = [start for start in starts if len(self.ids) - start[0] <= max_len]
+        near = [start for start in starts if len(self.ids) - start[0] <= max_len and start[1] < self.step]
         low, high = 0, len(near)
         while low < high:
             middle = (low + high) // 2

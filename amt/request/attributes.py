@@ -7,6 +7,7 @@ one another. A fact of any other form than expected says nothing, too: the rows 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 import zlib
@@ -17,7 +18,7 @@ from amt.midi.programs import program_number
 from amt.midi.theory import Key, parse_key
 from amt.midi.vocabulary import DRUMS, NUM_PROGRAMS, time_signature_index
 from amt.request.limits import Limits
-from amt.request.reading import Reading
+from amt.request.reading import Reading, read
 
 MODES = ("major", "minor", "dorian", "mixolydian")
 _METRE = re.compile(r"([0-9]{1,2})/([0-9]{1,2})")
@@ -70,17 +71,26 @@ def _metre(facts: Facts) -> Iterable[int]:
     return () if index is None else (index,)
 
 
-def _words(name: str, size: int) -> Callable[[Facts], Iterable[int]]:
-    """Words by the remainder of their checksum: any word has a number, and two may share one."""
+def _words(kind: str, size: int, *names: str) -> Callable[[Facts], Iterable[int]]:
+    """The words of these columns by the remainder of their checksum: any word has a number, and two may share one.
+
+    They are those of a reading (`kind` of it), so that rows and requests call the same thing by the same name.
+    """
 
     def values(facts: Facts) -> Iterable[int]:
-        said = facts.get(name)
-        words = [said] if isinstance(said, str) else said if isinstance(said, (list, tuple)) else []
-        return sorted(
-            {zlib.crc32(w.strip().lower().encode()) % size for w in words if isinstance(w, str) and w.strip()}
-        )
+        said = [facts.get(name) for name in names]
+        words = [word for each in said for word in (each if isinstance(each, (list, tuple)) else [each])]
+        known = {name for word in words if isinstance(word, str) for name in _as_read(kind, word[:200])}
+        return sorted({zlib.crc32(name.encode()) % size for name in known})
 
     return values
+
+
+@functools.lru_cache(maxsize=4096)
+def _as_read(kind: str, words: str) -> tuple[str, ...]:
+    """What a reading finds in words; the words where it finds nothing."""
+    words = words.strip().lower()
+    return tuple(said.value for said in getattr(read(words), kind)) or ((words,) if words else ())
 
 
 def _density(facts: Facts) -> float | None:
@@ -94,9 +104,9 @@ ATTRIBUTES: dict[str, Attribute] = {
     "key": Attribute(12 * len(MODES), _key),
     "metre": Attribute(80, _metre),
     "tempo": Attribute(25, lambda facts: _bin(_number(facts, "quarter_bpm", "tempo_bpm"), 30.0, 6, 25)),
-    "style": Attribute(256, _words("style", 256)),
-    "mood": Attribute(128, _words("mood", 128)),
-    "form": Attribute(256, _words("form", 256)),
+    "style": Attribute(256, _words("styles", 256, "style", "form")),
+    "mood": Attribute(128, _words("moods", 128, "mood")),
+    "form": Attribute(256, _words("forms", 256, "form")),
     "density": Attribute(16, lambda facts: _bin(_density(facts), 0.5, 2, 16)),
     "register": Attribute(16, lambda facts: [min(int(p) // 8, 15) for p in [_number(facts, "pitch_mean")] if p]),
     "bars": Attribute(24, lambda facts: _bin(_number(facts, "n_bars"), 1.0, 2, 24)),

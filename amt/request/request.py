@@ -55,6 +55,7 @@ class Prompt:
         grammar: what may follow; None: any token.
         first_sequence: the number of the first of its samples, for the random numbers.
         attributes: the numbers of what is asked for, for a model that reads them; see `amt.request.attributes`.
+        semitones: by how much what is written is moved at the end, for a model of the canonical key.
         text, reading, limits: the words, what they ask for, and what the music is held to.
     """
 
@@ -65,6 +66,7 @@ class Prompt:
     grammar: MakesGrammarStates | None = None
     first_sequence: int = 0
     attributes: tuple[int, ...] = ()
+    semitones: int = 0
     before: Before | None = None
     num_bars: int = 0
     text: str = ""

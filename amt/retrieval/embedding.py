@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
+from amt.midi.canonical import to_canonical
 from amt.midi.data import MidiData
 from amt.midi.segments import segments
 from amt.midi.tokenizer import EventTokenizer
@@ -41,6 +42,8 @@ def parts_of(data: MidiData, tokenizer: EventTokenizer, max_len: int, max_parts:
     Args:
         max_parts: how many; None: all.
     """
+    if tokenizer.config.canonical_key:
+        data = to_canonical(data).midi
     if not tokenizer.encode(data).report.kept_notes:
         return []
     return [segment.ids for segment in segments(data, tokenizer, max_len, max_parts)]

@@ -14,11 +14,13 @@ class TrainConfig(Config):
     """How a model is trained.
 
     The learning rate rises over `warmup_steps`, stays, and falls to 0 over the last `decay_steps`: "linear", or as half
-    a "cosine". `optimizer`: see `amt.training.optimizers`. `precision` of matrix products and attention; weights are
-    float32.
+    a "cosine". With `max_time` it falls over the last `decay_share` of that time instead, however many steps that is,
+    and the run ends when the time is up. `optimizer`: see `amt.training.optimizers`. `precision` of matrix products and
+    attention; weights are float32.
 
     Args:
         batch_size: rows a step.
+        max_time: seconds that the run trains in all, stops not counted; 0: until `max_steps`, which always end it.
         accumulation_steps: parts of the batch that are computed one after the other; the step is the same.
         ema_decay: share that the average of the weights keeps of itself each step; the trained model is then the
             average. 0: no average.
@@ -34,6 +36,8 @@ class TrainConfig(Config):
     """
 
     max_steps: int = 1000
+    max_time: float = 0.0
+    decay_share: float = 0.3
     batch_size: int = 8
     accumulation_steps: int = 1
     max_len: int = 1025
@@ -67,6 +71,8 @@ class TrainConfig(Config):
 
     def check(self) -> None:
         check_range("max_steps", self.max_steps, 1, 1 << 40)
+        check_range("max_time", self.max_time, 0.0, 1e9)
+        check_range("decay_share", self.decay_share, 0.0, 1.0)
         check_range("batch_size", self.batch_size, 1, 1 << 16)
         check_range("accumulation_steps", self.accumulation_steps, 1, self.batch_size)
         check_range("max_len", self.max_len, 4, (1 << 20) + 1)
@@ -91,10 +97,14 @@ class TrainConfig(Config):
         for name in ("save_every", "eval_every", "eval_batches"):
             check_range(name, getattr(self, name), 1, 1 << 40)
 
-    def learning_rate_at(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
+    def learning_rate_at(self, step: int, seconds: float = 0.0) -> float:
+        """The learning rate of a step, counted from 0, that begins after so many seconds of training."""
         rise = (step + 1) / self.warmup_steps if self.warmup_steps else 1.0
-        fall = min(1.0, (self.max_steps - step) / self.decay_steps) if self.decay_steps else 1.0
+        if self.max_time:
+            decay_time = self.decay_share * self.max_time
+            fall = min(1.0, max(0.0, self.max_time - seconds) / decay_time) if decay_time else 1.0
+        else:
+            fall = min(1.0, (self.max_steps - step) / self.decay_steps) if self.decay_steps else 1.0
         if self.schedule == "cosine":
             fall = 0.5 - 0.5 * math.cos(math.pi * fall)
         return self.learning_rate * min(1.0, rise) * fall

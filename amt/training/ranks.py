@@ -82,6 +82,10 @@ class Ranks:
             dist.all_reduce(values)
         return values
 
+    def of_first(self, value: float) -> float:
+        """The first process's value, in all of them."""
+        return float(self.sum(torch.tensor(value if self.is_first else 0.0, dtype=torch.float64, device=self.device)))
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.world_size > 1:

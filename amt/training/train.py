@@ -156,8 +156,11 @@ def train(
     augmentation = Augmentation(config.transpose, config.tempo_change, config.velocity_change, config.caption_dropout)
     with Metrics(run if ranks.is_first else None, tensorboard, progress) as metrics:
         began, began_tokens = time.perf_counter(), num_tokens
-        for step in range(int(state["step"]), config.max_steps):
-            set_learning_rate(optimizers, config.learning_rate_at(step))
+        seconds = seconds_before = float(state.get("seconds", 0.0))
+        end = int(state["step"]) if 0 < config.max_time <= seconds else config.max_steps
+        for step in range(int(state["step"]), end):
+            learning_rate = config.learning_rate_at(step, seconds)
+            set_learning_rate(optimizers, learning_rate)
             # Dropout, too, depends on (seed, step) and the process alone.
             torch.manual_seed(((config.seed * 1_000_003 + step) * ranks.world_size + ranks.rank) % (1 << 64))
             batch = train_split.batch(
@@ -185,21 +188,26 @@ def train(
                 average.update_parameters(model)
             num_tokens += batch.num_tokens
             done = step + 1
+            seconds = seconds_before + ranks.of_first(time.perf_counter() - began)
+            is_last = done == config.max_steps or 0 < config.max_time <= seconds
             row: dict[str, Any] = {
                 "step": done,
                 "loss": round(loss, 5),
                 "grad_norm": round(float(whole(norm)), 4),
-                "learning_rate": config.learning_rate_at(step),
+                "learning_rate": learning_rate,
                 "tokens": num_tokens,
                 "tokens_per_s": round((num_tokens - began_tokens) / (time.perf_counter() - began)),
             }
             if isinstance(model, MusicTextTransformer):
                 row["text_mse"] = round(float(sums[1]) / max(1, int(batch.has_caption.sum())), 7)
-            if valid_split is not None and (done % config.eval_every == 0 or done == config.max_steps):
+            if valid_split is not None and (done % config.eval_every == 0 or is_last):
                 row |= evaluate_loss(objective, valid_split, text, config, ranks.device)
             metrics.write(row)
-            if done % config.save_every == 0 or done == config.max_steps:
-                save_state(run, done, model, optimizers, average, {"tokens": num_tokens}, is_writer=ranks.is_first)
+            if done % config.save_every == 0 or is_last:
+                known = {"tokens": num_tokens, "seconds": round(seconds, 3)}
+                save_state(run, done, model, optimizers, average, known, is_writer=ranks.is_first)
+            if is_last:
+                break
     checkpoint = run / "checkpoint"
     trained = build_model(model_config, train_split.tokenizer_config)
     source = model if average is None else average.module

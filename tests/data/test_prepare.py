@@ -14,7 +14,7 @@ from amt.data.prepare import prepare
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note
-from amt.midi.features import FeatureLayout, features_of
+from amt.midi.features import FeatureLayout, features_of, num_bars_of
 from amt.midi.segments import segments
 from amt.midi.tokenizer import EventTokenizer
 from amt.request.attributes import attributes_of
@@ -77,8 +77,39 @@ def test_a_batch_has_the_features_of_its_rows(prepared):
             assert np.array_equal(found.ends, expected.ends)
             assert np.array_equal(found.columns[~is_bars], expected.columns[~is_bars])
             told.append(int(found.columns[is_bars][0]) > number)
-            assert not told[-1] or ids[ids != 0][-1] == 2 or len(row) + 1 == MAX_LEN
     assert 0 < sum(told) < len(told)
+
+
+def test_a_segment_knows_the_bars_to_the_end_of_its_piece(prepared):
+    layout = FeatureLayout(TokenizerConfig())
+    split = PreparedSplit(prepared[0], "train")
+    for piece in range(len(split.pieces)):
+        own = np.flatnonzero(split.segments["piece"] == piece)
+        bars = [num_bars_of(layout, split.tokens(segment)) for segment in own]
+        assert split.segments["bars"][own].tolist() == [sum(bars[place:]) for place in range(len(bars))]
+
+
+def test_music_is_prepared_in_its_canonical_key(tmp_path):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    scale = [Note(480 * i, 480 * i + 480, 62 + step, 80) for i, step in enumerate((0, 2, 4, 5, 7, 9, 11, 12))]
+    MidiData([*scale, Note(0, 9, 36, 80, is_drum=True)]).save(corpus / "d.mid")
+    MidiData([Note(480 * i, 480 * i + 480, 60 + i, 80) for i in range(12)]).save(corpus / "chromatic.mid")
+    rows = [{"file": "d.mid", "caption": "a scale in D major", "key": "D major", "pitch_mean": 68.0},
+            {"file": "chromatic.mid", "caption": "all notes"}]  # fmt: skip
+    (corpus / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = TokenizerConfig(version=2, canonical_key=True)
+    prepare(corpus, tmp_path / "data", tokenizer_config=config, embed=False)
+    split = PreparedSplit(tmp_path / "data", "train")
+    assert split.tokenizer_config == config
+    known, unknown = split.pieces
+    assert (known["key"], known["semitones"], known["pitch_mean"]) == ("C major", -2, 66.0)
+    assert (unknown["key"], unknown["semitones"]) == (None, 0)
+    tokenizer = EventTokenizer(config)
+    decoded = tokenizer.decode(split.tokens(0)).notes
+    assert decoded.pitch[~decoded.is_drum].tolist() == [60, 62, 64, 65, 67, 69, 71, 72]
+    assert decoded.pitch[decoded.is_drum].tolist() == [36]
+    assert tokenizer.decode(split.tokens(1)).notes.pitch.tolist() == list(range(60, 72))
 
 
 def test_a_batch_has_the_facts_of_its_rows(prepared):
@@ -101,7 +132,7 @@ def test_a_batch_has_the_facts_of_its_rows(prepared):
 def test_blocks_draw_independently(prepared):
     split = PreparedSplit(prepared[0], "train")
     split.pieces = [{"source": str(p), "form": "", "captions": [str(p)]} for p in range(5000)]
-    split.segments = np.array([(0, 4, p, True) for p in range(5000)], split.segments.dtype)
+    split.segments = np.array([(0, 4, p, 1, True) for p in range(5000)], split.segments.dtype)
     split._first = np.arange(5001)
     split._cumulative = np.linspace(1 / 5000, 1, 5000)
     drawn = [caption for step in range(160) for caption in split.batch(0, step, 8, MAX_LEN).captions]

@@ -85,3 +85,24 @@ def test_what_a_request_says():
 def test_kinds_that_there_are_not(kinds, message):
     with pytest.raises(ValueError, match=message):
         check_attributes(kinds)
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [({"style": "lo-fi"}, "lofi hip hop beat"), ({"style": "heavy metal"}, "some metal"), ({"form": "jig"}, "a jig"),
+     ({"style": "Irish jig"}, "Irish jig"), ({"form": "étude"}, "an etude for piano")],
+)  # fmt: skip
+def test_rows_and_requests_call_a_style_by_one_name(row, text):
+    asked = attributes_of(facts_of_request(read(text), Limits()), ("style",))
+    assert set(asked["style"]) & set(attributes_of(row, ("style",))["style"])
+
+
+def test_what_a_reading_found_is_found_again():
+    from amt.arranger.library import styles
+
+    for style in styles().values():
+        for kind, found in (("style", read(style.name).styles), ("mood", read(" ".join(style.moods)).moods)):
+            for said in found:
+                assert values({kind: said.value}, kind) == values({kind: [said.value.upper()]}, kind)
+                assert set(values({kind: said.value}, kind)) <= set(values({kind: [said.value, "xyz"]}, kind))
+                assert len(values({kind: said.value}, kind)) == 1, said.value

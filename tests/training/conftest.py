@@ -18,7 +18,7 @@ def data(tmp_path_factory):
         for index in range(8):
             pitches = range(60, 72) if index % 2 else range(71, 59, -1)
             ids = [1, *(token for pitch in pitches for token in (3 + pitch, 270, 131 + pitch)), 2]
-            rows.append((sum(map(len, tokens)), len(ids), index, True))
+            rows.append((sum(map(len, tokens)), len(ids), index, 1, True))
             tokens.append(ids)
             pieces.append({"source": "", "form": "", "captions": ["up" if index % 2 else "down"]})
         np.save(folder / split / "tokens.npy", np.concatenate(tokens).astype(np.uint16))

@@ -408,6 +408,38 @@ def test_the_learning_rate_rises_stays_and_falls():
     ]  # fmt: skip
 
 
+def test_the_learning_rate_falls_in_time():
+    config = TrainConfig(max_time=100.0, warmup_steps=2, decay_share=0.4, learning_rate=1.0)
+    assert [config.learning_rate_at(0, 0.0), config.learning_rate_at(1, 10.0)] == [0.5, 1.0]
+    found = [config.learning_rate_at(50, seconds) for seconds in (50.0, 60.0, 70.0, 90.0, 100.0, 130.0)]
+    assert found == pytest.approx([1.0, 1.0, 0.75, 0.25, 0.0, 0.0])
+    assert dataclasses.replace(config, decay_share=0.0).learning_rate_at(50, 99.0) == 1.0
+
+
+def test_a_run_ends_with_its_time_and_stops_do_not_count(data, tmp_path, monkeypatch):
+    clock = iter(range(0, 10_000, 10))  # whoever looks finds that ten seconds have passed
+    monkeypatch.setattr(train_module.time, "perf_counter", lambda: next(clock))
+    config = changed(max_steps=1000, max_time=130.0, save_every=2, warmup_steps=0)
+    rows = []
+
+    def stop(row):
+        rows.append(row)
+        if row["step"] == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(data, tmp_path, model_config=MODEL, config=config, progress=stop)
+    train(data, tmp_path, progress=rows.append)
+    state = json.loads(next(tmp_path.glob("state-*/state.json")).read_text())
+    assert 130.0 <= state["seconds"] <= 150.0 and state["step"] == rows[-1]["step"] < 20
+    assert [row["step"] for row in rows] == [1, 2, 3, *range(3, state["step"] + 1)]
+    rates = [row["learning_rate"] for row in rows[3:]]
+    assert rates == sorted(rates, reverse=True) and rates[0] == config.learning_rate and rates[-1] < rates[0] / 2
+    train(data, tmp_path, progress=rows.append)  # the time is up
+    assert rows[-1]["step"] == state["step"]
+    assert (tmp_path / "checkpoint").is_dir()
+
+
 def test_fewer_rows_than_processes(data, tmp_path, monkeypatch):
     monkeypatch.setattr(Ranks, "join", classmethod(lambda cls, device: cls(0, 8, torch.device("cpu"))))
     monkeypatch.setattr(Ranks, "wait", lambda self: None)
