@@ -79,8 +79,13 @@ class Piece:
 
         music = transposed(EventTokenizer(tokenizer_config).decode(tokens), prompt.semitones)
         constraints = prompt.grammar.constraints if isinstance(prompt.grammar, Grammar) else Constraints()
+        last_tick = music.end_ticks
         if tokenizer_config.preset == "score":
-            music = _ended_at(music, _last_tick(music, constraints, tokenizer_config))
+            last_tick = _last_tick(music, constraints, tokenizer_config)
+        if prompt.continued is None:
+            music = _ended_at(music, last_tick)
+        else:
+            music = prompt.continued.joined(tokens[len(prompt.prefix) :], last_tick, prompt.semitones)
         asked = moved(constraints, prompt.semitones)
         rows = compare(prompt.reading, prompt.limits, asked, music, tokenizer_config)
         return cls(tuple(tokens), music, prompt.text, prompt.seed, report=rows)

@@ -140,6 +140,20 @@ class Written:
         """Microseconds of a step, at the tempo in force."""
         return Fraction(self._scaled_step_us(), self._us_scale)
 
+    @property
+    def bar_steps(self) -> int:
+        """Steps of a bar, of the time signature in force."""
+        return self._now.bar_steps
+
+    def in_force(self) -> list[int]:
+        """The tokens of all that is in force: metre, tempo, velocities, program."""
+        token_id, now = self._vocabulary.token_id, self._now
+        ids = self._header(now.metre, now.tempo)[1:]
+        for program, velocity in now.velocities.items():
+            holder = [token_id("program", program)] if self.config.velocity_holder(1) == 1 else []
+            ids += [*holder, token_id("velocity", velocity)]
+        return ids + ([token_id("program", now.program)] if self._is_score and now.program >= 0 else [])
+
     def bars_at(self, us: int) -> int:
         """How many bars have begun at so many microseconds, which are not before now, with what is in force now."""
         later = self._now.copy()

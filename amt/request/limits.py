@@ -30,6 +30,7 @@ from amt.request.pitches import pitch_of_programs
 MAX_BEATS = 1 << 20
 MAX_BARS = 1 << 16
 MAX_DURATION_S = 86_400
+LENGTHS = ("max_beats", "duration", "bars")
 # A length that is asked for is met within these.
 BARS_AROUND = 1
 DURATION_AROUND = Fraction(5, 100)
@@ -143,10 +144,10 @@ class Limits:
             allowed = tuple(sorted({*(range(DRUMS + 1) if allowed is None else allowed)} - forbidden))
         return allowed, required
 
-    def _window(self, tempo: Mapping[str, int], config: TokenizerConfig) -> dict[str, int | None]:
+    def _window(self, tempo: Mapping[str, int], config: TokenizerConfig) -> dict[str, Any]:
         """When the piece ends."""
         high = self._steps("max_beats", config)
-        window = {"max_steps": high}
+        window: dict[str, Any] = {"max_steps": high}
         shortest_bar, longest_bar = self._bar_steps(config)
         if self.bars is not None:
             if not isinstance(self.bars, int) or isinstance(self.bars, bool) or not 1 <= self.bars <= MAX_BARS:
@@ -155,7 +156,9 @@ class Limits:
                 raise ValueError(
                     f"max_beats {self.max_beats:g} ends the piece before bar {self.bars}; leave one of them out"
                 )
-            window |= {"min_bars": self.bars, "max_bars": self.bars}
+            # With a duration, too, that decides among the bars around.
+            around_it = 0 if self.duration is None else BARS_AROUND
+            window |= {"min_bars": max(1, self.bars - around_it), "max_bars": self.bars + around_it}
         if self.duration is None:
             return window
         if not _is_number(self.duration) or not 0 < self.duration <= MAX_DURATION_S:
@@ -172,9 +175,10 @@ class Limits:
         if max_us < steps_us[0]:
             shortest = math.ceil(steps_us[0] / 1000) / 1000
             raise ValueError(f"duration must be at least {shortest} seconds at this tempo, got {self.duration!r}")
-        low = 0 if self.bars is None else (self.bars - 1) * shortest_bar + 1
+        low = 0
         if self.bars is not None:
-            high = min(self.bars * longest_bar, MANY if high is None else high)
+            low = max(0, window["min_bars"] - 1) * shortest_bar + 1
+            high = min(window["max_bars"] * longest_bar, MANY if high is None else high)
         if low * steps_us[0] > max_us or (high is not None and high * steps_us[1] < min_us):
             other = "max_beats" if self.max_beats is not None else "bars"
             raise ValueError(

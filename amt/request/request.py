@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from amt.midi.continued import Continued
 from amt.midi.vocabulary import EOS_ID
 from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
@@ -50,6 +51,7 @@ class Prompt:
         prefix: the tokens that the music begins with, bos first.
         max_new_tokens: how many may follow.
         before: of a piece that is longer than the model reads; None: it begins with the prefix.
+        continued: the music that it begins with, if a file is continued.
         num_bars: how many bars the music that begins with the prefix is to have, for models that read it; 0: unknown.
         seed: for sampling; None where nothing is drawn.
         grammar: what may follow; None: any token.
@@ -69,6 +71,7 @@ class Prompt:
     semitones: int = 0
     before: Before | None = None
     num_bars: int = 0
+    continued: Continued | None = None
     text: str = ""
     reading: Reading = Reading()  # noqa: RUF009 (it is frozen)
     limits: Limits = Limits()  # noqa: RUF009

@@ -153,7 +153,10 @@ bool GrammarState::may_change(Kind kind, int index) const {
   if (group_ >= 0 || is_dangling() || is_last_step_) return false;
   if (num_changes_now_ >= (is_tempo ? 2 : 1)) return false;
   if (is_tempo) return index == kNone || (index != tempo_ && grammar_->may_have_tempo(index));
-  return constraints().time_signature_index < 0 && index != time_signature_;
+  if (constraints().time_signature_index >= 0 || index == time_signature_) return false;
+  if (index == kNone || constraints().max_bars == Constraints::kUnlimited) return true;
+  const int64_t bars_left = constraints().max_bars - bars_begun(now_);
+  return bars_left * vocabulary().bar_steps(index) >= std::max<int64_t>(1, steps_to_enter());
 }
 
 bool GrammarState::may_pedal_on(int program) const {
@@ -210,7 +213,7 @@ void GrammarState::find_last_step() {
   }
   if (given.whole_bars) {
     const int64_t bar_line = last_step_ - (last_step_ - metre_start_) % bar_steps_;
-    if (bar_line >= now_ && !is_early(bar_line)) last_step_ = bar_line;
+    if (bar_line >= now_ + steps_to_enter() && !is_early(bar_line)) last_step_ = bar_line;
   }
   is_last_step_ = !has_room(1);
 }
@@ -424,7 +427,9 @@ void GrammarState::begin_note(int pitch) {
   last_pitch_ = pitch;
   last_sound_ = now_;
   num_fillers_ = 0;
+  const bool is_new = !has_played_[program_];
   has_played_[program_] = true;
+  if (is_new && constraints().required_programs[program_]) find_last_step();
   begin(program_);
   if (program_ == kDrums) return;
   sounding_[program_][pitch] = true;

@@ -162,7 +162,7 @@ class GrammarState {
   int longest_free_shift() const;
   std::bitset<kNumPrograms> missing() const { return constraints().required_programs & ~has_played_; }
   // Whether so many steps from now the programs that are missing have to begin.
-  bool must_enter(int64_t num_missing, int64_t steps) const;
+  bool must_enter(int64_t steps) const;
 
   // The pitches that may start now in the group of a program, be it the current one or the next.
   std::bitset<kNumPitches> startable(int program) const;
@@ -187,7 +187,12 @@ class GrammarState {
   int64_t bars_begun(int64_t step) const { return bars_before_ + (step - metre_start_ + bar_steps_ - 1) / bar_steps_; }
   // Whether a step from now on, at the tempo and in the metre in force, is before the first that may be the last.
   bool is_early(int64_t step) const;
-  // After what changes the length of steps and bars.
+  // How many steps the programs that are missing need; 0 if none is.
+  int64_t steps_to_enter() const {
+    const auto num_missing = static_cast<int64_t>(missing().count());
+    return num_missing > 0 ? num_missing + 2 : 0;
+  }
+  // After what changes the length of steps and bars, or what is missing.
   void find_last_step();
   // The phase of the group that the next event would belong to: the current group's, or that of a fresh one.
   Phase phase_of(int program) const { return group_ == program ? phase_ : kNoPhase; }

@@ -14,9 +14,9 @@ constexpr int kHeld = 8;  // what may not come yet ranks behind all the rest
 
 }  // namespace
 
-bool GrammarState::must_enter(int64_t num_missing, int64_t steps) const {
+bool GrammarState::must_enter(int64_t steps) const {
   if (now_ + steps >= constraints().entry_by_step) return true;
-  const int64_t to_enter = num_missing + 2;
+  const int64_t to_enter = steps_to_enter();
   // The tempo may become slower.
   return !has_room(steps + to_enter) ||
          elapsed_us_ + steps * step_us_ + to_enter * grammar_->slowest_step_us() >
@@ -26,7 +26,7 @@ bool GrammarState::must_enter(int64_t num_missing, int64_t steps) const {
 int GrammarState::goal(int64_t remaining) const {
   const std::bitset<kNumPrograms> absent = missing();
   if (const auto num_missing = static_cast<int64_t>(absent.count()); num_missing > 0) {
-    if (must_enter(num_missing, 0) ||
+    if (must_enter(0) ||
         (remaining >= 0 && remaining < tokens_to_close() + kTokensToEnter * num_missing + kTokensToSpare)) {
       for (int program = std::max(group_, 0); program < kNumPrograms; ++program) {
         if (absent[program] && may_any_note_on(program)) return program;
@@ -44,8 +44,7 @@ bool GrammarState::is_held(Event event) const {
   }
   if (event.kind != Kind::kTimeShift) return false;
   if (num_sounding_ == 0 && now_ + event.value - last_sound_ > constraints().max_rest_steps) return true;
-  const auto num_missing = static_cast<int64_t>(missing().count());
-  return num_missing > 0 && event.value > 1 && must_enter(num_missing, event.value - 1);
+  return event.value > 1 && missing().any() && must_enter(event.value - 1);
 }
 
 int GrammarState::rank(Event event, int goal) const {

@@ -212,6 +212,10 @@ class GrammarState:
             return "it is in force already"
         if fixed is not None:
             return "it is constrained to its first value"
+        if key == TIME_SIGNATURE_KEY and self.constraints.max_bars is not None:
+            bars_left = self.constraints.max_bars - self._bars_begun(self.now)
+            if bars_left * self._steps_in_bar(value) < max(1, self._steps_to_enter()):
+                return "too few bars are left for it"
         return self._refusal_of_start()
 
     def _refusal_of_program(self, program: int) -> str | None:
@@ -312,8 +316,18 @@ class GrammarState:
             or self._bars_begun(step) < (given.min_bars or 0)
         )
 
+    def _steps_in_bar(self, index: int) -> int:
+        """How many steps a bar of a time signature has."""
+        numerator, denominator = time_signature(index)
+        return max(1, 4 * self.config.steps_per_beat * numerator // denominator)
+
+    def _steps_to_enter(self) -> int:
+        """How many steps the programs that are missing need; 0 if none is."""
+        missing = self._missing()
+        return len(missing) + 2 if missing else 0
+
     def _find_last_step(self) -> None:
-        """After what changes the length of steps and bars."""
+        """After what changes the length of steps and bars, or what is missing."""
         given = self.constraints
         last = MANY if given.max_steps is None else given.max_steps
         if given.max_us is not None and self.step_us:
@@ -322,7 +336,7 @@ class GrammarState:
             last = min(last, self.metre_start + (given.max_bars - self.bars_before) * self.bar_steps)
         if given.whole_bars:
             bar_line = last - (last - self.metre_start) % self.bar_steps
-            if bar_line >= self.now and not self._is_early(bar_line):
+            if bar_line >= self.now + self._steps_to_enter() and not self._is_early(bar_line):
                 last = bar_line
         self.last_step = last
 
@@ -354,7 +368,7 @@ class GrammarState:
         given = self.constraints
         if given.entry_by_step is not None and self.now + steps >= given.entry_by_step:
             return True
-        to_enter = len(self._missing()) + 2
+        to_enter = self._steps_to_enter()
         if not self._has_room(steps + to_enter):
             return True
         slowest_us = self.step_us
@@ -478,8 +492,7 @@ class GrammarState:
         elif kind == "time_signature":
             self.time_signature = value
             self.metre_start, self.bars_before = self.now, self._bars_begun(self.now)
-            numerator, denominator = time_signature(value)
-            self.bar_steps = max(1, 4 * self.config.steps_per_beat * numerator // denominator)
+            self.bar_steps = self._steps_in_bar(value)
             self.position = max(self.position, TIME_SIGNATURE_KEY)
         elif kind == "tempo":
             self.tempo = value
@@ -506,7 +519,10 @@ class GrammarState:
                 self.sounding[program, value] = self.now
             self.last_sound = self.now
             self.num_fillers = 0
+            is_new = program not in self.has_played
             self.has_played.add(program)
+            if is_new and program in self.required:
+                self._find_last_step()
             self.has_begun.add(program)
             self.position = (program, NOTE_ON, value)
         if kind != "time_shift":
