@@ -83,7 +83,7 @@ class Continued:
         else:
             real_step_us = step_us
         if constraints.max_us is not None and constraints.max_us <= self._end_us:
-            raise self._too_long(f"{self.seconds:.4g} seconds", f"{constraints.max_us / 1e6:.4g}")
+            raise self._too_long(f"{self.seconds:.4g} seconds", f"at most {constraints.max_us / 1e6:.4g} seconds")
         for name in ("min_us", "max_us"):
             if (us := getattr(constraints, name)) is not None:
                 steps = (us - self._end_us) / real_step_us
@@ -92,9 +92,10 @@ class Continued:
             changed["max_steps"] = constraints.max_steps - self._cut_steps
             if changed["max_steps"] <= self._written.step:
                 beats = float(self._end_tick) / self.data.ticks_per_beat
-                raise self._too_long(f"{beats:.4g} beats", f"{constraints.max_steps / self._config.steps_per_beat:.4g}")
+                at_most = constraints.max_steps / self._config.steps_per_beat
+                raise self._too_long(f"{beats:.4g} beats", f"at most {at_most:.4g} beats")
         if constraints.max_bars is not None and constraints.max_bars < self.bars:
-            raise self._too_long(f"{self.bars} bars", str(constraints.max_bars))
+            raise self._too_long(f"{self.bars} bars", f"at most {constraints.max_bars} bars")
         for name in ("min_bars", "max_bars"):
             if (bars := getattr(constraints, name)) is not None:
                 changed[name] = max(int(name == "max_bars"), bars - self._cut_bars)
@@ -124,7 +125,7 @@ class Continued:
 
         notes = new.notes
         starts = placed(notes.start_ticks)
-        ends = np.maximum(placed(np.minimum(notes.end_ticks, max(last_tick - begun, 0))), starts + 1)
+        ends = np.maximum(placed(np.minimum(notes.end_ticks.astype(np.int64), max(last_tick - begun, 0))), starts + 1)
         starts, ends = self._without_overlaps(notes, starts, ends)
         own = self.data.notes
         kits = own.program[own.is_drum]
