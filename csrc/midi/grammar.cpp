@@ -202,7 +202,7 @@ bool GrammarState::is_early(int64_t step) const {
          bars_begun(step) < constraints().min_bars;
 }
 
-void GrammarState::find_last_step() {
+void GrammarState::find_last_step(int64_t earliest) {
   const Constraints& given = constraints();
   last_step_ = given.max_steps;
   if (given.max_us < Constraints::kUnlimited && step_us_ > 0) {
@@ -213,7 +213,7 @@ void GrammarState::find_last_step() {
   }
   if (given.whole_bars) {
     const int64_t bar_line = last_step_ - (last_step_ - metre_start_) % bar_steps_;
-    if (bar_line >= now_ + steps_to_enter() && !is_early(bar_line)) last_step_ = bar_line;
+    if (bar_line >= earliest + steps_to_enter() && !is_early(bar_line)) last_step_ = bar_line;
   }
   is_last_step_ = !has_room(1);
 }
@@ -339,7 +339,7 @@ void GrammarState::apply(Event event) {
       break;
     case Kind::kBos:
       stage_ = is_score() ? Stage::kTimeSignature : Stage::kBody;
-      find_last_step();
+      find_last_step(now_);
       return;
     case Kind::kEos:
       stage_ = Stage::kFinished;
@@ -379,7 +379,7 @@ void GrammarState::apply(Event event) {
     case Kind::kTempo:
       tempo_ = event.value;
       step_us_ = grammar_->step_us(tempo_);
-      find_last_step();
+      find_last_step(now_);
       if (stage_ == Stage::kTempo) {
         stage_ = Stage::kBody;
         return;
@@ -391,7 +391,7 @@ void GrammarState::apply(Event event) {
       bars_before_ = bars_begun(now_);
       metre_start_ = now_;
       bar_steps_ = vocabulary().bar_steps(event.value);
-      find_last_step();
+      find_last_step(now_);
       if (stage_ == Stage::kTimeSignature) {
         stage_ = Stage::kTempo;
         return;
@@ -429,7 +429,7 @@ void GrammarState::begin_note(int pitch) {
   num_fillers_ = 0;
   const bool is_new = !has_played_[program_];
   has_played_[program_] = true;
-  if (is_new && constraints().required_programs[program_]) find_last_step();
+  if (is_new && constraints().required_programs[program_]) find_last_step(now_ + 1);  // its note_off comes later
   begin(program_);
   if (program_ == kDrums) return;
   sounding_[program_][pitch] = true;

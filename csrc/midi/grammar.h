@@ -192,8 +192,8 @@ class GrammarState {
     const auto num_missing = static_cast<int64_t>(missing().count());
     return num_missing > 0 ? num_missing + 2 : 0;
   }
-  // After what changes the length of steps and bars, or what is missing.
-  void find_last_step();
+  // After what changes the length of steps and bars, or what is missing; a bar line counts from `earliest` on.
+  void find_last_step(int64_t earliest);
   // The phase of the group that the next event would belong to: the current group's, or that of a fresh one.
   Phase phase_of(int program) const { return group_ == program ? phase_ : kNoPhase; }
   std::bitset<kNumPrograms> open_programs() const { return has_notes_ | has_pedal_; }

@@ -326,8 +326,8 @@ class GrammarState:
         missing = self._missing()
         return len(missing) + 2 if missing else 0
 
-    def _find_last_step(self) -> None:
-        """After what changes the length of steps and bars, or what is missing."""
+    def _find_last_step(self, earliest: int) -> None:
+        """After what changes the length of steps and bars, or what is missing; a bar line counts from `earliest` on."""
         given = self.constraints
         last = MANY if given.max_steps is None else given.max_steps
         if given.max_us is not None and self.step_us:
@@ -336,7 +336,7 @@ class GrammarState:
             last = min(last, self.metre_start + (given.max_bars - self.bars_before) * self.bar_steps)
         if given.whole_bars:
             bar_line = last - (last - self.metre_start) % self.bar_steps
-            if bar_line >= self.now + self._steps_to_enter() and not self._is_early(bar_line):
+            if bar_line >= earliest + self._steps_to_enter() and not self._is_early(bar_line):
                 last = bar_line
         self.last_step = last
 
@@ -522,13 +522,13 @@ class GrammarState:
             is_new = program not in self.has_played
             self.has_played.add(program)
             if is_new and program in self.required:
-                self._find_last_step()
+                self._find_last_step(self.now + 1)  # its note_off comes later
             self.has_begun.add(program)
             self.position = (program, NOTE_ON, value)
         if kind != "time_shift":
             self.steps_since_event = 0
         if kind in ("bos", "time_signature", "tempo"):
-            self._find_last_step()
+            self._find_last_step(self.now)
         if self.header:
             self.header.pop(0)
         self.last = event
