@@ -220,9 +220,7 @@ def _negative(opened: OpenedModel, options: GenerationConfig, negative_prompt: s
         return opened.text_encoder.encode_each([negative_prompt or UNCONDITIONAL])[0], None
 
 
-def _to_continue(
-    source: MidiSource, opened: OpenedModel, reading: Reading, limits: Limits
-) -> tuple[Continued, int]:
+def _to_continue(source: MidiSource, opened: OpenedModel, reading: Reading, limits: Limits) -> tuple[Continued, int]:
     """The music to continue, and by how much it is higher than a model of the canonical key reads it."""
     from amt.midi.reader import read_midi
 

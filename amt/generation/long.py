@@ -84,9 +84,11 @@ class Long:
         num, us = len(self.log_probs), self._target_us
         if self.is_done or num == 0:
             return num or min(self.tokens_left, self._reader.max_len)
-        parts = [self._written.elapsed_us / us] if us else []
-        parts += [self._written.num_bars / self.prompt.num_bars] if self.prompt.num_bars else []
-        part = max([0.01, *map(float, parts)])
+        part = max(
+            0.01,
+            float(self._written.elapsed_us) / us if us else 0.0,
+            self._written.num_bars / self.prompt.num_bars if self.prompt.num_bars else 0.0,
+        )
         return max(num, min(round(num / part), self.prompt.max_new_tokens))
 
     def next_prompt(self) -> Prompt:
@@ -159,32 +161,35 @@ def decode_long(
     begun = [Long(prompt, reader) for prompt in request.prompts]
     first = _with(request, begun)
     if all(prompt.before is None for prompt in first.prompts):
-        pieces = [[] for _ in begun]
         results = decode(choice, first, streamer=streamer, progress=progress, deadline=deadline)
-        for of_prompt, piece, hypotheses in zip(pieces, begun, results, strict=True):
-            of_prompt += _pieces(piece, hypotheses, reader, request)
-        return pieces
+        return [_pieces(piece, found, reader, request) for piece, found in zip(begun, results, strict=True)]
     if streamer is not None:
         return _streamed(choice, request, reader, deadline, streamer, progress)
 
-    def tell(done: int) -> None:
+    def num_written() -> int:
+        return sum(len(each.log_probs) for of_prompt in pieces for each in of_prompt)
+
+    told = before = 0
+
+    def tell(done: int, _: int = 0) -> None:
+        nonlocal told
+        told = max(told, before + done)  # sequences that end early count as whole while they are decoded
         if progress:
-            expected = sum(each.expected_tokens for of_prompt in pieces for each in of_prompt)
-            progress(done, max(done, expected))
+            progress(told, max(told, sum(each.expected_tokens for of_prompt in pieces for each in of_prompt)))
 
     pieces = [[piece] for piece in begun]
-    written = 0
-    results = decode(choice, first, progress=lambda done, _: tell(done), deadline=deadline)
+    results = decode(choice, first, progress=tell, deadline=deadline)
     pieces = [_pieces(piece, found, reader, request) for piece, found in zip(begun, results, strict=True)]
     alone = dataclasses.replace(request, options=dataclasses.replace(request.options, num_return_sequences=1))
     while running := [each for of_prompt in pieces for each in of_prompt if not each.is_done]:
         if deadline.is_over():
             break
-        written = sum(len(each.log_probs) for of_prompt in pieces for each in of_prompt)
-        results = decode(choice, _with(alone, running), progress=lambda done, _: tell(written + done), deadline=deadline)
+        before = num_written()
+        results = decode(choice, _with(alone, running), progress=tell, deadline=deadline)
         for piece, (found, *_) in zip(running, results, strict=True):
             piece.take(found)
-    tell(sum(len(each.log_probs) for of_prompt in pieces for each in of_prompt))
+    before = num_written()
+    tell(0)
     return pieces
 
 

@@ -21,11 +21,13 @@ CONFIGS = {
 
 def long_piece(rng):
     """Forty beats of four parts, with pedals and changes."""
+
     def span(longest):
         start = 120 * rng.randrange(160)
         return start, start + 120 * rng.randrange(1, longest)
 
-    notes = [Note(*span(20), 48 + rng.randrange(24), rng.choice([20, 60, 120]), rng.choice([0, 3, 9])) for _ in range(90)]
+    velocities, programs = [20, 60, 120], [0, 3, 9]
+    notes = [Note(*span(20), 48 + rng.randrange(24), rng.choice(velocities), rng.choice(programs)) for _ in range(90)]
     notes += [Note(*span(2), 36 + rng.randrange(4), 90, 0, True) for _ in range(30)]
     pedals = [PedalSpan(*span(16), rng.choice([0, 3])) for _ in range(10)]
     tempos = [Tempo(120 * rng.randrange(160), rng.choice([500_000, 1_000_000])) for _ in range(4)]
