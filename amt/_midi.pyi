@@ -14,6 +14,7 @@ class MidiData:
     tempos: list[tuple[int, int]]  # tick, us_per_beat
     time_signatures: list[tuple[int, int, int]]  # tick, numerator, denominator
     key_signatures: list[tuple[int, int, bool]]  # tick, sharps, is_minor
+    plan: list[tuple[int, int, int]]  # section or -1, chord, half bars
     repairs: list[tuple[int, str]]  # byte_offset, reason
     def __init__(self) -> None: ...
     @property

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from amt.midi.config import TokenizerConfig
+from amt.midi.plan import transposed_chord
 from amt.midi.theory import Key, parse_pitch_class
 from amt.midi.vocabulary import DRUMS, Vocabulary
 from amt.text.encoder import UNCONDITIONAL
@@ -79,6 +80,15 @@ class _Kinds:
     value: np.ndarray
     tempos_bpm: np.ndarray
     first_tempo: int
+    is_plan: np.ndarray
+    is_chord: np.ndarray  # of a plan, with a root
+    first_chord: int
+
+
+def without_plan(ids: np.ndarray, config: TokenizerConfig) -> np.ndarray:
+    """Token ids without the tokens of a plan."""
+    is_plan = _kinds_of(config).is_plan[ids]
+    return ids[~is_plan] if is_plan.any() else ids
 
 
 @functools.lru_cache(maxsize=4)
@@ -95,11 +105,17 @@ def _kinds_of(config: TokenizerConfig) -> _Kinds:
         value=values,
         tempos_bpm=np.array(config.tempos_bpm, np.float64),
         first_tempo=int(np.argmax(is_tempo)),
+        is_plan=np.isin(kinds, ("section", "chord", "bars")),
+        is_chord=(kinds == "chord") & (values > 0),
+        first_chord=int(np.argmax(kinds == "chord")),
     )
 
 
 def transpose(ids: np.ndarray, semitones: int, config: TokenizerConfig) -> tuple[np.ndarray, int]:
-    """Token ids with all pitches but drums moved, and by how much: 0 where a pitch would leave 0..127."""
+    """Token ids with all pitches but drums, and the plan's chords, moved, and by how much.
+
+    That is 0 where a pitch would leave 0..127.
+    """
     kinds = _kinds_of(config)
     chosen = kinds.program[ids]
     last = np.maximum.accumulate(np.where(chosen >= 0, np.arange(len(ids)), -1))
@@ -110,6 +126,8 @@ def transpose(ids: np.ndarray, semitones: int, config: TokenizerConfig) -> tuple
         return ids, 0
     moved = ids.astype(np.int64)
     moved[moves] += semitones
+    chords = kinds.is_chord[ids]
+    moved[chords] = kinds.first_chord + transposed_chord(kinds.value[ids[chords]], semitones)
     return moved, semitones
 
 

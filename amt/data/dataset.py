@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from amt.data.augment import Augmentation, Varied
+from amt.data.augment import Augmentation, Varied, without_plan
 from amt.data.prepare import SEGMENT_DTYPE
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout, TokenFeatures, features_of
@@ -123,6 +123,7 @@ class PreparedSplit:
         attributes: tuple[str, ...] = (),
         attribute_dropout: float = 0.0,
         no_attributes: float = 0.0,
+        plan_dropout: float = 0.0,
     ) -> Batch:
         """The batch of one step: rows of at most `max_len` tokens, sorted by length.
 
@@ -132,6 +133,7 @@ class PreparedSplit:
             attributes: the kinds of facts to tell; key, tempo and register follow the augmentation.
             attribute_dropout: share of the kinds that a row is not told; each is drawn for itself.
             no_attributes: share of the rows that are told none.
+            plan_dropout: share of the rows whose plan is left out.
         """
         block, place = divmod(step, STEPS_PER_BLOCK)
         # The block is a high word of the counter, whose low word counts the draws: no two blocks share any.
@@ -147,11 +149,15 @@ class PreparedSplit:
         augmentation_draws = rng.random((num_rows, 4))
         bars_draws = rng.random(num_rows)
         attribute_draws = rng.random((num_rows, 1 + len(attributes)))
+        plan_draws = rng.random(num_rows)
         token_rows, captions, num_bars = [], [], []
         told: list[list[int]] = []
         for row in order[group * batch_size : (group + 1) * batch_size]:
             texts = self.pieces[pieces[row]]["captions"]
-            varied = Varied(self.tokens(chosen[row])[:max_len], texts[int(caption_draws[row] * len(texts))])
+            ids = self.tokens(chosen[row])
+            if plan_draws[row] < plan_dropout:
+                ids = without_plan(ids, self.tokenizer_config)
+            varied = Varied(ids[:max_len], texts[int(caption_draws[row] * len(texts))])
             if augmentation is not None:
                 varied = augmentation.apply(*varied[:2], augmentation_draws[row], self.tokenizer_config)
             token_rows.append(varied.ids)

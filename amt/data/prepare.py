@@ -29,6 +29,7 @@ import numpy as np
 
 from amt.config import check_range
 from amt.data.corpus import CorpusPiece, read_corpus
+from amt.data.plans import plan_of_piece
 from amt.errors import MidiError
 from amt.files import explaining_errors, new_folder, remove_leftovers, write_atomically
 from amt.midi.canonical import to_canonical
@@ -323,7 +324,10 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
         try:
             if piece.split not in SPLITS:
                 raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {piece.split!r}")
-            midi, moved = _canonical(read_midi(piece.midi), piece.row, config)
+            midi = read_midi(piece.midi)
+            if config.has_plans_and_edits:
+                midi = midi.replace(plan=plan_of_piece(midi, piece.row))
+            midi, moved = _canonical(midi, piece.row, config)
             parts = segments(midi, tokenizer, max_len)
         except (MidiError, ValueError) as error:
             notes["failures"].append({"file": piece.name, "reason": str(error)})

@@ -17,7 +17,7 @@ from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
-from amt.request.limits import LENGTHS, Limits, with_usual
+from amt.request.limits import LENGTHS, Limits, with_said_plan, with_usual
 from amt.request.options import GenerationConfig
 from amt.request.reading import Reading, check_text, read
 from amt.request.target import Target, target_of
@@ -58,6 +58,10 @@ def ask(
     warnings: list[str] = []
     readings = [read(text) for text in texts]
     of_each = [completed(limits, each) for each in readings]
+    if named is not None and prompt_midi is None:
+        of_each = [
+            with_said_plan(each, reading, named, config) for each, reading in zip(of_each, readings, strict=True)
+        ]
     for each in of_each:
         each.constraints(config)  # what cannot be kept is an error before the file is read
     seeds = [seed_of(options, None) for _ in texts]
@@ -75,7 +79,9 @@ def ask(
     constraints, targets = [], []
     for each, reading, higher, seed in zip(of_each, readings, semitones, seeds, strict=True):
         held = moved(_with_usual(each, named, prefix, config).constraints(config), -higher)
-        target = Target(each.bars, each.duration) if named is None else _target(each, reading, seed, config, continued)
+        target = Target(each.bars, each.duration)
+        if named is not None:
+            target = _target(each, reading, seed, config, continued, held.plan_half_bars)
         held = dataclasses.replace(held, **target.window)
         if continued is not None:
             held = continued.fitted(held)
@@ -83,6 +89,8 @@ def ask(
         constraints.append(held)
         targets.append(target)
     grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
+    for grammar in grammars.values():
+        _check_room(grammar, min(options.max_new_tokens, opened.checkpoint.model.config.max_sequence_length - 1))
     with stage("text encoder"):
         states = opened.text_encoder.encode_each(texts)
     warnings += opened.text_encoder.truncation_warnings(texts)
@@ -118,14 +126,26 @@ def ask(
 
 
 def _target(
-    limits: Limits, reading: Reading, seed: int | None, config: TokenizerConfig, continued: Continued | None
+    limits: Limits,
+    reading: Reading,
+    seed: int | None,
+    config: TokenizerConfig,
+    continued: Continued | None,
+    plan_half_bars: int | None,
 ) -> Target:
     """How long a piece shall be; where the text leaves a choice, or says nothing, the seed draws it."""
     from amt.ops.reference.philox import uniform
 
     part = 0.5 if seed is None else uniform(seed, 0, 0)  # position 0 is that of bos, for which nothing is drawn
     before_s = 0.0 if continued is None else continued.seconds
-    return target_of(limits, reading, part, is_score=config.preset == "score", before_s=before_s)
+    return target_of(
+        limits,
+        reading,
+        part,
+        is_score=config.preset == "score",
+        before_s=before_s,
+        planned_bars=None if plan_half_bars is None else (plan_half_bars + 1) // 2,
+    )
 
 
 def _reader(opened: OpenedModel) -> WindowReader:
@@ -139,6 +159,17 @@ def _reader(opened: OpenedModel) -> WindowReader:
 
     reads_bars = "bars_left" in config.state_features or "bars" in config.attributes
     return WindowReader(opened.tokenizer.config, config.max_sequence_length, told if reads_bars else None)
+
+
+def _check_room(grammar: Grammar, room: int) -> None:
+    """Raise ValueError if a plan that is given leaves the music no token."""
+    num_half_bars = grammar.constraints.plan_half_bars
+    needed = grammar.start().tokens_to_close
+    if num_half_bars is not None and needed >= room:
+        raise ValueError(
+            f"the plan of {num_half_bars / 2:g} bars takes {needed} of the {room} tokens that there are; ask for fewer"
+            " bars, or for chords that change less often"
+        )
 
 
 def _attributes(opened: OpenedModel, reading: Reading, limits: Limits) -> tuple[int, ...]:

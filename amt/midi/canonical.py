@@ -83,7 +83,7 @@ def sure_key(notes: NoteTable) -> Key | None:
 
 
 def transposed(midi: MidiData, semitones: int) -> MidiData:
-    """The same music so many semitones higher, drums apart; key signatures follow.
+    """The same music so many semitones higher, drums apart; key signatures and the plan follow.
 
     A pitch that would leave 0..127 goes to the nearest octave inside.
     """
@@ -93,7 +93,10 @@ def transposed(midi: MidiData, semitones: int) -> MidiData:
     pitch = notes.pitch.astype(np.int64) + np.where(notes.is_drum, 0, semitones)
     pitch = in_range(pitch)
     moved = NoteTable(notes.start_ticks, notes.end_ticks, pitch, notes.velocity, notes.program, notes.is_drum)
-    return midi.replace(notes=moved, key_signatures=[_moved(each, semitones) for each in midi.key_signatures])
+    plan = None if midi.plan is None else midi.plan.transposed(semitones)
+    return midi.replace(
+        notes=moved, key_signatures=[_moved(each, semitones) for each in midi.key_signatures], plan=plan
+    )
 
 
 def in_range(pitch: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from amt.files import write_atomically
 from amt.midi.elements import KeySignature, Note, PedalSpan, Repair, Tempo, TimeSignature
 from amt.midi.native import native as native_module
+from amt.midi.plan import Plan
 from amt.midi.units import ticks_to_seconds
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class MidiData:
         format: of the file: 0, 1 or 2. It is always written as 1.
         end_ticks: where the piece ends; at least where its last event is.
         repairs: what the reader put right.
+        plan: which sections and chords the piece has, if that was decided.
 
     Raises:
         ValueError: a value that no MIDI file can hold.
@@ -147,6 +149,7 @@ class MidiData:
         format: int = 1,
         end_ticks: int = 0,
         repairs: Iterable[Repair] = (),
+        plan: Plan | None = None,
     ):
         _check("ticks_per_beat", ticks_per_beat, 1, 32767)
         _check("format", format, 0, 2)
@@ -159,6 +162,7 @@ class MidiData:
         self.time_signatures = _by_tick(time_signatures)
         self.key_signatures = _by_tick(key_signatures)
         self.repairs = tuple(repairs)
+        self.plan = plan
         self._native: Any = None
         for pedal in self.pedals:
             _check("start_ticks of a pedal", pedal.start_ticks, 0, MAX_TICKS)
@@ -196,7 +200,7 @@ class MidiData:
         Example:
             >>> faster = data.replace(tempos=[Tempo(0, 400_000)])
         """
-        kept = {name: getattr(self, name) for name in ("ticks_per_beat", "format", "end_ticks", *self._LISTS)}
+        kept = {name: getattr(self, name) for name in ("ticks_per_beat", "format", "end_ticks", "plan", *self._LISTS)}
         return MidiData(**kept | changes)
 
     @functools.cached_property
@@ -229,6 +233,11 @@ class MidiData:
         """What the reader put right."""
         return tuple(Repair(*row) for row in self._native.repairs)
 
+    @functools.cached_property
+    def plan(self) -> Plan | None:
+        """Which sections and chords the piece has, if that was decided."""
+        return Plan.from_rows(self._native.plan)
+
     def native(self) -> Any:
         """The `amt._midi.MidiData` of the same contents, made once; needs the compiled module."""
         if self._native is None:
@@ -240,6 +249,7 @@ class MidiData:
             native.tempos = [(tempo.tick, tempo.us_per_beat) for tempo in self.tempos]
             native.time_signatures = [(s.tick, s.numerator, s.denominator) for s in self.time_signatures]
             native.key_signatures = [(key.tick, key.sharps, key.is_minor) for key in self.key_signatures]
+            native.plan = self.plan.rows if self.plan is not None else []
             native.repairs = [(repair.byte_offset, repair.reason) for repair in self.repairs]
             self._native = native
         return self._native
@@ -282,14 +292,14 @@ class MidiData:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MidiData):
             return NotImplemented
-        names = ("ticks_per_beat", "end_ticks", *self._LISTS)
+        names = ("ticks_per_beat", "end_ticks", "plan", *self._LISTS)
         return all(getattr(self, name) == getattr(other, name) for name in names if name != "repairs")
 
     __hash__ = None  # type: ignore[assignment]
 
     def __getstate__(self) -> dict[str, Any]:
         lists = {name: getattr(self, name) for name in self._LISTS}
-        return {**self.__dict__, **lists, "_native": None}
+        return {**self.__dict__, **lists, "plan": self.plan, "_native": None}
 
     def __repr__(self) -> str:
         repairs = f", {len(self.repairs)} repairs" if self.repairs else ""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from amt.config import check_range
 from amt.midi.config import TokenizerConfig
-from amt.midi.vocabulary import DENOMINATORS, DRUMS, MAX_NUMERATOR, NUM_PITCHES
+from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION
+from amt.midi.vocabulary import DENOMINATORS, DRUMS, MAX_NUMERATOR, NUM_CHORDS, NUM_PITCHES, SECTIONS
 from amt.named_values import named_values
 
 MANY = (1 << 40) - 1
@@ -29,6 +30,7 @@ SCORE_ONLY = (
     "tempo_max_index",
     "time_signature_index",
 )
+PLANS_ONLY = ("plan_sections", "plan_chords")  # need a vocabulary with plans
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class Constraints:
         tempo_index: of the header; no later change.
         tempo_min_index, tempo_max_index: what every tempo lies between, both ends included.
         time_signature_index: of the header; no later change.
+        max_plan_half_bars: how long the plan is; 0: there is none.
+        plan_sections: for each half bar of the plan the section that begins there, or -1 for none.
+        plan_chords: for each half bar of the plan the number of its chord. With one of these two there is a plan, of
+            just so many half bars; the other is free.
     """
 
     max_polyphony: int | None = None
@@ -77,6 +83,9 @@ class Constraints:
     tempo_min_index: int | None = None
     tempo_max_index: int | None = None
     time_signature_index: int | None = None
+    max_plan_half_bars: int | None = None
+    plan_sections: tuple[int, ...] | None = None
+    plan_chords: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -101,6 +110,9 @@ class Constraints:
             ("tempo_min_index", 0, 511),
             ("tempo_max_index", 0, 511),
             ("time_signature_index", 0, MAX_NUMERATOR * len(DENOMINATORS) - 1),
+            ("max_plan_half_bars", 0, MAX_PLAN_HALF_BARS),
+            ("plan_sections", SAME_SECTION, len(SECTIONS) - 1),
+            ("plan_chords", 0, NUM_CHORDS - 1),
         ):
             value = getattr(self, name)
             for member in value if isinstance(value, tuple) else () if value is None else (value,):
@@ -121,7 +133,19 @@ class Constraints:
             low, high = getattr(self, low_name), getattr(self, high_name)
             if low is not None and high is not None and low > high:
                 raise ValueError(f"{low_name} is {low}, above {high_name}, which is {high}")
+        self._check_plan()
         self._check_programs()
+
+    def _check_plan(self) -> None:
+        lengths = {name: len(getattr(self, name)) for name in PLANS_ONLY if getattr(self, name) is not None}
+        longest = MAX_PLAN_HALF_BARS if self.max_plan_half_bars is None else self.max_plan_half_bars
+        for name, length in lengths.items():
+            if not 1 <= length <= longest:
+                raise ValueError(f"{name} must have 1 to {longest} half bars, got {length}")
+        if len(set(lengths.values())) > 1:
+            raise ValueError("plan_sections and plan_chords must have the same number of half bars")
+        if self.plan_sections is not None and self.plan_sections[0] == SAME_SECTION:
+            raise ValueError("plan_sections must begin with a section")
 
     def _check_programs(self) -> None:
         programs = tuple(program for program in range(DRUMS + 1) if self.playable(program))
@@ -146,6 +170,12 @@ class Constraints:
         return frozenset(pitch for pitch in range(low, high + 1) if pitch % 12 in classes)
 
     @property
+    def plan_half_bars(self) -> int | None:
+        """How long the plan is, if any of it is given."""
+        given = self.plan_sections if self.plan_sections is not None else self.plan_chords
+        return None if given is None else len(given)
+
+    @property
     def demands(self) -> bool:
         """Whether something has to come: a note, a program, an end that is late enough."""
         return bool(self.limits_rests or self.required_programs or self.min_steps or self.min_us or self.min_bars)
@@ -162,6 +192,9 @@ class Constraints:
                     raise ValueError(f"the preset 'performance' has no {name} to constrain; use the preset 'score'")
             if not self.playable(0):
                 raise ValueError("min_pitch, max_pitch and pitch_classes leave no pitch to play")
+        for name in PLANS_ONLY:
+            if getattr(self, name) is not None and not config.has_plans_and_edits:
+                raise ValueError(f"{name} needs a tokenizer with plans, which is version 2 of the preset score")
         for name in ("tempo_index", "tempo_min_index"):
             if getattr(self, name) is not None:
                 check_range(name, getattr(self, name), 0, len(config.tempos_bpm) - 1)

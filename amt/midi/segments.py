@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.elements import TimeSignature
+from amt.midi.plan import Plan, half_bar_tick, half_bar_ticks
 from amt.midi.tokenizer import EventTokenizer
 
 
@@ -41,7 +43,8 @@ def bars_at(data: MidiData, ticks: np.ndarray) -> np.ndarray:
 def cut(data: MidiData, start: int, end: int) -> MidiData:
     """The music from tick `start` to tick `end`, moved to tick 0; notes that cross the end are shortened.
 
-    Notes that sound already at `start` are left out.
+    Notes that sound already at `start` are left out. The plan stays only if `start` is at one of its half bars and the
+    metre has not changed before: else it would say another time there.
     """
     notes = data.notes
     inside = (notes.start_ticks >= start) & (notes.start_ticks < end)
@@ -72,7 +75,21 @@ def cut(data: MidiData, start: int, end: int) -> MidiData:
         key_signatures=moved(data.key_signatures),
         repairs=(),
         end_ticks=0,
+        plan=_plan_between(data, start, end),
     )
+
+
+def _plan_between(data: MidiData, start: int, end: int) -> Plan | None:
+    """The plan's half bars from tick `start` to tick `end`."""
+    if data.plan is None:
+        return None
+    metres = [(change.numerator, change.denominator) for change in data.time_signatures if change.tick <= start]
+    first = next(((c.numerator, c.denominator) for c in data.time_signatures if c.tick == 0), (4, 4))
+    half_bar = half_bar_ticks(*first, data.ticks_per_beat)
+    begin = round(start / half_bar)
+    if any(metre != first for metre in metres) or half_bar_tick(begin, *first, data.ticks_per_beat) != start:
+        return None
+    return data.plan.part(begin, math.ceil(end / half_bar))
 
 
 def segments(data: MidiData, tokenizer: EventTokenizer, max_len: int, max_segments: int | None = None) -> list[Segment]:

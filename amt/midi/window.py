@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from amt.midi.config import TokenizerConfig
+from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION, Plan, Row
 from amt.midi.vocabulary import BOS_ID, DRUMS, Event, time_signature, vocabulary_of
 
 _SECONDS_IN_BAR = 2  # of the preset "performance", which has no bars
@@ -109,6 +110,8 @@ class Written:
             self._now.program = 0
             self._now.bar_steps = max(1, _SECONDS_IN_BAR * 1000 // config.step_ms)
         self._bars: list[_Start] = []
+        self._plan: list[Row] = []
+        self._section, self._half_bars = SAME_SECTION, 1  # of the next chord of the plan
         self.extend(ids)
 
     def extend(self, ids: Iterable[int]) -> None:
@@ -227,6 +230,13 @@ class Written:
             now.bars_before, now.metre_start, now.metre = now.bars_begun, now.step, value
             numerator, denominator = time_signature(value)
             now.bar_steps = max(1, 4 * self.config.steps_per_beat * numerator // denominator)
+        elif kind == "section":
+            self._section = value
+        elif kind == "bars":
+            self._half_bars = value
+        elif kind == "chord":
+            self._plan.append((self._section, value, self._half_bars))
+            self._section = SAME_SECTION
         elif kind == "note_on":
             now.sounding[now.program, value] = now.velocities.get(self.config.velocity_holder(now.program), 0)
         elif kind == "note_off":
@@ -269,7 +279,24 @@ class Written:
         for each in dangling:
             said.dangling(each, self._now.program)
         said.name(self._now.program)  # what begins anew at the last step may have come behind it
-        return self._header(metre, tempo) + said.ids
+        plan = []
+        if place.metre_start == 0 and metre == place.metre and 2 * line % place.bar_steps == 0:
+            plan = self._plan_from(2 * line // place.bar_steps)
+        return self._header(metre, tempo) + plan + said.ids
+
+    def _plan_from(self, half_bar: int) -> list[int]:
+        """The tokens of the rest of the plan, as `amt.midi.segments.cut` keeps it."""
+        plan = Plan.from_rows(self._plan)
+        rest = None if plan is None else plan.part(half_bar, MAX_PLAN_HALF_BARS)
+        ids, in_force = [], 0
+        for section, chord, half_bars in () if rest is None else rest.rows:
+            if section != SAME_SECTION:
+                ids.append(self._vocabulary.token_id("section", section))
+            if half_bars != in_force:
+                ids.append(self._vocabulary.token_id("bars", half_bars))
+                in_force = half_bars
+            ids.append(self._vocabulary.token_id("chord", chord))
+        return ids
 
     def _events(self, first: int, place: _Place) -> tuple[list[_Sound | _Change], list[Event], int]:
         """What the tokens from number `first` on say; then those behind the last event, and its step."""

@@ -40,20 +40,29 @@ class Target:
         return min(min(by_bars, by_seconds) + TOKENS_TO_SPARE, MOST_TOKENS)
 
 
-def target_of(limits: Limits, reading: Reading, part: float, *, is_score: bool = True, before_s: float = 0) -> Target:
-    """The length of a piece: of the limits, else of the text, else one that such pieces have.
+def target_of(
+    limits: Limits,
+    reading: Reading,
+    part: float,
+    *,
+    is_score: bool = True,
+    before_s: float = 0,
+    planned_bars: int | None = None,
+) -> Target:
+    """The length of a piece: of the limits, else of the plan, else of the text, else one that such pieces have.
 
     Args:
         part: 0..1, drawn: which of the lengths that the text allows, or that such pieces have.
         is_score: whether the music has bars.
+        planned_bars: of a plan that is given.
         before_s: seconds of music that is continued; a length that nobody asked for is that of what follows.
     """
     if limits.bars is not None or limits.duration is not None:
         return Target(limits.bars, limits.duration)
     if limits.max_beats is not None:
         return Target()
-    if reading.bars is not None and is_score:
-        bars = max(1, round(within(reading.bars.value, part)))
+    if planned_bars is not None or (reading.bars is not None and is_score):
+        bars = planned_bars or max(1, round(within(reading.bars.value, part)))  # type: ignore[union-attr]
         return Target(bars, None, {"min_bars": bars, "max_bars": bars})
     whole_bars = True if is_score else None
     if reading.seconds is not None:

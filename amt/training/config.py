@@ -32,6 +32,7 @@ class TrainConfig(Config):
         bars_dropout: share of the rows whose state features do not know how many bars are left.
         attribute_dropout: share of the attributes that a row is not told, each drawn for itself.
         no_attributes: share of the rows that are told none.
+        plan_dropout: share of the rows whose plan is left out.
         transpose, tempo_change, velocity_change, caption_dropout: see `amt.data.augment.Augmentation`.
     """
 
@@ -64,6 +65,7 @@ class TrainConfig(Config):
     bars_dropout: float = 0.5
     attribute_dropout: float = 0.35
     no_attributes: float = 0.1
+    plan_dropout: float = 0.3
     seed: int = 0
     save_every: int = 200
     eval_every: int = 200
@@ -91,7 +93,7 @@ class TrainConfig(Config):
         check_range("tempo_change", self.tempo_change, 0.0, 1.0)
         check_range("velocity_change", self.velocity_change, 0, 63)
         check_range("caption_dropout", self.caption_dropout, 0.0, 1.0)
-        for name in ("bars_dropout", "attribute_dropout", "no_attributes"):
+        for name in ("bars_dropout", "attribute_dropout", "no_attributes", "plan_dropout"):
             check_range(name, getattr(self, name), 0.0, 1.0)
         check_range("seed", self.seed, 0, (1 << 64) - 1)
         for name in ("save_every", "eval_every", "eval_batches"):

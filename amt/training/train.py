@@ -171,6 +171,7 @@ def train(
                 augmentation,
                 layout=model.feature_layout,
                 bars_dropout=config.bars_dropout,
+                plan_dropout=config.plan_dropout,
                 attributes=model.config.attributes,
                 attribute_dropout=config.attribute_dropout,
                 no_attributes=config.no_attributes,
@@ -247,7 +248,10 @@ def _backward(
 def _load_common_weights(
     model: torch.nn.Module, folder: Path, tokenizer_config: TokenizerConfig, spec: TextEncoderSpec
 ) -> None:
-    """Begin with the weights of a trained model; stacks that it has not keep their fresh ones."""
+    """Begin with the weights of a trained model; stacks that it has not keep their fresh ones.
+
+    State features may follow behind its own: their vectors begin at zero, so that at first nothing changes.
+    """
     checkpoint = load_checkpoint(folder)
     for name, theirs, ours in (
         ("tokenizer", checkpoint.tokenizer_config, tokenizer_config),
@@ -257,6 +261,11 @@ def _load_common_weights(
             raise ValueError(f"{folder} was trained with another {name} than the data; begin with another model")
     own = model.state_dict()
     common = {name: value for name, value in checkpoint.model.state_dict().items() if name in own}
+    known, features = checkpoint.model.config.state_features, model.config.state_features  # type: ignore[union-attr]
+    if known and features[: len(known)] == known:
+        table = "state_features.weight"
+        fresh = torch.zeros(len(own[table]) - len(common[table]), own[table].shape[1])
+        common[table] = torch.cat((common[table], fresh))
     for name, value in common.items():
         if value.shape != own[name].shape:
             raise ValueError(

@@ -191,8 +191,8 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
     if (!has_search_) continue;
     try {
       search(static_cast<int64_t>(index))
-          .begin(asked.prefix.data(), groups_[index].prefix_len, asked.max_new_tokens, asked.seed,
-                 asked.first_sequence, asked.before);
+          .begin(asked.prefix.data(), groups_[index].prefix_len, asked.max_new_tokens, asked.seed, asked.first_sequence,
+                 asked.before);
     } catch (const std::invalid_argument& error) {
       throw std::invalid_argument("prefix " + std::to_string(index) + " " + error.what());
     }

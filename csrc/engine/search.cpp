@@ -74,8 +74,8 @@ struct Search::Header {
   int64_t first_position;  // of the prefix in the whole piece
   int64_t num_before;      // tokens that were written in windows before
   int64_t tokens_left;     // of the whole piece, behind the prefix
-  int64_t bank;         // of the running rows
-  int64_t num_running;  // rows that have not ended; kBeams: see BeamState
+  int64_t bank;            // of the running rows
+  int64_t num_running;     // rows that have not ended; kBeams: see BeamState
 };
 
 struct Search::Row {
@@ -195,16 +195,9 @@ void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_to
     std::uninitialized_fill_n(&grammar_state(0, 0), num_banks() * num_rows, state);
   }
   for (int64_t row = 0; row < num_rows; ++row) std::copy_n(prefix, prefix_len, tokens(0, row));
-  header() = {prefix_len,
-              prefix_len,
-              max_new_tokens,
-              seed,
-              first_sequence,
-              num_written - prefix_len,
-              before.num_tokens,
-              tokens_left,
-              0,
-              num_rows};
+  header() = {
+      prefix_len,  prefix_len, max_new_tokens, seed, first_sequence, num_written - prefix_len, before.num_tokens,
+      tokens_left, 0,          num_rows};
   if (has_beams()) {
     beam_state().is_done = false;
   } else {

@@ -13,8 +13,8 @@
 
 namespace amt::engine {
 
-// What has come of a piece before the prefix of its search: a piece longer than a model reads is written in windows, and
-// a window's prefix is its last bars only. amt/generation/long.py
+// What has come of a piece before the prefix of its search: a piece longer than a model reads is written in windows,
+// and a window's prefix is its last bars only. amt/generation/long.py
 struct Before {
   std::vector<int32_t> history;  // the whole piece up to the first new token; empty: the prefix is that
   int64_t num_tokens = 0;        // of it, that were written in windows before

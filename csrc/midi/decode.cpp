@@ -47,6 +47,22 @@ class Decoder {
   void apply(Event event) {
     MidiData& data = result_.data;
     switch (event.kind) {
+      case Kind::kSection:
+      case Kind::kChord:
+      case Kind::kBars:
+        add_to_plan(event);
+        return;
+      case Kind::kPad:
+      case Kind::kBos:
+      case Kind::kEos:
+        return;
+      case Kind::kTempo:
+      case Kind::kTimeSignature:
+        break;
+      default:
+        is_planned_ = true;
+    }
+    switch (event.kind) {
       case Kind::kNoteOn:
         note_on(event.value);
         break;
@@ -91,18 +107,31 @@ class Decoder {
           end_pedal(program_);
         }
         break;
-      case Kind::kSection:
-      case Kind::kChord:
-      case Kind::kBars:
-      case Kind::kEdit:
-      case Kind::kHole:
-      case Kind::kFill:
+      default:  // edits
         ++result_.report.ignored_tokens;
         break;
-      case Kind::kPad:
-      case Kind::kBos:
-      case Kind::kEos:
-        break;
+    }
+  }
+
+  // A token of the plan: what does not belong to one is ignored.
+  void add_to_plan(Event event) {
+    if (is_planned_) {
+      ++result_.report.ignored_tokens;
+      return;
+    }
+    Plan& plan = result_.data.plan;
+    if (event.kind == Kind::kBars) {
+      half_bars_ = event.value;
+    } else if (event.kind == Kind::kSection) {
+      result_.report.ignored_tokens += section_ != PlanChord::kSameSection;
+      section_ = event.value;
+    } else if ((plan.empty() && section_ == PlanChord::kSameSection) || half_bars_ == 0 ||
+               planned_half_bars_ + half_bars_ > kMaxPlanHalfBars) {
+      ++result_.report.ignored_tokens;
+    } else {
+      append(plan, {section_, event.value, half_bars_});
+      planned_half_bars_ += half_bars_;
+      section_ = PlanChord::kSameSection;
     }
   }
 
@@ -174,6 +203,7 @@ class Decoder {
   }
 
   void close() {
+    result_.report.ignored_tokens += section_ != PlanChord::kSameSection;  // it has no chord
     MidiData& data = result_.data;
     for (Note& note : data.notes) {
       if (note.end_ticks == kSilent) {
@@ -207,7 +237,10 @@ class Decoder {
   bool has_dropped_ = false;
   int64_t now_ = 0;
   int program_ = 0;
-  std::array<int, kNumPrograms> velocities_;  // in force: of each program, or the first for all
+  bool is_planned_ = false;                    // the music has begun: no plan may come any more
+  int section_ = PlanChord::kSameSection;      // that has no chord yet
+  int half_bars_ = 0, planned_half_bars_ = 0;  // in force; of the plan so far
+  std::array<int, kNumPrograms> velocities_;   // in force: of each program, or the first for all
   Decoding result_;
 };
 

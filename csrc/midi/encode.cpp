@@ -287,8 +287,8 @@ class Encoder {
     const int64_t last_step = num_events_ == 0 ? 0 : step_of(events[num_events_ - 1]);
     const int64_t max_gap = std::min(vocabulary_.config().max_gap_steps, last_step);
     const int64_t num_steps = std::min(last_step, static_cast<int64_t>(num_events_) * max_gap);
-    int32_t* const ids =
-        arena_.allocate<int32_t>(4 * num_events_ + static_cast<size_t>(num_steps / max_time_shift) + 4);
+    int32_t* const ids = arena_.allocate<int32_t>(4 * num_events_ + 3 * data_.plan.size() +
+                                                  static_cast<size_t>(num_steps / max_time_shift) + 4);
     int32_t* next = ids;
     // Without a branch: in music these conditions are as good as random, and a wrong guess costs more than the write.
     const auto add_if = [&next](bool is_needed, int id) {
@@ -300,6 +300,7 @@ class Encoder {
       *next++ = first_time_signature_;
       *next++ = first_tempo_;
     }
+    if (vocabulary_.config().has_plans_and_edits) next = write_plan(next);
     int32_t now = 0;
     uint32_t place = is_score_ ? 0 : 1;           // in force; performance has one program and no token for it
     std::array<uint32_t, kNumPrograms + 1> bins;  // in force, by place, or one for all
@@ -331,6 +332,18 @@ class Encoder {
     }
     *next++ = Vocabulary::kEosId;
     result_.ids.assign(ids, next);
+  }
+
+  // Writes the plan, and returns the place after it.
+  int32_t* write_plan(int32_t* next) const {
+    int half_bars = 0;  // in force
+    for (const PlanChord& chord : data_.plan) {
+      if (chord.section != PlanChord::kSameSection) *next++ = vocabulary_.section(chord.section);
+      if (chord.half_bars != half_bars) *next++ = vocabulary_.bars(chord.half_bars);
+      half_bars = chord.half_bars;
+      *next++ = vocabulary_.chord(chord.chord);
+    }
+    return next;
   }
 
   // Writes a way of more than one time_shift, or one that must be cut, and returns the place after it.

@@ -57,9 +57,40 @@ Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
   require(static_cast<int64_t>(given.required_programs.count()) <= given.max_programs,
           "required_programs are more than max_programs");
   if (limits_notes()) given.max_polyphony = std::min<int64_t>(given.max_polyphony, kMaxTimedNotes);
+  survey_plan();
   us_scale_ = vocabulary_.config().is_score ? vocabulary_.config().steps_per_beat : 1;
-  has_demands_ = limits_rests() || given.required_programs.any() || given.min_steps > 0 || given.min_us > 0 ||
-                 given.min_bars > 0;
+  has_demands_ =
+      limits_rests() || given.required_programs.any() || given.min_steps > 0 || given.min_us > 0 || given.min_bars > 0;
+}
+
+void Grammar::survey_plan() {
+  const std::vector<int>&sections = constraints_.plan_sections, &chords = constraints_.plan_chords;
+  const auto require = [](bool is_kept, const char* message) {
+    if (!is_kept) throw std::invalid_argument(message);
+  };
+  const int longest = constraints_.max_plan_half_bars;
+  require(0 <= longest && longest <= kMaxPlanHalfBars, "max_plan_half_bars must be between 0 and 1024");
+  plan_half_bars_ = longest;
+  if (!is_plan_given()) return;
+  require(has_plan(), "plan_sections and plan_chords need a vocabulary with plans");
+  require(sections.empty() || chords.empty() || sections.size() == chords.size(),
+          "plan_sections and plan_chords must have the same number of half bars");
+  const size_t size = std::max(sections.size(), chords.size());
+  require(size <= static_cast<size_t>(longest), "plan_sections and plan_chords have more than max_plan_half_bars");
+  require(sections.empty() || sections[0] != PlanChord::kSameSection, "plan_sections must begin with a section");
+  for (const int section : sections) require(-1 <= section && section < kNumSections, "plan_sections has no section");
+  for (const int chord : chords) require(0 <= chord && chord < kNumChords, "plan_chords has no chord");
+  plan_half_bars_ = static_cast<int>(size);
+  stretch_end_.assign(size, plan_half_bars_);
+  plan_tokens_from_.assign(size + 1, 0);
+  for (int at = plan_half_bars_ - 1; at >= 0; --at) {
+    if (at + 1 < plan_half_bars_) {
+      const bool breaks = has_given_section(at + 1) || (!chords.empty() && chords[at + 1] != chords[at]);
+      stretch_end_[at] = breaks ? at + 1 : stretch_end_[at + 1];
+    }
+    const int next = std::min(at + kMaxHalfBars, stretch_end_[at]);
+    plan_tokens_from_[at] = 2 + has_given_section(next) + plan_tokens_from_[next];
+  }
 }
 
 GrammarState::GrammarState(const Grammar& grammar)
@@ -82,6 +113,8 @@ bool GrammarState::is_allowed(int id) const {
              (constraints().time_signature_index < 0 || event.value == constraints().time_signature_index);
     case Stage::kTempo:
       return event.kind == Kind::kTempo && grammar_->may_have_tempo(event.value);
+    case Stage::kPlan:
+      return is_plan_allowed(event) || (may_end_plan() && is_body_allowed(event));
     case Stage::kBody:
       return is_body_allowed(event);
     case Stage::kFinished:
@@ -226,9 +259,10 @@ std::bitset<kNumPrograms> GrammarState::due_programs() const {
 
 int64_t GrammarState::tokens_to_close() const {
   if (stage_ == Stage::kFinished) return 0;
+  if (stage_ == Stage::kPlan) return tokens_to_end_plan() + 1;
   if (stage_ != Stage::kBody) {
     const int header = stage_ == Stage::kTempo ? 1 : stage_ == Stage::kTimeSignature ? 2 : is_score() ? 3 : 1;
-    return header + 1;
+    return header + tokens_to_end_plan() + 1;
   }
   int64_t note = 0;
   if (last_ == Last::kVelocity) note = 3;
@@ -289,21 +323,23 @@ int64_t GrammarState::tokens_to_close_after(Event event) const {
 
 void GrammarState::allowed(uint8_t* mask, int64_t remaining) const {
   const int size = vocabulary().size();
-  if (stage_ != Stage::kBody) {
+  const bool is_past_header = stage_ == Stage::kPlan || stage_ == Stage::kBody;
+  if (!is_past_header) {
     for (int id = 0; id < size; ++id) mask[id] = is_allowed(id);
   } else {
     std::fill_n(mask, size, uint8_t{0});
-    body_allowed(mask);
+    if (stage_ == Stage::kPlan) plan_allowed(mask);
+    if (stage_ == Stage::kBody || may_end_plan()) body_allowed(mask);
   }
   if (remaining >= 0) keep_in_time(mask, remaining);
-  if (grammar_->has_demands() && stage_ == Stage::kBody) keep_demanded(mask, remaining);
+  if (grammar_->has_demands() && is_past_header) keep_demanded(mask, remaining);
 }
 
 void GrammarState::keep_in_time(uint8_t* mask, int64_t remaining) const {
   // A token adds at most 8 to the way to the end, and the programs of what is due.
   if (remaining > tokens_to_close() + 16 + static_cast<int64_t>(open_programs().count())) return;
   const int size = vocabulary().size();
-  // All tokens of a kind leave the same way, but for those that close a note or name an open program.
+  // All tokens of a kind leave the same way, but for those that close a note, name an open program or say a length.
   std::array<int64_t, kNumKinds> ways;
   ways.fill(-1);
   constexpr uint8_t kInTime = 2;
@@ -311,7 +347,8 @@ void GrammarState::keep_in_time(uint8_t* mask, int64_t remaining) const {
   for (int id = 0; id < size; ++id) {
     if (!mask[id]) continue;
     const Event event = vocabulary().event(id);
-    const bool is_special = event.kind == Kind::kNoteOff || (event.kind == Kind::kProgram && is_open(event.value));
+    const bool is_special = event.kind == Kind::kNoteOff || event.kind == Kind::kBars ||
+                            (event.kind == Kind::kProgram && is_open(event.value));
     int64_t& way = ways[static_cast<size_t>(event.kind)];
     const int64_t tokens = !is_special && way >= 0 ? way : tokens_to_close_after(event);
     if (!is_special) way = tokens;
@@ -332,6 +369,11 @@ void GrammarState::apply(Event event) {
     group_ = program_;
     phase_ = phase;
   };
+  if (event.kind == Kind::kSection || event.kind == Kind::kBars || event.kind == Kind::kChord) {
+    apply_to_plan(event);
+    return;
+  }
+  if (stage_ == Stage::kPlan) stage_ = Stage::kBody;
   last_ = Last::kEvent;
   if (stage_ == Stage::kBody && event.kind != Kind::kNoteOff) ++num_fillers_;
   switch (event.kind) {
@@ -381,7 +423,7 @@ void GrammarState::apply(Event event) {
       step_us_ = grammar_->step_us(tempo_);
       find_last_step(now_);
       if (stage_ == Stage::kTempo) {
-        stage_ = Stage::kBody;
+        stage_ = grammar_->has_plan() ? Stage::kPlan : Stage::kBody;
         return;
       }
       num_changes_now_ = 2;

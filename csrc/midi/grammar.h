@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "named_values.h"
+#include "plan.h"
 #include "vocabulary.h"
 
 namespace amt::midi {
@@ -34,6 +35,10 @@ struct Constraints {
   int tempo_index = -1;                                     // -1: free
   int tempo_min_index = 0, tempo_max_index = 1 << 20;
   int time_signature_index = -1;
+  int max_plan_half_bars = kMaxPlanHalfBars;  // 0: no plan
+  // Of each half bar of a plan of just so many: the section that begins there or PlanChord::kSameSection, and the
+  // chord. Empty: free; with one of them there is a plan.
+  std::vector<int> plan_sections, plan_chords;
 };
 
 template <typename Visitor>
@@ -60,6 +65,9 @@ void visit_fields(Constraints& constraints, Visitor& visit) {
   visit("tempo_min_index", constraints.tempo_min_index);
   visit("tempo_max_index", constraints.tempo_max_index);
   visit("time_signature_index", constraints.time_signature_index);
+  visit("max_plan_half_bars", constraints.max_plan_half_bars);
+  visit("plan_sections", constraints.plan_sections);
+  visit("plan_chords", constraints.plan_chords);
 }
 
 class Grammar {
@@ -85,6 +93,20 @@ class Grammar {
   // Whether something is demanded: that a note come, that a program play, that the end come late enough.
   bool has_demands() const { return has_demands_; }
 
+  // The plan: whether any of it is given, and its length; if it is free, how long it may be.
+  bool has_plan() const { return vocabulary_.config().has_plans_and_edits; }
+  bool is_plan_given() const { return !constraints_.plan_sections.empty() || !constraints_.plan_chords.empty(); }
+  int plan_half_bars() const { return plan_half_bars_; }
+  // What is given breaks the plan into stretches, in which no section begins and no chord changes but as the model
+  // likes: where the stretch of a half bar ends.
+  int stretch_end(int half_bar) const { return is_plan_given() ? stretch_end_[half_bar] : plan_half_bars_; }
+  // Of a given plan: the tokens from a chord that begins at a half bar to the end, with as few chords as can be.
+  int plan_tokens_from(int half_bar) const { return plan_tokens_from_[half_bar]; }
+  bool has_given_section(int half_bar) const {
+    return !constraints_.plan_sections.empty() && half_bar < plan_half_bars_ &&
+           constraints_.plan_sections[half_bar] != PlanChord::kSameSection;
+  }
+
   // Microseconds are counted in units of 1 / `us_scale`, so that steps are whole numbers of them.
   int64_t us_scale() const { return us_scale_; }
   int64_t step_us(int tempo_index) const { return vocabulary_.tempo_us(tempo_index); }
@@ -94,8 +116,12 @@ class Grammar {
   }
 
  private:
+  void survey_plan();
+
   Vocabulary vocabulary_;
   Constraints constraints_;
+  int plan_half_bars_ = 0;
+  std::vector<int> stretch_end_, plan_tokens_from_;
   std::array<std::bitset<kNumPitches>, kNumPrograms> playable_{};
   int tempo_max_;
   int64_t us_scale_;
@@ -132,7 +158,8 @@ class GrammarState {
   int64_t tokens_to_close() const;
 
  private:
-  enum class Stage : uint8_t { kStart, kTimeSignature, kTempo, kBody, kFinished };
+  enum class Stage : uint8_t { kStart, kTimeSignature, kTempo, kPlan, kBody, kFinished };
+  enum class PlanLast : uint8_t { kNothing, kSection, kBars, kChord };
   enum class Last : uint8_t { kEvent, kShift, kLargestShift, kProgram, kVelocity };
   enum Phase : int8_t { kNoPhase = -1, kOffs, kPedalUp, kPedalDown, kOns };
 
@@ -148,6 +175,19 @@ class GrammarState {
   // What a step must bring: nothing, any note, a note of a program that cannot come right now, or a program's (>= 0).
   static constexpr int kNoGoal = -3, kAnyNote = -2, kWait = -1;
 
+  bool is_plan_allowed(Event event) const;
+  void plan_allowed(uint8_t* mask) const;
+  // Whether a chord may last so long here, so that the plan can go on behind it.
+  bool may_last(int half_bars) const;
+  // Whether nothing but a section may follow: here, and after a chord that ends at a half bar.
+  bool needs_section() const {
+    return plan_chord_ >= 0 && needs_section_after(plan_chord_, plan_chord_half_bars_, plan_at_);
+  }
+  bool needs_section_after(int chord, int half_bars, int half_bar) const;
+  bool may_end_plan() const;
+  int64_t tokens_to_end_plan() const;
+  void apply_to_plan(Event event);
+
   bool is_body_allowed(Event event) const;
   void body_allowed(uint8_t* mask) const;
   int64_t tokens_to_close_after(Event event) const;
@@ -157,7 +197,9 @@ class GrammarState {
   void keep_demanded(uint8_t* mask, int64_t remaining) const;
   int goal(int64_t remaining) const;
   // How far a token is from what the goal and the other demands ask for: 0 is best.
-  int rank(Event event, int goal) const;
+  int rank(Event event, int goal, bool is_tight) const;
+  // The tokens that the programs which are missing may still need.
+  int64_t room() const;
   bool is_held(Event event) const;
   int longest_free_shift() const;
   std::bitset<kNumPrograms> missing() const { return constraints().required_programs & ~has_played_; }
@@ -230,11 +272,11 @@ class GrammarState {
   int64_t num_programs_ = 0;  // that are required or have begun
   int64_t now_ = 0, gap_ = 0;
   int64_t elapsed_us_ = 0, step_us_ = 0;  // in units of 1 / us_scale
-  int64_t metre_start_ = 0, bar_steps_;  // of the time signature in force
-  int64_t bars_before_ = 0;              // that had begun when it came
+  int64_t metre_start_ = 0, bar_steps_;   // of the time signature in force
+  int64_t bars_before_ = 0;               // that had begun when it came
   int64_t last_step_ = Constraints::kUnlimited;
-  int64_t last_sound_ = 0;                // the last step at which a note sounded or began
-  int64_t num_fillers_ = 0;               // tokens since the last note_on, but for note_off
+  int64_t last_sound_ = 0;   // the last step at which a note sounded or began
+  int64_t num_fillers_ = 0;  // tokens since the last note_on, but for note_off
   int program_, tempo_ = -1, time_signature_ = -1;
   int group_ = -1, last_pitch_ = -1;
   std::array<int8_t, kNumPrograms> velocities_;  // in force: of each program, or the first for all
@@ -243,6 +285,9 @@ class GrammarState {
   Last last_ = Last::kEvent;
   Phase phase_ = kNoPhase;
   bool is_last_step_ = false;  // everything ends at this step
+  PlanLast plan_last_ = PlanLast::kNothing;
+  int plan_at_ = 0, plan_half_bars_ = 0;            // how long the plan is; what a chord lasts, or 0
+  int plan_chord_ = -1, plan_chord_half_bars_ = 0;  // the last one of this section, or -1
 };
 
 static_assert(std::is_trivially_copyable_v<GrammarState>, "states are kept in blocks of memory that may move");

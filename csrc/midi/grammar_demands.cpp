@@ -18,16 +18,18 @@ bool GrammarState::must_enter(int64_t steps) const {
   if (now_ + steps >= constraints().entry_by_step) return true;
   const int64_t to_enter = steps_to_enter();
   // The tempo may become slower.
-  return !has_room(steps + to_enter) ||
-         elapsed_us_ + steps * step_us_ + to_enter * grammar_->slowest_step_us() >
-             constraints().max_us * grammar_->us_scale();
+  return !has_room(steps + to_enter) || elapsed_us_ + steps * step_us_ + to_enter * grammar_->slowest_step_us() >
+                                            constraints().max_us * grammar_->us_scale();
+}
+
+int64_t GrammarState::room() const {
+  return tokens_to_close() + kTokensToEnter * static_cast<int64_t>(missing().count()) + kTokensToSpare;
 }
 
 int GrammarState::goal(int64_t remaining) const {
   const std::bitset<kNumPrograms> absent = missing();
   if (const auto num_missing = static_cast<int64_t>(absent.count()); num_missing > 0) {
-    if (must_enter(0) ||
-        (remaining >= 0 && remaining < tokens_to_close() + kTokensToEnter * num_missing + kTokensToSpare)) {
+    if (must_enter(0) || (remaining >= 0 && remaining < room())) {
       for (int program = std::max(group_, 0); program < kNumPrograms; ++program) {
         if (absent[program] && may_any_note_on(program)) return program;
       }
@@ -47,9 +49,12 @@ bool GrammarState::is_held(Event event) const {
   return event.value > 1 && missing().any() && must_enter(event.value - 1);
 }
 
-int GrammarState::rank(Event event, int goal) const {
+int GrammarState::rank(Event event, int goal, bool is_tight) const {
   const int held = is_held(event) ? kHeld : 0;
   if (goal == kNoGoal) return held;
+  if (event.kind == Kind::kSection || event.kind == Kind::kBars || event.kind == Kind::kChord) {
+    return is_tight ? 5 : 0;  // no time passes
+  }
   const bool is_shift = event.kind == Kind::kTimeShift;
   const bool is_note = event.kind == Kind::kNoteOn || event.kind == Kind::kVelocity;
   const bool is_program = event.kind == Kind::kProgram;
@@ -93,10 +98,11 @@ void GrammarState::keep_demanded(uint8_t* mask, int64_t remaining) const {
     std::fill(mask + held_shifts, mask + end_of_shifts, uint8_t{0});
     return;
   }
+  const bool is_tight = remaining >= 0 && remaining < room();
   constexpr uint8_t kFarthest = 2 * kHeld;
   uint8_t best = kFarthest;
   for (int id = 0; id < size; ++id) {
-    mask[id] = mask[id] ? static_cast<uint8_t>(rank(vocabulary().event(id), aim)) : kFarthest;
+    mask[id] = mask[id] ? static_cast<uint8_t>(rank(vocabulary().event(id), aim, is_tight)) : kFarthest;
     best = std::min(best, mask[id]);
   }
   for (int id = 0; id < size; ++id) mask[id] = best < kFarthest && mask[id] == best;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "plan.h"
+
 namespace amt::midi {
 
 struct Note {
@@ -57,6 +59,7 @@ struct MidiData {
   std::vector<TimeSignature> time_signatures;  // by tick; may be empty: 4/4
   std::vector<KeySignature> key_signatures;
   std::vector<Repair> repairs;
+  Plan plan;  // may be empty: none
 };
 
 // Bytes that cannot be read as MIDI, or (strict) that would need a repair.

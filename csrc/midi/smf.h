@@ -20,6 +20,8 @@ namespace amt::midi {
 // - The tracks of format 2 are pieces of their own: they follow one another, each starting with 120 BPM and 4/4.
 // - SMPTE time is 60 BPM with (frames a second) * (ticks a frame) ticks a beat, and 1.001 s a beat for 29.97 frames;
 //   tempo events are ignored.
+// - The markers of a plan, see marker_text, make one if each stands at the first tick of its half bar or, behind the
+//   end, at the last tick. All other markers, and a plan of which one has moved, are ignored.
 // - A track lasts to its end-of-track event. Where a chunk's length disagrees and no chunk follows it, the events
 //   decide.
 //
@@ -34,7 +36,12 @@ MidiData read_smf(const uint8_t* bytes, size_t size, bool strict);
 // on which of two a note-off ends. Beyond 15 melodic programs, channels are shared: readers that keep the channels of
 // tracks apart, as most do, still see the right program, a synthesizer does not.
 //
+// A plan is written as markers, one for each chord, at the first tick of its half bar.
+//
 // Throws std::invalid_argument if a value cannot be written, or if one program needed more than 255 tracks.
 std::string write_smf(const MidiData& data);
+
+// The metre at tick 0, in whose half bars a plan counts.
+TimeSignature first_metre(const MidiData& data);
 
 }  // namespace amt::midi

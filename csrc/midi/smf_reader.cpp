@@ -103,7 +103,30 @@ void make_map(std::vector<Event>& events) {
   events.resize(size);
 }
 
+// The plan that the markers say; none if one of them is not where the plan has it.
+Plan plan_of(const std::vector<Marker>& markers, const MidiData& data) {
+  Plan plan;
+  const TimeSignature metre = first_metre(data);
+  int half_bar = 0;
+  for (const Marker& marker : markers) {
+    const int32_t tick =
+        half_bar_tick(half_bar, metre.numerator, metre.denominator, data.ticks_per_beat, data.end_ticks);
+    if (marker.tick != tick || (plan.empty() && marker.chord.section == PlanChord::kSameSection)) return {};
+    append(plan, marker.chord);
+    half_bar += marker.chord.half_bars;
+    if (half_bar > kMaxPlanHalfBars) return {};
+  }
+  return plan;
+}
+
 }  // namespace
+
+TimeSignature first_metre(const MidiData& data) {
+  for (const TimeSignature& signature : data.time_signatures) {
+    if (signature.tick == 0) return signature;
+  }
+  return kDefaultTimeSignature;
+}
 
 MidiData read_smf(const uint8_t* bytes, size_t size, bool strict) {
   if (size > kMaxFileSize) throw MidiError(0, "the file is larger than 2 GB");
@@ -166,6 +189,7 @@ MidiData read_smf(const uint8_t* bytes, size_t size, bool strict) {
   make_map(data.tempos);
   make_map(data.time_signatures);
   make_map(data.key_signatures);
+  data.plan = plan_of(track_reader.markers(), data);
   data.repairs = repairs.take();
   return data;
 }

@@ -34,9 +34,9 @@ struct Span {
   }
 };
 
-// Tempo, time and key signatures, and the end of the piece.
+// Tempo, time and key signatures, the plan, and the end of the piece.
 void write_conductor_track(const MidiData& data, std::string& file) {
-  enum Kind : uint64_t { kTimeSignature, kKeySignature, kTempo };
+  enum Kind : uint64_t { kTimeSignature, kKeySignature, kTempo, kMarker };
   std::vector<std::pair<uint64_t, uint32_t>> order;  // (tick and kind, index)
   const auto add_all = [&order](const auto& events, Kind kind) {
     for (size_t i = 0; i < events.size(); ++i) {
@@ -47,8 +47,17 @@ void write_conductor_track(const MidiData& data, std::string& file) {
   add_all(data.time_signatures, kTimeSignature);
   add_all(data.key_signatures, kKeySignature);
   add_all(data.tempos, kTempo);
+  int64_t half_bar = 0;
+  const TimeSignature metre = first_metre(data);
+  for (size_t i = 0; i < data.plan.size(); ++i) {
+    const int32_t tick =
+        half_bar_tick(half_bar, metre.numerator, metre.denominator, data.ticks_per_beat, data.end_ticks);
+    order.push_back({static_cast<uint64_t>(tick) << 2 | kMarker, static_cast<uint32_t>(i)});
+    half_bar += data.plan[i].half_bars;
+  }
   std::sort(order.begin(), order.end());
-  TrackWriter track(file, order.size(), TrackWriter::kMaxMetaEventSize);
+  const bool has_texts = !data.plan.empty();
+  TrackWriter track(file, order.size(), has_texts ? TrackWriter::kMaxTextEventSize : TrackWriter::kMaxMetaEventSize);
   for (const auto& [key, index] : order) {
     const int32_t tick = static_cast<int32_t>(key >> 2);
     if ((key & 3) == kTimeSignature) {
@@ -66,6 +75,8 @@ void write_conductor_track(const MidiData& data, std::string& file) {
         refuse("a key signature of " + std::to_string(signature.sharps) + " sharps");
       }
       track.meta(tick, 0x59, {signature.sharps, signature.is_minor});
+    } else if ((key & 3) == kMarker) {
+      track.meta(tick, 0x06, marker_text(data.plan[index]));
     } else {
       const int32_t us_per_beat = data.tempos[index].us_per_beat;
       if (us_per_beat < 1 || us_per_beat > 0xffffff) {

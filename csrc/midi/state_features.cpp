@@ -14,16 +14,14 @@ constexpr int kNumMetres = Vocabulary::kMaxNumerator * Vocabulary::kNumDenominat
 constexpr int kNumBarsLeft = 25;
 constexpr int64_t kLargestNumber = 32767;
 
-// 0: unknown, 1: none, 2..17: 1 to 16; then two to each doubling: 17 to 24, 25 to 32, 33 to 48, ..., 129 and more.
-int bars_left_column(int64_t num_bars, int64_t bar) {
-  if (num_bars <= 0) return 0;
-  const int64_t left = num_bars - bar;
-  if (left <= 0) return 1;
-  if (left <= 16) return static_cast<int>(left) + 1;
+// 1: none, 2..17: 1 to 16; then two to each doubling: 17 to 24, 25 to 32, 33 to 48, ..., 129 and more. 0 is unknown.
+int left_column(int64_t bars) {
+  if (bars <= 0) return 1;
+  if (bars <= 16) return static_cast<int>(bars) + 1;
   int column = 18;
-  for (int64_t limit = 32; left > limit && column + 2 < kNumBarsLeft; limit *= 2) column += 2;
+  for (int64_t limit = 32; bars > limit && column + 2 < kNumBarsLeft; limit *= 2) column += 2;
   const int64_t half = int64_t{24} << ((column - 18) / 2);
-  return std::min(column + (left > half ? 1 : 0), kNumBarsLeft - 1);
+  return std::min(column + (bars > half ? 1 : 0), kNumBarsLeft - 1);
 }
 
 }  // namespace
@@ -53,6 +51,10 @@ FeatureLayout::FeatureLayout(FeatureConfig config) : vocabulary_(std::move(confi
   add(Feature::kOwnPitches, kNumPitches, kNumPitches);
   add(Feature::kOwnAges, kNumPitches, kNumPitches, Rule::kAge);
   add(Feature::kPitches, kNumPitches, kNumPitches);
+  add(Feature::kSection, kNumSections + 1, 1);
+  add(Feature::kChord, kNumChords + 1, 1);
+  add(Feature::kNextChord, kNumChords + 1, 1);
+  add(Feature::kSectionLeft, kNumBarsLeft, 1);
 }
 
 float FeatureLayout::value(FeatureEntry entry) const {
@@ -72,6 +74,24 @@ FeatureState::FeatureState(const FeatureLayout& layout, int64_t num_bars)
 void FeatureState::advance(int id) {
   ++num_tokens_;
   const Event event = layout_->vocabulary().event(id);
+  switch (event.kind) {
+    case Kind::kSection:
+    case Kind::kBars:
+    case Kind::kChord:
+      take_plan(event);
+      return;
+    case Kind::kPad:
+    case Kind::kBos:
+    case Kind::kEos:
+    case Kind::kTempo:
+    case Kind::kTimeSignature:
+      break;
+    default:
+      if (!has_begun_) {
+        has_begun_ = true;
+        follow_plan();
+      }
+  }
   switch (event.kind) {
     case Kind::kNoteOn:
       note_on(event.value);
@@ -132,9 +152,38 @@ void FeatureState::note_off(int pitch) {
 void FeatureState::shift(int64_t steps) {
   now_ += steps;
   step_in_bar_ += steps;
+  if (place_ < num_planned()) follow_plan();
   if (step_in_bar_ < bar_steps_) return;
   bar_ += step_in_bar_ / bar_steps_;
   step_in_bar_ %= bar_steps_;
+}
+
+void FeatureState::take_plan(Event event) {
+  if (has_begun_) return;
+  if (event.kind == Kind::kBars) {
+    half_bars_ = event.value;
+  } else if (event.kind == Kind::kSection) {
+    section_ = event.value;
+    begins_section_ = true;
+  } else if (section_ < kNumSections && half_bars_ > 0 && planned_half_bars() + half_bars_ <= kMaxPlanHalfBars) {
+    if (!plan_) {
+      plan_ = std::make_shared<std::vector<PlannedChord>>();
+      plan_bar_steps_ = bar_steps_;
+    } else if (plan_.use_count() > 1) {
+      plan_ = std::make_shared<std::vector<PlannedChord>>(*plan_);
+    }
+    plan_->push_back({planned_half_bars() + half_bars_, section_, event.value, begins_section_});
+    begins_section_ = false;
+  }
+}
+
+void FeatureState::follow_plan() {
+  const int size = num_planned();
+  while (place_ < size && (*plan_)[static_cast<size_t>(place_)].end <= half_bar()) ++place_;
+  if (place_ == size || half_bar() < section_end_) return;
+  int last = place_;
+  while (last + 1 < size && !(*plan_)[static_cast<size_t>(last) + 1].begins_section) ++last;
+  section_end_ = (*plan_)[static_cast<size_t>(last)].end;
 }
 
 // A metre begins a bar, even inside of one.
@@ -150,7 +199,31 @@ int16_t FeatureState::age(int64_t start) const { return static_cast<int16_t>(std
 FeatureEntry* FeatureState::write(FeatureEntry* out) const {
   out = write_place(out);
   out = write_programs(out);
-  return write_pitches(out);
+  out = write_pitches(out);
+  return write_plan(out);
+}
+
+FeatureEntry* FeatureState::write_plan(FeatureEntry* out) const {
+  int section = kNumSections, chord = kNumChords, next_chord = kNumChords, left = 0;
+  if (!has_begun_) {
+    section = section_;
+    if (num_planned() > 0) chord = plan_->back().chord;
+  } else if (place_ < num_planned()) {
+    const PlannedChord* const planned = plan_->data() + place_;
+    section = planned->section;
+    chord = planned->chord;
+    if (place_ + 1 < num_planned()) next_chord = planned[1].chord;
+    left = left_column((section_end_ - half_bar() + 1) / 2);
+  }
+  const auto add = [&](Feature feature, int column) {
+    const int first = layout_->first_column(feature);
+    if (first >= 0) *out++ = {static_cast<int16_t>(first + column), 1};
+  };
+  add(Feature::kSection, section);
+  add(Feature::kChord, chord);
+  add(Feature::kNextChord, next_chord);
+  add(Feature::kSectionLeft, left);
+  return out;
 }
 
 // The features of which exactly one column counts.
@@ -164,8 +237,8 @@ FeatureEntry* FeatureState::write_place(FeatureEntry* out) const {
   add(Feature::kStepInBeat, step_in_bar_ % steps_per_beat);
   add(Feature::kBeatInBar, below(step_in_bar_ / steps_per_beat, kNumBeats));
   add(Feature::kMetre, metre_);
-  add(Feature::kBar, below(bar_, kNumBars));
-  add(Feature::kBarsLeft, bars_left_column(num_bars_, bar_));
+  add(Feature::kBar, below(shown_bar(), kNumBars));
+  add(Feature::kBarsLeft, num_bars_ <= 0 ? 0 : left_column(num_bars_ - shown_bar()));
   add(Feature::kProgram, program_);
   add(Feature::kVelocity, velocity_);
   add(Feature::kNumSounding, below(static_cast<int64_t>(sounding_.size()), kNumCounts));

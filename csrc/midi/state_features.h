@@ -9,10 +9,12 @@
 #include <array>
 #include <bitset>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "named_values.h"
+#include "plan.h"
 #include "vocabulary.h"
 
 namespace amt::midi {
@@ -33,8 +35,12 @@ enum class Feature : uint8_t {
   kOwnPitches,
   kOwnAges,
   kPitches,
+  kSection,
+  kChord,
+  kNextChord,
+  kSectionLeft,
 };
-constexpr int kNumFeatures = 14;
+constexpr int kNumFeatures = 18;
 
 struct FeatureConfig {
   VocabularyConfig vocabulary;
@@ -101,6 +107,11 @@ class FeatureState {
     int program() const { return key / kNumPitches; }
     int pitch() const { return key % kNumPitches; }
   };
+  struct PlannedChord {
+    int end;  // its half bar
+    int section, chord;
+    bool begins_section;
+  };
   struct HeardProgram {
     int64_t last_note_on;
     int32_t program;
@@ -110,11 +121,20 @@ class FeatureState {
   void note_on(int pitch);
   void note_off(int pitch);
   void shift(int64_t steps);
+  void take_plan(Event event);
+  // Goes on to the chord of the plan that is in force now, and finds the end of its section.
+  void follow_plan();
+  int num_planned() const { return plan_ ? static_cast<int>(plan_->size()) : 0; }
+  int planned_half_bars() const { return num_planned() > 0 ? plan_->back().end : 0; }
+  int64_t half_bar() const { return 2 * now_ / plan_bar_steps_; }
+  // The bar; while the plan is written, that which it has come to.
+  int64_t shown_bar() const { return has_begun_ ? bar_ : planned_half_bars() / 2; }
   void begin_metre(int index);
   int16_t age(int64_t start) const;
   FeatureEntry* write_place(FeatureEntry* out) const;
   FeatureEntry* write_programs(FeatureEntry* out) const;
   FeatureEntry* write_pitches(FeatureEntry* out) const;
+  FeatureEntry* write_plan(FeatureEntry* out) const;
 
   const FeatureLayout* layout_;
   int64_t num_bars_;
@@ -125,6 +145,16 @@ class FeatureState {
   std::vector<HeardProgram> heard_;     // by ascending program
   std::array<uint8_t, kNumPitches> pitch_counts_{};
   std::array<uint64_t, 2> pitches_{};  // a bit for each that sounds
+
+  // The plan, which copies share; who writes on at one that is shared makes it its own first.
+  std::shared_ptr<std::vector<PlannedChord>> plan_;
+  bool has_begun_ = false;       // the music: no plan may come any more
+  int section_ = kNumSections;   // the last one that was said
+  bool begins_section_ = false;  // and no chord since
+  int half_bars_ = 0;            // that the next chord of the plan lasts
+  int64_t plan_bar_steps_ = 1;   // of the bars that the plan counts in
+  int place_ = 0;                // in the plan, of the chord in force
+  int64_t section_end_ = 0;      // the half bar at which its section ends
 };
 
 // The features of rows of ids, all one after the other.

@@ -5,9 +5,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "byte_reader.h"
 #include "notes.h"
+#include "plan.h"
 #include "repair_log.h"
 
 namespace amt::midi {
@@ -18,6 +20,12 @@ struct TrackEnd {
   int64_t tick;
 };
 
+// A chord of a plan, and where its marker stands.
+struct Marker {
+  int32_t tick;
+  PlanChord chord;
+};
+
 // Reads the events of one track after the other into a MidiData.
 class TrackReader {
  public:
@@ -25,6 +33,9 @@ class TrackReader {
       : data_(data), repairs_(repairs), has_tempos_(has_tempos) {
     sounding_.fill({-1, -1});
   }
+
+  // Of a plan, in the order of the file; at most one more than a plan can have.
+  const std::vector<Marker>& markers() const { return markers_; }
 
   // `start_tick` is where the track's time begins.
   TrackEnd read(const uint8_t* bytes, const uint8_t* end, int64_t start_tick) {
@@ -236,12 +247,17 @@ class TrackReader {
       data_.key_signatures.push_back({tick, sharps, body[1] == 1});
       return len == 2;
     }
+    if (type == 0x06 && markers_.size() <= kMaxPlanHalfBars) {
+      const auto chord = parse_marker({reinterpret_cast<const char*>(body), static_cast<size_t>(len)});
+      if (chord) markers_.push_back({tick, *chord});
+    }
     return true;
   }
 
   MidiData& data_;
   RepairLog& repairs_;
   bool has_tempos_;
+  std::vector<Marker> markers_;
   unsigned used_channels_ = 0;
   std::array<uint8_t, 16> program_;
   std::array<Pedal, 16> pedal_;

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace amt::midi {
 
@@ -23,6 +24,8 @@ class TrackWriter {
  public:
   static constexpr size_t kMaxChannelEventSize = 4 + 3;
   static constexpr size_t kMaxMetaEventSize = 4 + 3 + 4;
+  static constexpr size_t kMaxTextSize = 127;
+  static constexpr size_t kMaxTextEventSize = 4 + 3 + kMaxTextSize;
 
   TrackWriter(std::string& file, size_t num_events, size_t event_size) : file_(file), start_(file.size()) {
     file_.resize(start_ + 8 + num_events * event_size + kMaxFillerSize);
@@ -63,6 +66,16 @@ class TrackWriter {
     *next_++ = type;
     *next_++ = static_cast<uint8_t>(body.size());
     for (const int byte : body) *next_++ = static_cast<uint8_t>(byte);
+    status_ = 0;
+  }
+
+  // At most kMaxTextSize bytes.
+  void meta(int32_t tick, uint8_t type, std::string_view text) {
+    wait_until(tick);
+    *next_++ = 0xff;
+    *next_++ = type;
+    *next_++ = static_cast<uint8_t>(text.size());
+    next_ = std::copy(text.begin(), text.end(), next_);
     status_ = 0;
   }
 

@@ -12,6 +12,7 @@
 
 #include "bindings.h"
 #include "smf.h"
+#include "vocabulary.h"
 
 namespace py = pybind11;
 
@@ -85,6 +86,7 @@ using PedalRow = std::tuple<int32_t, int32_t, uint8_t, bool>;
 using TempoRow = std::tuple<int32_t, int32_t>;
 using TimeSignatureRow = std::tuple<int32_t, uint8_t, int32_t>;
 using KeySignatureRow = std::tuple<int32_t, int8_t, bool>;
+using PlanRow = std::tuple<int, int, int>;
 using RepairRow = std::tuple<int64_t, std::string>;
 
 MidiData read(const py::buffer& source, bool strict) {
@@ -174,6 +176,28 @@ void bind_smf(py::module_& m) {
           [](MidiData& d, const std::vector<KeySignatureRow>& rows) {
             d.key_signatures.clear();
             for (const auto& [tick, sharps, is_minor] : rows) d.key_signatures.push_back({tick, sharps, is_minor});
+          })
+      .def_property(
+          "plan",
+          [](const MidiData& d) {
+            std::vector<PlanRow> rows;
+            for (const auto& c : d.plan) rows.emplace_back(c.section, c.chord, c.half_bars);
+            return rows;
+          },
+          [](MidiData& d, const std::vector<PlanRow>& rows) {
+            midi::Plan plan;
+            int64_t num_half_bars = 0;
+            for (const auto& [section, chord, half_bars] : rows) {
+              num_half_bars += half_bars;
+              if (section < midi::PlanChord::kSameSection || section >= midi::kNumSections || chord < 0 ||
+                  chord >= midi::kNumChords || half_bars < 1 || half_bars > midi::kMaxHalfBars ||
+                  num_half_bars > midi::kMaxPlanHalfBars) {
+                throw py::value_error(
+                    "plan has rows of a section, a chord and 1 to 32 half bars, at most 1,024 in all");
+              }
+              midi::append(plan, {section, chord, half_bars});
+            }
+            d.plan = std::move(plan);
           })
       .def_property(
           "repairs",

@@ -242,10 +242,10 @@ int64_t generation_start(Tensor packed, std::string options, std::string prompts
                          std::vector<Tensor> masks, Tensor prefix_ids, Tensor history_ids) {
   return translating([&] {
     const PackedDecoder decoder = packed_decoder(packed);
-    return generations().add(std::make_shared<Generations::Entry>(
-        packed, decoder,
-        to_plan(decoder.shape(), options, prompts, vocabulary, constraints, features, memories, masks, prefix_ids,
-                history_ids)));
+    return generations().add(
+        std::make_shared<Generations::Entry>(packed, decoder,
+                                             to_plan(decoder.shape(), options, prompts, vocabulary, constraints,
+                                                     features, memories, masks, prefix_ids, history_ids)));
   });
 }
 

@@ -16,7 +16,9 @@ from amt.midi.reference.tokenizer import encode
 from amt.midi.vocabulary import vocabulary_of
 
 CONFIG = TokenizerConfig()
+PLANNED = TokenizerConfig(version=2)
 SMALL = TokenizerConfig(max_time_shift=7, num_velocities=4, steps_per_beat=5, tempos_bpm=(60, 120))
+SMALL_PLANNED = TokenizerConfig(version=2, max_time_shift=7, num_velocities=4, steps_per_beat=5, tempos_bpm=(60, 120))
 LAYOUT = FeatureLayout(CONFIG)
 HEADER = [("bos", 0), ("time_signature", 17), ("tempo", 36)]  # 4/4
 FIELDS = [field.name for field in dataclasses.fields(features.TokenFeatures)]
@@ -90,6 +92,61 @@ def test_bars_left(left, column):
     assert LAYOUT.first["bars_left"] + column in features_of(LAYOUT, [row], [3 + left]).columns
 
 
+VERSE = [("section", 1), ("bars", 4), ("chord", 9), ("bars", 3), ("chord", 14)]  # 3.5 bars
+SOLO = [("section", 5), ("chord", 14)]  # 1.5 bars
+PLAN = [*HEADER, *VERSE, *SOLO]
+
+
+def planned(events, num_bars=0):
+    """The columns of section, chord, next_chord, section_left."""
+    found = after(events, num_bars, FeatureLayout(PLANNED))
+    return [next(iter(found[name])) for name in ("section", "chord", "next_chord", "section_left")]
+
+
+@pytest.mark.parametrize(
+    ("half_bars", "columns"),
+    [
+        (0, [1, 9, 14, 5]),
+        (1, [1, 9, 14, 4]),
+        (2, [1, 9, 14, 4]),
+        (4, [1, 14, 14, 3]),
+        (6, [1, 14, 14, 2]),
+        (7, [5, 14, 97, 3]),
+        (9, [5, 14, 97, 2]),
+        (10, [15, 97, 97, 0]),
+    ],
+)
+def test_the_plan_in_force(half_bars, columns):
+    assert planned([*PLAN, ("program", 0), *[("time_shift", 48)] * half_bars]) == columns
+
+
+def test_the_plan_counts_in_bars_of_the_metre_that_the_piece_begins_with():
+    waltz = [HEADER[0], ("time_signature", 12), *PLAN[2:]]
+    assert planned([*waltz, *[("time_shift", 36)] * 7]) == [5, 14, 97, 3]
+    assert planned([*waltz, ("time_shift", 72), ("time_signature", 17), *[("time_shift", 36)] * 5]) == [5, 14, 97, 3]
+
+
+def test_while_the_plan_is_written_the_features_are_those_of_its_end():
+    assert planned(HEADER) == [15, 97, 97, 0]
+    assert planned(PLAN[:4]) == [1, 97, 97, 0] and planned(PLAN[:6]) == [1, 9, 97, 0]
+    assert planned(PLAN[:-1]) == [5, 14, 97, 0]
+    found = after(PLAN, 8, FeatureLayout(PLANNED))
+    assert found["bar"] == {5: 1} and found["bars_left"] == {4: 1}
+    found = after([*PLAN, ("program", 0)], 8, FeatureLayout(PLANNED))
+    assert found["bar"] == {0: 1} and found["bars_left"] == {9: 1}
+
+
+def test_a_copy_shares_the_plan_and_writes_its_own():
+    layout = FeatureLayout(PLANNED)
+    state = FeatureState(layout)
+    for token_id in ids_of(PLAN, PLANNED):
+        state.advance(token_id)
+    before, other = state.entries(), state.copy()
+    other.advance(ids_of([("chord", 1)], PLANNED)[0])
+    assert state.entries() == before != other.entries()
+    assert state.planned_half_bars == 10 and other.planned_half_bars == 13
+
+
 def test_numbers_have_a_limit():
     found = after([*HEADER, ("program", 0), ("velocity", 0), ("note_on", 60), *[("time_shift", 96)] * 400])
     assert found["own_ages"] == {60: 32767} and found["bar"] == {63: 1}
@@ -115,8 +172,20 @@ def test_compiled_values_are_those_of_the_formula():
             assert np.float32(compiled.value(column, number)) == np.float32(LAYOUT.value(column, number))
 
 
+def planned_nonsense(config, rng):
+    """A plan that no canonical sequence has, and some music."""
+    events = vocabulary_of(config).events
+    kinds = ("section", "chord", "chord", "bars", "time_signature") if config.version == 2 else ("tempo",)
+    ids = {kind: [i for i, event in enumerate(events) if event.kind == kind] for kind in kinds}
+    plan = [rng.choice(ids[rng.choice(kinds)]) for _ in range(90)]
+    music = [i for i, event in enumerate(events) if event.kind in ("time_shift", "note_on")]
+    return [1, *plan, *rng.choices(music, k=100), *plan[:5]]
+
+
 @needs_native
-@pytest.mark.parametrize("config", [CONFIG, SMALL], ids=["default", "small"])
+@pytest.mark.parametrize(
+    "config", [CONFIG, SMALL, PLANNED, SMALL_PLANNED], ids=["default", "small", "planned", "small_planned"]
+)
 @pytest.mark.parametrize("seed", range(6))
 def test_compiled_and_plain_features_are_equal(config, seed):
     rng = random.Random(seed)
@@ -128,6 +197,7 @@ def test_compiled_and_plain_features_are_equal(config, seed):
         random_walk(GrammarState(config), rng, 150),
         encode(random_piece(rng), config)[0],
         [rng.randrange(len(vocabulary_of(config))) for _ in range(500)],  # no music
+        planned_nonsense(config, rng),
         [0, 0, *random_walk(GrammarState(config), rng, 30), 0],
         [],
     ]

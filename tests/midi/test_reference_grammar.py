@@ -69,7 +69,9 @@ def test_walks_end_within_the_budget_and_are_canonical(config, data):
     rng = data.draw(st.randoms(use_true_random=False))
     config = config or random_config(rng)
     constraints = random_constraints(rng, config)
-    ids = random_walk(GrammarState(config, constraints), rng, num_tokens)
+    state = GrammarState(config, constraints)
+    num_tokens = max(num_tokens, state.tokens_to_close)
+    ids = random_walk(state, rng, num_tokens)
     assert len(ids) <= num_tokens
 
     midi_data, decode_report = decode(ids, config)

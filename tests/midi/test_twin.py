@@ -40,7 +40,7 @@ def few(num_examples: int) -> settings:
 
 
 def assert_same_music(native: MidiData, reference: MidiData) -> None:
-    for name in ("ticks_per_beat", "end_ticks", "tempos", "time_signatures", "key_signatures"):
+    for name in ("ticks_per_beat", "end_ticks", "tempos", "time_signatures", "key_signatures", "plan"):
         assert getattr(native, name) == getattr(reference, name), name
     # Pedals are in order of their start; for equal ones the order says nothing.
     assert sorted(map(dataclasses.astuple, native.pedals)) == sorted(map(dataclasses.astuple, reference.pedals))

@@ -118,3 +118,18 @@ def test_real_pieces_in_windows(corpus_files):
             state_after(tokenizer.config, window.ids)
             assert len(window.ids) <= 512
         assert written.ids == ids
+
+
+def test_a_window_has_the_rest_of_the_plan_unless_the_metre_has_changed():
+    config = TokenizerConfig(version=2, steps_per_beat=4, num_velocities=4, tempos_bpm=(60, 120), max_time_shift=16)
+    head = "bos:0 time_signature:17 tempo:1"
+    plan = " section:1 bars:4 chord:1 bars:2 chord:10 section:3 chord:0"  # two bars, one, and one of another section
+    notes = (
+        " program:3 velocity:1 note_on:50 time_shift:16 time_shift:16 note_off:50 note_on:51 time_shift:8 note_off:51"
+    )
+    window = Written(config, ids_of(config, head + plan + notes)).last_bars(17)
+    rest = " section:1 bars:2 chord:10 section:3 chord:0 program:3 velocity:1 note_on:51 time_shift:8 note_off:51"
+    assert list(window.ids) == ids_of(config, head + rest) and window.first_bar == 2
+    changed = notes.replace("note_off:50", "time_signature:12 note_off:50")
+    window = Written(config, ids_of(config, head + plan + changed)).last_bars(17)
+    assert vocabulary_of(config).token_id("section", 1) not in window.ids and window.first_bar == 2

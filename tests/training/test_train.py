@@ -250,6 +250,24 @@ def test_a_run_may_begin_with_a_trained_model(data, tmp_path, monkeypatch):
         train(data, tmp_path / "other", model_config=MODEL, init=first, config=CONFIG, text_spec=other)
 
 
+def test_a_model_may_get_more_state_features(data, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(train_module, "TextSource", FakeText)
+    config = changed(max_steps=2, decay_steps=0, warmup_steps=0)
+    few = ModelConfig.from_dict(MODEL.to_dict() | {"state_features": FeatureLayout.NAMES[:3]})
+    more = ModelConfig.from_dict(MODEL.to_dict() | {"state_features": FeatureLayout.NAMES[:5]})
+    other = ModelConfig.from_dict(MODEL.to_dict() | {"state_features": FeatureLayout.NAMES[1:5]})
+    first = train(data, tmp_path / "first", model_config=few, config=config)
+    grown = train(data, tmp_path / "grown", model_config=more, init=first, config=changed(
+        max_steps=2, decay_steps=0, warmup_steps=0, learning_rate=0.0))  # fmt: skip
+    old, new = load_file(first / "model.safetensors"), load_file(grown / "model.safetensors")
+    known = len(old["state_features.weight"])
+    assert torch.equal(new["state_features.weight"][:known], old["state_features.weight"])
+    assert len(new["state_features.weight"]) > known and not new["state_features.weight"][known:].any()
+    with pytest.raises(ValueError, match="has shape"):
+        train(data, tmp_path / "other", model_config=other, init=first, config=config)
+
+
 def test_a_device_that_is_not_there(data, tmp_path):
     with pytest.raises(ValueError, match="cpu or cuda"):
         train(data, tmp_path, model_config=MODEL, config=CONFIG, device="tpu")

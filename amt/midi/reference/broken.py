@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import Constraints
+from amt.midi.plan import SAME_SECTION
 from amt.midi.vocabulary import DRUMS, vocabulary_of
 
 # Those that yield where they cannot be kept: no token left, no voice free, no time.
@@ -39,8 +40,12 @@ def broken(ids: Sequence[int], config: TokenizerConfig, given: Constraints) -> s
     starts: dict[tuple[int, int], int] = {}
     entries: dict[int, int] = {}
     users: set[int] = set()
+    sections: list[int] = []  # of each half bar of the plan the section that begins there, and the chord
+    chords: list[int] = []
+    half_bars = 0
     for position, (kind, value) in enumerate(map(vocabulary.event, ids)):
-        num_fillers += kind not in ("note_on", "note_off") and position > (2 if config.preset == "score" else 0)
+        is_filler = kind not in ("note_on", "note_off", "section", "chord", "bars")
+        num_fillers += is_filler and position > (2 if config.preset == "score" else 0)
         if kind == "time_shift":
             now += value
             elapsed_us += value * step_us
@@ -57,6 +62,13 @@ def broken(ids: Sequence[int], config: TokenizerConfig, given: Constraints) -> s
                 check("tempo_min_index", value >= (given.tempo_min_index or 0))
         elif kind == "time_signature" and given.time_signature_index is not None:
             check("time_signature_index", value == given.time_signature_index)
+        elif kind == "section":
+            sections += [value]
+        elif kind == "bars":
+            half_bars = value
+        elif kind == "chord":
+            chords += [value] * half_bars
+            sections += [SAME_SECTION] * (len(chords) - len(sections))
         elif kind == "note_on":
             at_most("max_filler_tokens", num_fillers - FILLERS_BEFORE_A_NOTE)
             num_fillers, last_sound = 0, now
@@ -70,6 +82,9 @@ def broken(ids: Sequence[int], config: TokenizerConfig, given: Constraints) -> s
         if kind in ("note_on", "pedal_on"):
             users.add(program)
             check("programs", bool(given.playable(program)))
+    at_most("max_plan_half_bars", len(chords))
+    check("plan_sections", given.plan_sections in (None, tuple(sections)))
+    check("plan_chords", given.plan_chords in (None, tuple(chords)))
     at_most("max_programs", len(users))
     at_most("max_steps", now)
     check("max_us", given.max_us is None or elapsed_us <= given.max_us * us_scale)

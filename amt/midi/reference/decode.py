@@ -11,6 +11,7 @@ from dataclasses import replace
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION, Plan
 from amt.midi.reference.time_grid import COMMON_TIME_INDEX, DEFAULT_US_PER_BEAT, StepNote, StepPedal, changes
 from amt.midi.vocabulary import DRUMS, time_signature, vocabulary_of
 
@@ -44,9 +45,13 @@ def decode(ids: Iterable[int], config: TokenizerConfig) -> tuple[MidiData, dict[
         event = vocabulary.events[token_id]
         if event.kind == "eos":
             break
-        if event.kind in ("section", "chord", "bars", "edit", "hole", "fill"):
+        if event.kind in ("section", "chord", "bars"):
+            decoder.planned(event.kind, event.value)
+        elif event.kind in ("edit", "hole", "fill"):
+            decoder.is_planned = True
             decoder.report["ignored_tokens"] += 1
         elif event.kind not in ("pad", "bos"):
+            decoder.is_planned |= event.kind not in ("time_signature", "tempo")
             getattr(decoder, event.kind)(event.value)
         if decoder.now >= decoder.max_steps:
             raise ValueError(f"the music up to position {position} is longer than a MIDI file can hold (2^31 ticks)")
@@ -72,8 +77,30 @@ class _Decoder:
         self.pedal_start: dict[int, int] = {}  # by program
         self.notes: list[StepNote] = []
         self.pedals: list[StepPedal] = []
+        self.is_planned = False  # the music has begun: no plan may come any more
+        self.plan: list[tuple[int, int, int]] = []  # see Plan.from_rows
+        self.section = SAME_SECTION  # that has no chord yet
+        self.half_bars = self.planned_half_bars = 0  # in force; of the plan so far
         self.tempos = {0: DEFAULT_US_PER_BEAT}  # by step
         self.time_signatures = {0: COMMON_TIME_INDEX}
+
+    def planned(self, kind: str, value: int) -> None:
+        """A token of the plan: what does not belong to one is ignored."""
+        if self.is_planned:
+            self.report["ignored_tokens"] += 1
+        elif kind == "bars":
+            self.half_bars = value
+        elif kind == "section":
+            self.report["ignored_tokens"] += self.section != SAME_SECTION
+            self.section = value
+        else:
+            is_in_section = bool(self.plan) or self.section != SAME_SECTION
+            if not is_in_section or not 0 < self.half_bars <= MAX_PLAN_HALF_BARS - self.planned_half_bars:
+                self.report["ignored_tokens"] += 1
+                return
+            self.planned_half_bars += self.half_bars
+            self.plan.append((self.section, value, self.half_bars))
+            self.section = SAME_SECTION
 
     def time_shift(self, steps: int) -> None:
         self.now += steps
@@ -149,6 +176,7 @@ class _Decoder:
                 self.report["closed_notes"] += 1
         for program in list(self.pedal_start):
             self.end_pedal(program)
+        self.report["ignored_tokens"] += self.section != SAME_SECTION  # it has no chord
 
         ticks = self.ticks_per_step
         return MidiData(
@@ -169,4 +197,5 @@ class _Decoder:
                 TimeSignature(ticks * step, *time_signature(index)) for step, index in changes(self.time_signatures)
             ],
             ticks_per_beat=self.ticks_per_beat,
+            plan=Plan.from_rows(self.plan),
         )

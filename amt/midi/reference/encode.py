@@ -12,6 +12,7 @@ from dataclasses import replace
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import PedalSpan, Tempo, TimeSignature
+from amt.midi.plan import SAME_SECTION, Plan
 from amt.midi.reference.time_grid import COMMON_TIME_INDEX, DEFAULT_US_PER_BEAT, StepNote, StepPedal, TimeGrid, changes
 from amt.midi.vocabulary import DRUMS, Vocabulary, time_signature_index, vocabulary_of
 
@@ -78,6 +79,8 @@ def encode(midi_data: MidiData, config: TokenizerConfig) -> tuple[list[int], dic
 
     # 7. Tokens.
     ids = [vocabulary.token_id("bos"), *header]
+    if config.has_plans_and_edits and midi_data.plan is not None:
+        ids += plan_ids(midi_data.plan, vocabulary)
     now = 0
     program_in_force = None if is_score else 0
     velocity_in_force: dict[int, int] = {}  # see TokenizerConfig.velocity_holder
@@ -98,6 +101,20 @@ def encode(midi_data: MidiData, config: TokenizerConfig) -> tuple[list[int], dic
         ids.append(vocabulary.token_id(kind, value))
     ids.append(vocabulary.token_id("eos"))
     return ids, report
+
+
+def plan_ids(plan: Plan, vocabulary: Vocabulary) -> list[int]:
+    """The tokens of a plan: `bars` stands before a chord that lasts another time than the one before."""
+    ids: list[int] = []
+    half_bars_in_force = None
+    for section, chord, half_bars in plan.rows:
+        if section != SAME_SECTION:
+            ids.append(vocabulary.token_id("section", section))
+        if half_bars != half_bars_in_force:
+            half_bars_in_force = half_bars
+            ids.append(vocabulary.token_id("bars", half_bars))
+        ids.append(vocabulary.token_id("chord", chord))
+    return ids
 
 
 def _check_length(midi_data: MidiData, grid: TimeGrid) -> None:

@@ -6,12 +6,23 @@ import copy
 import math
 
 from amt.midi.config import TokenizerConfig
-from amt.midi.vocabulary import DRUMS, NUM_PITCHES, NUM_PROGRAMS, PAD_ID, time_signature, vocabulary_of
+from amt.midi.plan import MAX_PLAN_HALF_BARS
+from amt.midi.vocabulary import (
+    DRUMS,
+    NUM_CHORDS,
+    NUM_PITCHES,
+    NUM_PROGRAMS,
+    PAD_ID,
+    SECTIONS,
+    time_signature,
+    vocabulary_of,
+)
 
 NUM_METRES = 80
 NUM_BEATS, NUM_BARS, NUM_COUNTS = 32, 64, 33  # the last column of each stands for itself and all above it
 NUM_BARS_LEFT = 25
 LARGEST_NUMBER = 32767
+NO_SECTION = len(SECTIONS)
 
 Entry = tuple[int, int]  # column, number
 
@@ -34,6 +45,7 @@ class FeatureLayout:
     NAMES = (
         "step_in_beat", "beat_in_bar", "metre", "bar", "bars_left", "program", "velocity", "num_sounding",
         "program_notes", "program_ages", "programs_heard", "own_pitches", "own_ages", "pitches",
+        "section", "chord", "next_chord", "section_left",
     )  # fmt: skip
     AGES = ("program_ages", "own_ages")
     RECENCIES = ("programs_heard",)
@@ -63,6 +75,10 @@ class FeatureLayout:
             "own_pitches": NUM_PITCHES,
             "own_ages": NUM_PITCHES,
             "pitches": NUM_PITCHES,
+            "section": len(SECTIONS) + 1,
+            "chord": NUM_CHORDS + 1,
+            "next_chord": NUM_CHORDS + 1,
+            "section_left": NUM_BARS_LEFT,
         }
         self.first: dict[str, int] = {}
         self.num_columns = 0
@@ -102,6 +118,13 @@ class FeatureState:
         self.velocity = layout.config.num_velocities  # none yet
         self.sounding: dict[tuple[int, int], int] = {}  # (program, pitch): the step where it began; drums never sound
         self.heard: dict[int, int] = {}  # program: the step of its last note_on
+        self.has_begun = False  # the music: no plan may come any more
+        # Of each chord: the half bar of its end, the section, whether it begins that, its number.
+        self.plan: tuple[tuple[int, int, bool, int], ...] = ()
+        self.section, self.begins_section = NO_SECTION, False  # the last one that was said
+        self.half_bars = 0  # that the next chord of the plan lasts
+        self.plan_bar_steps = self.bar_steps  # of the bars that the plan counts in
+        self.place = 0  # in `plan`, of the chord in force
 
     def copy(self) -> FeatureState:
         """A state that goes its own way."""
@@ -122,6 +145,10 @@ class FeatureState:
     def advance(self, token_id: int) -> None:
         """Take the next token."""
         kind, value = self.events[token_id]
+        if kind in ("section", "bars", "chord"):
+            self._take_plan(kind, value)
+            return
+        self.has_begun |= kind not in ("pad", "bos", "eos", "time_signature", "tempo")
         note = self.own_program, value
         if kind == "note_on":
             self.heard[self.own_program] = self.now
@@ -133,6 +160,8 @@ class FeatureState:
             self.now += value
             bars, self.step_in_bar = divmod(self.step_in_bar + value, self.bar_steps)
             self.bar += bars
+            while self.place < len(self.plan) and self.plan[self.place][0] <= self._half_bar():
+                self.place += 1
         elif kind == "velocity":
             self.velocity = value
         elif kind == "program":
@@ -143,13 +172,50 @@ class FeatureState:
             numerator, denominator = time_signature(value)
             self.bar_steps = max(1, 4 * self.layout.config.steps_per_beat * numerator // denominator)
 
+    def _take_plan(self, kind: str, value: int) -> None:
+        if self.has_begun:
+            return
+        planned = self.planned_half_bars
+        if kind == "bars":
+            self.half_bars = value
+        elif kind == "section":
+            self.section, self.begins_section = value, True
+        elif self.section != NO_SECTION and 0 < self.half_bars <= MAX_PLAN_HALF_BARS - planned:
+            if not self.plan:
+                self.plan_bar_steps = self.bar_steps
+            self.plan += ((planned + self.half_bars, self.section, self.begins_section, value),)
+            self.begins_section = False
+
+    @property
+    def planned_half_bars(self) -> int:
+        """How long the plan is."""
+        return self.plan[-1][0] if self.plan else 0
+
+    def _half_bar(self) -> int:
+        return 2 * self.now // self.plan_bar_steps
+
+    def _planned(self) -> tuple[int, int, int, int]:
+        """The columns of section, chord, next chord and the bars that are left in the section."""
+        if not self.has_begun:
+            return self.section, self.plan[-1][3] if self.plan else NUM_CHORDS, NUM_CHORDS, 0
+        if self.place == len(self.plan):
+            return NO_SECTION, NUM_CHORDS, NUM_CHORDS, 0
+        end, section, _, chord = self.plan[self.place]
+        rest = self.plan[self.place + 1 :]
+        for other_end, _, begins_section, _ in rest:
+            if begins_section:
+                break
+            end = other_end
+        return section, chord, rest[0][3] if rest else NUM_CHORDS, _left_column((end - self._half_bar() + 1) // 2)
+
     def entries(self) -> list[Entry]:
         """The features of the last token: (column, number), by ascending column."""
+        section, chord, next_chord, section_left = self._planned()
         found: dict[str, dict[int, int]] = {
             "step_in_beat": {self.step_in_bar % self.layout.config.steps_per_beat: 1},
             "beat_in_bar": {min(self.step_in_bar // self.layout.config.steps_per_beat, NUM_BEATS - 1): 1},
             "metre": {self.metre: 1},
-            "bar": {min(self.bar, NUM_BARS - 1): 1},
+            "bar": {min(self._bar(), NUM_BARS - 1): 1},
             "bars_left": {self._bars_left(): 1},
             "program": {self.program: 1},
             "velocity": {self.velocity: 1},
@@ -160,6 +226,10 @@ class FeatureState:
             "own_pitches": {},
             "own_ages": {},
             "pitches": {},
+            "section": {section: 1},
+            "chord": {chord: 1},
+            "next_chord": {next_chord: 1},
+            "section_left": {section_left: 1},
         }
         for (program, pitch), start in self.sounding.items():
             found["program_notes"][program] = found["program_notes"].get(program, 0) + 1
@@ -177,14 +247,20 @@ class FeatureState:
     def _age(self, start: int) -> int:
         return min(self.now - start, LARGEST_NUMBER)
 
+    def _bar(self) -> int:
+        """The bar; while the plan is written, that which it has come to."""
+        return self.bar if self.has_begun else self.planned_half_bars // 2
+
     def _bars_left(self) -> int:
-        left = self.num_bars - self.bar
-        if self.num_bars <= 0:
-            return 0
-        if left <= 16:
-            return max(left, 0) + 1
-        limits = (24, 32, 48, 64, 96, 128)
-        return 18 + sum(left > limit for limit in limits)
+        return 0 if self.num_bars <= 0 else _left_column(self.num_bars - self._bar())
+
+
+def _left_column(bars: int) -> int:
+    """The column for so many bars that are left."""
+    if bars <= 16:
+        return max(bars, 0) + 1
+    limits = (24, 32, 48, 64, 96, 128)
+    return 18 + sum(bars > limit for limit in limits)
 
 
 def feature_rows(

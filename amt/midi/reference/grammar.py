@@ -14,7 +14,8 @@ import numpy as np
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, MAX_TIMED_NOTES, Constraints
-from amt.midi.vocabulary import DRUMS, NUM_PITCHES, Event, time_signature, vocabulary_of
+from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION
+from amt.midi.vocabulary import DRUMS, MAX_HALF_BARS, NUM_PITCHES, Event, time_signature, vocabulary_of
 
 Key = tuple[int, int, int]
 
@@ -33,6 +34,8 @@ MAX_RISE = 16
 # The tokens at most that a program which has not played yet needs until its note is over, and some to spare.
 TOKENS_TO_ENTER, TOKENS_TO_SPARE = 7, 16
 HELD = 8  # what may not come yet ranks behind all the rest
+
+PLAN_KINDS = ("section", "chord", "bars")
 
 NO_GOAL, ANY_NOTE, WAIT = "no goal", "any note", "wait"  # or a program
 
@@ -78,6 +81,8 @@ class GrammarState:
             self.max_polyphony = min(self.max_polyphony, MAX_TIMED_NOTES)
         self.playable = [constraints.playable(program) for program in range(DRUMS + 1)]
         self.required = set(constraints.required_programs or ())
+        self.plan = _PlanState(constraints) if config.has_plans_and_edits else None
+        self.in_plan = False  # the header is there, and no music yet
 
     def copy(self) -> GrammarState:
         """A state that goes its own way."""
@@ -88,6 +93,7 @@ class GrammarState:
         other.pedals = set(self.pedals)
         other.has_played = set(self.has_played)
         other.has_begun = set(self.has_begun)
+        other.plan = copy.copy(self.plan)
         return other
 
     # What may follow.
@@ -108,7 +114,8 @@ class GrammarState:
         if not self.constraints.demands or self.header or self.is_finished:
             return mask
         goal = self._goal(remaining)
-        ranks = {int(i): self._rank(self.vocabulary.events[i], goal) for i in np.flatnonzero(mask)}
+        is_tight = remaining is not None and remaining < self._room()
+        ranks = {int(i): self._rank(self.vocabulary.events[i], goal, is_tight) for i in np.flatnonzero(mask)}
         best = np.zeros_like(mask)
         best[[token_id for token_id, rank in ranks.items() if rank == min(ranks.values())]] = True
         return best
@@ -132,8 +139,12 @@ class GrammarState:
             return self._refusal_of_header(event)
         if kind in ("pad", "bos"):
             return f"{kind} stands nowhere inside a sequence"
-        if kind in ("section", "chord", "bars", "edit", "hole", "fill"):
+        if kind in ("edit", "hole", "fill"):
             return f"{kind} is no music"
+        if kind in PLAN_KINDS:
+            return self.plan.refusal(kind, value) if self.plan and self.in_plan else "the music has begun"
+        if self.plan and self.in_plan and not self.plan.may_end():
+            return "the plan is not complete"
         if self.last.kind == "velocity" and kind != "note_on":
             return "after velocity only note_on may follow"
         if self.last.kind == "program" and kind in ("program", "time_shift", "time_signature", "tempo", "eos"):
@@ -378,13 +389,15 @@ class GrammarState:
         elapsed_us = self.elapsed_us + steps * self.step_us + to_enter * slowest_us
         return given.max_us is not None and elapsed_us > given.max_us * self.us_scale
 
+    def _room(self) -> int:
+        """The tokens that the programs which are missing may still need."""
+        return self.tokens_to_close + TOKENS_TO_ENTER * len(self._missing()) + TOKENS_TO_SPARE
+
     def _goal(self, remaining: int | None) -> int | str:
         """What this step must bring: nothing, any note, a program's note, or one that cannot come right now."""
         missing = self._missing()
-        if missing:
-            room = self.tokens_to_close + TOKENS_TO_ENTER * len(missing) + TOKENS_TO_SPARE
-            if self._must_enter(0) or (remaining is not None and remaining < room):
-                return next((program for program in missing if self._may_any_note_start(program)), WAIT)
+        if missing and (self._must_enter(0) or (remaining is not None and remaining < self._room())):
+            return next((program for program in missing if self._may_any_note_start(program)), WAIT)
         rest = 0 if self.sounding else self.now - self.last_sound
         given = self.constraints
         is_rest_over = given.max_rest_steps is not None and rest >= given.max_rest_steps
@@ -404,12 +417,14 @@ class GrammarState:
             return True
         return value > 1 and bool(self._missing()) and self._must_enter(value - 1)
 
-    def _rank(self, event: Event, goal: int | str) -> int:
+    def _rank(self, event: Event, goal: int | str, is_tight: bool) -> int:
         """How far a token is from what the goal and the other demands ask for: 0 is best."""
         kind, value = event
         held = HELD if self._is_held(event) else 0
         if goal == NO_GOAL:
             return held
+        if kind in PLAN_KINDS:  # no time passes
+            return 5 if is_tight else 0
         closes = kind == "note_off" or (kind == "program" and any(program == value for program, _ in self.sounding))
         if goal == ANY_NOTE:
             if kind in ("note_on", "velocity", "note_off", "eos"):
@@ -442,7 +457,9 @@ class GrammarState:
         if self.is_finished:
             return 0
         if self.header:
-            return len(self.header) + 1
+            return len(self.header) + 1 + (self.plan.tokens_to_end if self.plan else 0)
+        if self.plan and self.in_plan:
+            return self.plan.tokens_to_end + 1
         ends = self._ends()
         tokens_of_a_note = 0  # of a note that must still come, with its note_off
         if self.last.kind == "velocity":
@@ -478,6 +495,11 @@ class GrammarState:
     def _apply(self, event: Event) -> None:
         kind, value = event
         program = -1 if self.program is None else self.program
+        if kind in PLAN_KINDS:
+            assert self.plan is not None
+            self.plan.take(kind, value)
+            return
+        self.in_plan = False
         if kind != "note_off" and not self.header:
             self.num_fillers += 1
         if kind == "eos":
@@ -531,4 +553,108 @@ class GrammarState:
             self._find_last_step(self.now)
         if self.header:
             self.header.pop(0)
+            self.in_plan = not self.header and self.plan is not None
         self.last = event
+
+
+class _PlanState:
+    """How far the plan is.
+
+    What is given of it breaks it into stretches, in which no section begins and no chord changes but as the model
+    likes. The shortest way to its end takes each stretch in as few chords as it can.
+    """
+
+    def __init__(self, constraints: Constraints):
+        self.sections, self.chords = constraints.plan_sections, constraints.plan_chords
+        self.is_given = constraints.plan_half_bars is not None
+        longest = constraints.max_plan_half_bars
+        self.length = constraints.plan_half_bars or (MAX_PLAN_HALF_BARS if longest is None else longest)
+        self.last = "tempo"  # kind of the last token
+        self.at = 0  # half bars planned
+        self.half_bars = 0  # in force, or 0
+        self.chord: int | None = None  # the last one of this section
+        self.chord_half_bars = 0  # how long that lasts
+        # Of a given plan: where the stretch of each half bar ends, and the tokens from a chord there to the plan's end.
+        self.stretch_end = [self.length] * self.length
+        self.tokens_from = [0] * (self.length + 1)
+        for at in reversed(range(self.length if self.is_given else 0)):
+            if at + 1 < self.length:
+                self.stretch_end[at] = at + 1 if self._breaks(at + 1) else self.stretch_end[at + 1]
+            next_at = min(at + MAX_HALF_BARS, self.stretch_end[at])
+            self.tokens_from[at] = 2 + self._has_section(next_at) + self.tokens_from[next_at]
+
+    def _has_section(self, at: int) -> bool:
+        """Whether a given section begins there."""
+        return self.sections is not None and at < self.length and self.sections[at] != SAME_SECTION
+
+    def _breaks(self, at: int) -> bool:
+        return self._has_section(at) or (self.chords is not None and self.chords[at] != self.chords[at - 1])
+
+    def refusal(self, kind: str, value: int) -> str | None:
+        """Why a token of the plan may not follow, or None if it may."""
+        if self.at >= self.length:
+            return f"the plan has {self.length} half bars already"
+        if kind == "section":
+            if self.last not in ("tempo", "chord"):
+                return f"after {self.last} a chord must follow"
+            if self.sections is not None and value != self.sections[self.at]:
+                return "another section begins here" if self._has_section(self.at) else "no section begins here"
+            return None
+        if self.last == "tempo" or self._needs_section():
+            return "a section must begin first"
+        if kind == "bars":
+            if self.last == "bars":
+                return "after bars a chord must follow"
+            return "it is in force already" if value == self.half_bars else self._refusal_of_length(value)
+        if self.half_bars == 0:
+            return "chord needs bars before it"
+        if self.chords is not None and value != self.chords[self.at]:
+            return f"chord must be {self.chords[self.at]}"
+        if value == self.chord and self.chord_half_bars < MAX_HALF_BARS:
+            return "the chord goes on: the one before must be longer"
+        return self._refusal_of_length(self.half_bars)
+
+    def _refusal_of_length(self, half_bars: int) -> str | None:
+        """Why a chord may not last so long here; behind it the plan must be able to go on."""
+        left = self.stretch_end[self.at] - self.at
+        if self.sections is not None and self.chords is not None and half_bars != min(left, MAX_HALF_BARS):
+            return f"the chord lasts {left} half bars"
+        return f"only {left} half bars are left" if half_bars > left else None
+
+    def _needs_section(self) -> bool:
+        """Whether nothing but a section may follow."""
+        return self.chord is not None and self._needs_section_after(self.chord, self.chord_half_bars, self.at)
+
+    def _needs_section_after(self, chord: int, half_bars: int, at: int) -> bool:
+        """The same after a chord of so many half bars that ends at half bar `at`."""
+        if at >= self.length:
+            return False
+        goes_on = self.chords is not None and self.chords[at] == chord and half_bars < MAX_HALF_BARS
+        return goes_on or self._has_section(at)
+
+    def may_end(self) -> bool:
+        """Whether the music may begin."""
+        return self.at == self.length if self.is_given else self.last in ("tempo", "chord")
+
+    @property
+    def tokens_to_end(self) -> int:
+        """The length of one way to its end that always works."""
+        if not self.is_given:
+            return {"tempo": 0, "chord": 0, "section": 2, "bars": 1}[self.last]
+        if self.last == "tempo":
+            return 1 + self.tokens_from[0]
+        if self.last != "bars":
+            return self._needs_section() + self.tokens_from[self.at]
+        chord, after = 0 if self.chords is None else self.chords[self.at], self.at + self.half_bars
+        return 1 + self._needs_section_after(chord, self.half_bars, after) + self.tokens_from[after]
+
+    def take(self, kind: str, value: int) -> None:
+        """Say one token."""
+        self.last = kind
+        if kind == "section":
+            self.chord = None
+        elif kind == "bars":
+            self.half_bars = value
+        else:
+            self.at += self.half_bars
+            self.chord, self.chord_half_bars = value, self.half_bars

@@ -11,8 +11,9 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.limits import Constraints
+from amt.midi.plan import SAME_SECTION, Plan
 from amt.midi.reference.grammar import GrammarState
-from amt.midi.vocabulary import DRUMS
+from amt.midi.vocabulary import DRUMS, NUM_CHORDS, SECTIONS
 
 
 def random_config(rng: random.Random) -> TokenizerConfig:
@@ -21,8 +22,10 @@ def random_config(rng: random.Random) -> TokenizerConfig:
     max_time_shift = rng.choice([0, 1, 2, 3, 10, 96, 1000, 4096])
     max_gap_steps = rng.choice([0, 1, 2, 7, 50, 1 << 20, *(max(1, max_time_shift + more) for more in (-1, 0, 1, 90))])
     bpm = rng.sample(range(4, 1001), rng.choice([1, 2, 2, 5, 61, 512]))
+    preset = rng.choice(presets)
     return TokenizerConfig(
-        rng.choice(presets),
+        preset,
+        version=rng.choice([1, 2]) if preset == "score" else 1,
         step_ms=rng.choice([1, 2, 4, 5, 10, 20, 25, 50, 100]),
         steps_per_beat=rng.choice([1, 2, 3, 4, 5, 12, 24, 97, 480, 960]),
         max_time_shift=max_time_shift,
@@ -57,7 +60,18 @@ def random_piece(rng: random.Random) -> MidiData:
     signatures = [
         TimeSignature(tick(), rng.choice([1, 3, 4, 16, 17]), rng.choice([1, 4, 8, 32])) for _ in range(rng.randrange(4))
     ]
-    return MidiData(notes, pedals, tempos, signatures, ticks_per_beat=ticks_per_beat)
+    plan = Plan.from_half_bars(*random_plan(rng, rng.choice([1, 2, 9, 80]))) if rng.random() < 0.5 else None
+    return MidiData(notes, pedals, tempos, signatures, ticks_per_beat=ticks_per_beat, plan=plan)
+
+
+def random_plan(rng: random.Random, half_bars: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """For each half bar the section that begins there, or `SAME_SECTION`, and a chord; neighbours are often equal."""
+    sections, chords = [rng.randrange(len(SECTIONS))], [rng.randrange(NUM_CHORDS)]
+    rarely = rng.choice([0.02, 0.3, 0.8])
+    while len(chords) < half_bars:
+        sections.append(rng.randrange(len(SECTIONS)) if rng.random() < rarely else SAME_SECTION)
+        chords.append(rng.choice([0, 1, 74, rng.randrange(NUM_CHORDS)]) if rng.random() < rarely else chords[-1])
+    return tuple(sections), tuple(chords)
 
 
 def random_walk(state: GrammarState, rng: random.Random, num_tokens: int) -> list[int]:
@@ -109,6 +123,13 @@ def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constrain
                 "tempo_min_index": some(0, 1),
                 "tempo_max_index": some(0, 1, 30),
                 "time_signature_index": some(17),
+            }
+        if config.has_plans_and_edits:
+            sections, chords = random_plan(rng, rng.choice([1, 2, 5, 40, 70]))
+            given |= {
+                "max_plan_half_bars": some(0, 3, 70),
+                "plan_sections": some(sections),
+                "plan_chords": some(chords),
             }
         try:
             constraints = Constraints(**given)

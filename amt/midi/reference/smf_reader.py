@@ -16,6 +16,7 @@ import mido
 from amt.errors import MidiError
 from amt.midi.data import MidiData
 from amt.midi.elements import KeySignature, Note, PedalSpan, Repair, Tempo, TimeSignature
+from amt.midi.plan import MAX_PLAN_HALF_BARS, Row, plan_of_markers, row_of_marker
 from amt.midi.theory import name_in_fifths
 
 Span = TypeVar("Span", Note, PedalSpan)
@@ -62,6 +63,7 @@ class _Reader:
         self.time_signatures: list[TimeSignature] = []
         self.key_signatures: list[KeySignature] = []
         self.repairs: list[Repair] = []
+        self.markers: list[tuple[int, Row]] = []  # of a plan, with their ticks
         self.end_ticks = 0
 
     def read(self) -> MidiData:
@@ -79,7 +81,7 @@ class _Reader:
                 if self.time_signatures:
                     self.time_signatures.append(TimeSignature(start_ticks, 4, 4))
             self.read_track(track, start_ticks)
-        return MidiData(
+        data = MidiData(
             self.notes,
             self.pedals,
             self.tempos,
@@ -90,6 +92,9 @@ class _Reader:
             end_ticks=self.end_ticks,
             repairs=self.repairs,
         )
+        metre = next(((s.numerator, s.denominator) for s in data.time_signatures if s.tick == 0), (4, 4))
+        plan = plan_of_markers(self.markers, metre, data.ticks_per_beat, data.end_ticks)
+        return data if plan is None else data.replace(plan=plan)
 
     def read_track(self, track: Iterable[Any], start_ticks: int) -> None:
         tick = start_ticks
@@ -152,6 +157,10 @@ class _Reader:
             is_minor = message.key in MINOR_KEYS
             keys = MINOR_KEYS if is_minor else MAJOR_KEYS
             self.key_signatures.append(KeySignature(tick, keys.index(message.key) - 7, is_minor))
+        elif message.type == "marker" and len(self.markers) <= MAX_PLAN_HALF_BARS:
+            row = row_of_marker(message.text)
+            if row is not None:
+                self.markers.append((tick, row))
 
     def repair(self, reason: str) -> None:
         if self.strict:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import mido
 
 from amt.midi.elements import KeySignature, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.plan import Plan, half_bar_tick, markers
 
 Span = TypeVar("Span", Note, PedalSpan)
 
@@ -38,6 +39,8 @@ class Music(Protocol):
     def time_signatures(self) -> Sequence[TimeSignature]: ...
     @property
     def key_signatures(self) -> Sequence[KeySignature]: ...
+    @property
+    def plan(self) -> Plan | None: ...
 
 
 def write_midi(midi_data: Music) -> bytes:
@@ -56,6 +59,10 @@ def write_midi(midi_data: Music) -> bytes:
     for key in midi_data.key_signatures:
         name = (MINOR_KEYS if key.is_minor else MAJOR_KEYS)[key.sharps + 7]
         conductor.append((key.tick, 0, mido.MetaMessage("key_signature", key=name)))
+    if midi_data.plan is not None:
+        for half_bar, text in markers(midi_data.plan):
+            tick = half_bar_tick(half_bar, *first_metre(midi_data.time_signatures), midi_data.ticks_per_beat)
+            conductor.append((min(tick, midi_data.end_ticks), 1, mido.MetaMessage("marker", text=text)))
     file.tracks.append(_track(conductor, midi_data.end_ticks))
 
     notes_of: dict[tuple[bool, int], list[Note]] = defaultdict(list)
@@ -89,6 +96,12 @@ def write_midi(midi_data: Music) -> bytes:
     buffer = io.BytesIO()
     file.save(file=buffer)
     return buffer.getvalue()
+
+
+def first_metre(time_signatures: Sequence[TimeSignature]) -> tuple[int, int]:
+    """The numerator and denominator at tick 0."""
+    first = next((signature for signature in time_signatures if signature.tick == 0), None)
+    return (4, 4) if first is None else (first.numerator, first.denominator)
 
 
 def _without_overlap(spans: Iterable[Span]) -> Iterator[tuple[int, Span]]:
