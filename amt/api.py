@@ -373,7 +373,7 @@ def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
         arguments.get("model"),
         Limits(**those(_LIMITS)),
         those(_OPTIONS),
-        {"named": frozenset(_LIMITS) & set(arguments), **those(_ASKING)},
+        {"named": frozenset((*_LIMITS, "max_new_tokens")) & set(arguments), **those(_ASKING)},
         those(_RUNNING),
         those(_OTHER[function]),
     )

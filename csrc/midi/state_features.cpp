@@ -249,8 +249,7 @@ void FeatureState::begin_metre(int index) {
   if (step_in_bar_ > 0) ++bar_;
   step_in_bar_ = 0;
   metre_ = index;
-  bar_steps_ = std::max<int64_t>(1, int64_t{4} * layout_->vocabulary().config().steps_per_beat *
-                                        Vocabulary::numerator(index) / Vocabulary::denominator(index));
+  bar_steps_ = layout_->vocabulary().bar_steps(index);
 }
 
 // Goes to where the next part of a fill begins, and takes up the context there.
