@@ -91,9 +91,10 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
         prompt_midi: a MIDI file (path, bytes, mido.MidiFile) to continue.
         instruments, required_instruments, forbidden_instruments, max_instruments, entry_by_beats, tempo,
             time_signature, key, min_pitch, max_pitch, max_beats, max_polyphony, max_note_beats, max_rest_beats,
-            max_filler_tokens, duration, bars: hard limits; see `amt.Limits`. Notes last at most 16 beats, silence
-            at most 8, and instruments enter within 32, unless the call says otherwise; None takes such a limit away.
-            `bars` needs a time signature; where the text names it and the option does not, it becomes hard, too.
+            max_filler_tokens, duration, bars, chords, form: hard limits; see `amt.Limits`. Notes last at most 16
+            beats, silence at most 8, and instruments enter within 32, unless the call says otherwise; None takes such
+            a limit away. `bars` needs a time signature; where the text names it and the option does not, it becomes
+            hard, too. `chords` and `form` need a model that plans its music; they are also taken from the text.
         negative_prompt: with guidance_scale above 1, the text to lead away from; default: what stood for no caption in
             training.
         rerank: write so many candidates for each text and keep the best num_return_sequences of them, best first.

@@ -18,6 +18,7 @@ from amt.errors import TextEncoderError
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import KeySignature, Note, PedalSpan, Tempo, TimeSignature
+from amt.midi.plan import Plan, PlanChord, PlanSection
 from amt.models import build_model
 from amt.nn.config import ModelConfig
 from amt.request.options import GenerationConfig
@@ -380,6 +381,24 @@ def test_inspect_shows_what_a_file_holds(run, song):
     ):
         assert words in out
     assert "F♯ major" in out and "Repairs" not in out
+
+
+def test_a_plan_is_shown(run, model):
+    sections = (
+        PlanSection("verse", (PlanChord(9, "min7", 2), PlanChord(5, "maj", 1))),
+        PlanSection("A", (PlanChord(0, "none", 1),)),
+    )
+    piece = amt.MidiData([amt.Note(0, 1920, 60, 80)], plan=Plan(sections))
+    piece.save("planned.mid")
+    out = run("inspect", "planned.mid")[1]
+    assert "Plan" in out and re.search(r"verse\W+1\W+1\.5\W+Am7 F\|", out)
+    assert json.loads(run("inspect", "planned.mid", "--json")[1])["plan"] == [
+        {"section": "verse", "bar": 1, "bars": 1.5, "chords": ["Am7", "F|"]},
+        {"section": "A", "bar": 2.5, "bars": 0.5, "chords": ["N.C.|"]},
+    ]
+    code, out, _ = run("describe", "planned.mid", "--model", model)
+    assert code == 0 and out.endswith("\n  plan: verse: Am7 F|; A: N.C.|\n")
+    assert json.loads(run("describe", "planned.mid", "--json", "--model", model)[1])["plan"] == str(piece.plan)
 
 
 def test_inspect_as_json_and_from_stdin(run, song, stdin):

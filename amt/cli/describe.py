@@ -46,6 +46,8 @@ def describe(
             print(json.dumps({"file": files.shown(name)} | description.to_dict(), ensure_ascii=False))
             continue
         print(f"{files.shown(name)}: {description.sentence}")
+        if description.plan is not None:
+            print(f"  plan: {description.plan}")
         for caption, cosine in description.captions:
             print(f"  {cosine:5.2f}  {caption}")
     if bank is not None and not has_embedding:

@@ -20,7 +20,7 @@ def inspect(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A MIDI file; - is stdin.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what a MIDI file holds: tempos, metres, keys, instruments, and what had to be repaired."""
+    """Show what a MIDI file holds: tempos, metres, keys, instruments, plan, and what had to be repaired."""
     facts = {"file": files.shown(file), **_facts(files.read_midi(file))}
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=1))
@@ -69,6 +69,7 @@ def _facts(data: MidiData) -> dict[str, Any]:
         ),
         "key_signatures": timed(data.key_signatures, "key_signature", words.key_signature),
         "instruments": instruments,
+        "plan": [] if data.plan is None else words.plan_rows(data.plan),
         "repairs": [{"byte_offset": repair.byte_offset, "reason": repair.reason} for repair in data.repairs],
     }
 
@@ -119,5 +120,7 @@ def _show(facts: dict[str, Any]) -> None:
     ):
         rows = [(f"{row['time_s']:.2f} s", row["tick"], row[value]) for row in facts[name]]
         show(title, ("from", "tick", value.replace("_", " ")), rows)
+    plan = [(row["section"], f"{row['bar']:g}", f"{row['bars']:g}", " ".join(row["chords"])) for row in facts["plan"]]
+    show("Plan", ("section", "from bar", "bars", "chords"), plan)
     repairs = [(repair["byte_offset"], repair["reason"]) for repair in facts["repairs"]]
     show("Repairs", ("byte", "what was put right"), repairs)

@@ -35,7 +35,8 @@ def write_pieces(names: Sequence[str], pieces: Sequence[Piece], *, as_json: bool
         if as_json:
             print(json.dumps(_facts(name, piece), ensure_ascii=False))
         else:
-            for line in (_sentence(name, piece), *(f"  {row}" for row in piece.report)):
+            plan = [] if piece.plan is None else [f"  plan: {piece.plan}"]
+            for line in (_sentence(name, piece), *plan, *(f"  {row}" for row in piece.report)):
                 print(line, file=sys.stderr if name == files.STANDARD else sys.stdout)
 
 
@@ -54,6 +55,7 @@ def _facts(name: str, piece: Piece) -> dict[str, Any]:
         "num_notes": len(piece.notes),
         "duration_s": round(piece.duration_s, 3),
         "instruments": piece.instruments,
+        "plan": None if piece.plan is None else str(piece.plan),
         "backend": piece.backend,
         "backend_reason": piece.backend_reason,
         "report": [dataclasses.asdict(row) for row in piece.report],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from amt.midi.elements import KeySignature
+from amt.midi.plan import CHORD_NAMES, Plan
 from amt.midi.programs import DRUM_NAMES, program_name
 from amt.midi.theory import name_in_fifths
-from amt.midi.vocabulary import Event, Vocabulary, time_signature
+from amt.midi.vocabulary import SECTIONS, Event, Vocabulary, time_signature
 
 MAX_LISTED = 6
 
@@ -43,6 +44,19 @@ def key_signature(signature: KeySignature) -> str:
     return f"{_with_signs(tonic)} {'minor' if signature.is_minor else 'major'}"
 
 
+def plan_rows(plan: Plan) -> list[dict[str, object]]:
+    """The sections of a plan: the bar where each begins, from 1, its bars, and the chords of each."""
+    return [
+        {
+            "section": section.name,
+            "bar": start / 2 + 1,
+            "bars": section.half_bars / 2,
+            "chords": section.bar_names,
+        }
+        for section, start in zip(plan.sections, plan.starts, strict=True)
+    ]
+
+
 def _with_signs(name: str) -> str:
     return name.replace("#", "♯").replace("b", "♭")
 
@@ -67,4 +81,10 @@ def event_value(event: Event, vocabulary: Vocabulary, *, is_drum: bool) -> str:
         return str(config.tempos_bpm[value])
     if kind == "time_signature":
         return "/".join(map(str, time_signature(value)))
+    if kind == "section":
+        return SECTIONS[value]
+    if kind == "chord":
+        return CHORD_NAMES[value]
+    if kind == "bars":
+        return f"{value / 2:g} bars"
     return ""

@@ -17,7 +17,7 @@ from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
-from amt.request.limits import NEEDS, Limits, with_usual
+from amt.request.limits import NEEDS, Limits, with_said_plan, with_usual
 from amt.request.options import GenerationConfig
 from amt.request.reading import Reading, check_text, read
 from amt.stages import stage
@@ -55,6 +55,10 @@ def ask(
     warnings: list[str] = []
     readings = [read(text) for text in texts]
     of_each = [completed(limits, each) for each in readings]
+    if named is not None and prompt_midi is None:
+        of_each = [
+            with_said_plan(each, reading, named, config) for each, reading in zip(of_each, readings, strict=True)
+        ]
     for each in of_each:
         each.constraints(config)  # what cannot be kept is an error before the file is read
     seeds = [seed_of(options, None) for _ in texts]
@@ -72,6 +76,8 @@ def ask(
         for each, higher in zip(of_each, semitones, strict=True)
     ]
     grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
+    for grammar in grammars.values():
+        _check_room(grammar, min(options.max_new_tokens, opened.checkpoint.model.config.max_sequence_length - 1))
     with stage("text encoder"):
         states = opened.text_encoder.encode_each(texts)
     warnings += opened.text_encoder.truncation_warnings(texts)
@@ -100,6 +106,17 @@ def ask(
         tuple(stopping_criteria or ()),
         warnings=tuple(warnings),
     )
+
+
+def _check_room(grammar: Grammar, room: int) -> None:
+    """Raise ValueError if a plan that is given leaves the music no token."""
+    num_half_bars = grammar.constraints.plan_half_bars
+    needed = grammar.start().tokens_to_close
+    if num_half_bars is not None and needed >= room:
+        raise ValueError(
+            f"the plan of {num_half_bars / 2:g} bars takes {needed} of the {room} tokens that there are; ask for fewer"
+            " bars, or for chords that change less often"
+        )
 
 
 def ask_edit(

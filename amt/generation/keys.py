@@ -14,6 +14,7 @@ from typing import Any
 
 from amt.midi.canonical import TRANSPOSITIONS, home_of, semitones_to
 from amt.midi.limits import Constraints
+from amt.midi.plan import transposed_chord
 from amt.midi.theory import Key, parse_key
 from amt.midi.vocabulary import DRUMS, NUM_PITCHES
 from amt.request.limits import Limits
@@ -49,6 +50,8 @@ def moved(constraints: Constraints, semitones: int) -> Constraints:
                 pitch if pitch == free or program == DRUMS else min(max(pitch + semitones, 0), NUM_PITCHES - 1)
                 for program, pitch in enumerate(pitches)
             )
+    if constraints.plan_chords is not None:
+        changed["plan_chords"] = tuple(transposed_chord(chord, semitones) for chord in constraints.plan_chords)
     return dataclasses.replace(constraints, **changed)
 
 

@@ -19,6 +19,7 @@ from amt.midi.data import MidiData, NoteTable
 from amt.midi.elements import Tempo
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
+from amt.midi.plan import Plan
 from amt.midi.programs import DRUMS, program_name
 from amt.request.reading import Reading, read
 from amt.request.report import ReportRow, compare
@@ -89,6 +90,11 @@ class Piece:
     def notes(self) -> NoteTable:
         """All notes, sorted by start."""
         return self.music.notes
+
+    @property
+    def plan(self) -> Plan | None:
+        """The sections and chords that the model or the call decided before the notes; None without them."""
+        return self.music.plan
 
     @property
     def duration_s(self) -> float:

@@ -9,6 +9,7 @@ from amt.generation.piece import Piece
 from amt.midi.canonical import in_range
 from amt.midi.config import TokenizerConfig
 from amt.midi.events import TimedEvent, Timeline
+from amt.midi.plan import transposed_chord
 
 if TYPE_CHECKING:
     from amt.decoding.hypothesis import NewToken
@@ -60,6 +61,8 @@ class Stream:
         event = self._timeline.take(token_id)
         if self._semitones and event.kind in ("note_on", "note_off") and not event.is_drum:
             return event._replace(value=in_range(event.value + self._semitones))
+        if self._semitones and event.kind == "chord":
+            return event._replace(value=transposed_chord(event.value, self._semitones))
         return event
 
     def cancel(self) -> None:

@@ -103,6 +103,13 @@ class PlanSection:
         """How long it is."""
         return sum(chord.half_bars for chord in self.chords)
 
+    @property
+    def bar_names(self) -> list[str]:
+        """The chord of each of its bars, or both, like "F|G"; half a bar at its end is "F|"."""
+        halves = [chord.name for chord in self.chords for _ in range(chord.half_bars)]
+        bars = (halves[index : index + 2] for index in range(0, len(halves), 2))
+        return [bar[0] if bar == [bar[0]] * 2 else "|".join((*bar, "")[:2]) for bar in bars]
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -186,15 +193,8 @@ class Plan:
         return Plan.from_rows(rows)
 
     def __str__(self) -> str:
-        """Bar by bar: "verse: Am7 F|G C C; chorus: F". The stroke parts the halves of a bar; "…" is half a bar more."""
-        return "; ".join(f"{section.name}: {' '.join(_bars(section))}" for section in self.sections)
-
-
-def _bars(section: PlanSection) -> Iterator[str]:
-    halves = [chord.name for chord in section.chords for _ in range(chord.half_bars)]
-    for index in range(0, len(halves), 2):
-        bar = halves[index : index + 2]
-        yield bar[0] if len(set(bar)) == 1 and len(bar) == 2 else "|".join((*bar, "…")[:2])
+        """Bar by bar: "verse: Am7 F|G C C; chorus: F"."""
+        return "; ".join(f"{section.name}: {' '.join(section.bar_names)}" for section in self.sections)
 
 
 def _merged(chords: Iterable[PlanChord]) -> Iterator[PlanChord]:

@@ -21,6 +21,8 @@ from amt.midi.programs import DRUMS, program_name, program_number
 from amt.midi.theory import parse_key
 from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index
 from amt.request.pitches import pitch_of_programs
+from amt.request.plans import plan_asked, said_plan
+from amt.request.reading import Reading
 
 MAX_BEATS = 1 << 20
 MAX_BARS = 1 << 16
@@ -43,7 +45,9 @@ class Limits:
     between two (`(90, 110)`); `time_signature` is kept throughout. `bars` and `duration` are what the piece comes to:
     it ends within a bar, or 5 %, of them. `bars` needs a time signature, which a text may name.
     `min_pitch` and `max_pitch` are numbers or names ("C4"), for all instruments but drums or for some
-    (`{"cello": "C2"}`). What has a `usual` value in its row has that in a generation that does not name it.
+    (`{"cello": "C2"}`). `chords` and `form` are a plan that the music is written over, by a model that has plans. It
+    fills `bars`, or the `duration` at the `tempo`; else it has 16 bars, or 4 for each section. What has a `usual`
+    value in its row has that in a generation that does not name it.
     """
 
     instruments: Sequence[str | int] | None = setting(
@@ -85,6 +89,12 @@ class Limits:
     bars: int | None = setting(
         None, "Length: the piece ends within a bar of it; of --time-signature, or of that of TEXT.", only_score=True
     )
+    chords: str | None = setting(
+        None, 'Chords, a bar each, again and again, like "C Am F G" or "ii-V-I in F".', only_score=True
+    )
+    form: str | None = setting(
+        None, 'Sections, like "verse chorus verse chorus", "AABA" or "intro 4 A8 B8 A8".', only_score=True
+    )
 
     def constraints(self, config: TokenizerConfig) -> Constraints:
         """The constraints for a tokenizer.
@@ -115,6 +125,7 @@ class Limits:
         }
         _check_pitches(programs, found["min_pitch"], found["max_pitch"])
         found |= tempo | self._window(signature_index, tempo, config)
+        found |= self._plan(signature_index, config)
         return Constraints(**found)
 
     def _programs(self) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
@@ -173,6 +184,24 @@ class Limits:
             raise ValueError(f"duration {self.duration:g} and {other} {getattr(self, other):g} cannot both be met")
         return {"min_steps": low or None, "max_steps": high, "min_us": min_us, "max_us": max_us}
 
+    def _plan(self, signature_index: int | None, config: TokenizerConfig) -> dict[str, tuple[int, ...] | None]:
+        """The plan for each half bar."""
+        name = next((name for name in ("chords", "form") if getattr(self, name) is not None), None)
+        if name is None:
+            return {}
+        if not config.has_plans_and_edits:
+            raise ValueError(f"{name} needs a model that plans its music, and this one does not; leave it out")
+        bar = bar_beats(time_signature_index(4, 4) if signature_index is None else signature_index)  # type: ignore[arg-type]
+        num_bars = self.bars
+        if num_bars is None and self.duration is not None and self.tempo is not None:
+            bpm = self.tempo if _is_number(self.tempo) else sum(self.tempo) / 2  # type: ignore[arg-type]
+            num_bars = max(1, round(self.duration * bpm / 60 / float(bar)))  # type: ignore[operator]
+        key = None if self.key is None else parse_key(self.key)
+        sections, chords = plan_asked(
+            self.chords, self.form, key=key, num_bars=num_bars, is_exact=self.bars is not None
+        )
+        return {"plan_sections": sections, "plan_chords": chords}
+
     def _steps(self, name: str, config: TokenizerConfig) -> int | None:
         beats: float | None = getattr(self, name)
         if beats is None:
@@ -202,6 +231,25 @@ def with_usual(limits: Limits, named: Collection[str], config: TokenizerConfig) 
     return dataclasses.replace(limits, **usual)
 
 
+def with_said_plan(limits: Limits, reading: Reading, named: Collection[str], config: TokenizerConfig) -> Limits:
+    """The limits, with the progression and the form that a text states, as far as they fit what the call names."""
+    if not config.has_plans_and_edits:
+        return limits
+    key = None if limits.key is None else parse_key(limits.key)
+    said = said_plan(reading, key, named)
+    for names in (("chords", "form"), ("chords",), ("form",)):
+        if not set(names) <= set(said):
+            continue
+        chosen: dict[str, Any] = {name: said[name] for name in names}
+        planned = dataclasses.replace(limits, **chosen)
+        try:
+            planned.constraints(config)
+        except ValueError:  # too many sections for the bars
+            continue
+        return planned
+    return limits
+
+
 class PartLimitOptions(TypedDict, total=False):
     """The fields of `Limits` that hold for a part of a piece, as keyword arguments."""
 
@@ -227,6 +275,8 @@ class LimitOptions(PartLimitOptions, total=False):
     max_beats: float | None
     duration: float | None
     bars: int | None
+    chords: str | None
+    form: str | None
 
 
 def program_numbers(instruments: Sequence[str | int], name: str, *, may_be_empty: bool = False) -> tuple[int, ...]:

@@ -8,11 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 
+from amt.midi.chords import QUALITIES
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import TimeSignature
 from amt.midi.facts import estimate_key, key_name
 from amt.midi.limits import Constraints
+from amt.midi.plan import Plan, half_bar_ticks
 from amt.midi.programs import DRUMS, program_name
 from amt.midi.vocabulary import Vocabulary, time_signature
 from amt.request.limits import BARS_AROUND, DURATION_AROUND, Limits, bar_beats, program_numbers
@@ -21,6 +23,7 @@ from amt.request.reading import Reading
 TEMPO_TOLERANCE = 0.05  # of what a text asks for
 DURATION_TOLERANCE = 0.1
 ROUNDING_S = 1e-6
+CHORDAL = 0.6  # the share of the notes' time in the chords, from which on they are kept: others pass
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +90,46 @@ def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: Tok
         yield _at_most("max_note_beats", limits.max_note_beats, longest, step)
     if limits.max_rest_beats is not None:
         yield _at_most("max_rest_beats", limits.max_rest_beats, _longest_rest(music) / music.ticks_per_beat, step)
+    if limits.chords is not None:
+        share = 0.0 if music.plan is None else time_in_chords(music, music.plan)
+        got = f"{share:.0%} of the notes' time is in the chords"
+        yield ReportRow("chords", limits.chords, got, share >= CHORDAL, True)
+    if limits.form is not None:
+        yield _form_row(limits.form, music)
+
+
+def _form_row(asked: str, music: MidiData) -> ReportRow:
+    """Which sections of the plan the music comes to."""
+    metre = music.time_signatures[0] if music.time_signatures else TimeSignature(0, 4, 4)
+    half_bar = half_bar_ticks(metre.numerator, metre.denominator, music.ticks_per_beat)
+    last_start = int(music.notes.start_ticks.max(initial=-1))
+    sections = [] if music.plan is None else list(zip(music.plan.sections, music.plan.starts, strict=True))
+    got = " ".join(section.name for section, start in sections if half_bar * start <= last_start)
+    is_met = bool(sections) and half_bar * sections[-1][1] <= last_start
+    return ReportRow("form", asked, got or "no music", is_met, True)
+
+
+def time_in_chords(music: MidiData, plan: Plan) -> float:
+    """The share of the time of all pitched notes, as far as the plan goes, that is a tone of the chord in force."""
+    metre = music.time_signatures[0] if music.time_signatures else TimeSignature(0, 4, 4)
+    half_bar = float(half_bar_ticks(metre.numerator, metre.denominator, music.ticks_per_beat))
+    pitched = music.notes[~music.notes.is_drum]
+    inside = total = 0.0
+    at = 0
+    for chord in plan.chords:
+        start, end = half_bar * at, half_bar * (at + chord.half_bars)
+        at += chord.half_bars
+        lengths = np.minimum(pitched.end_ticks, end) - np.maximum(pitched.start_ticks, start)
+        lengths = np.maximum(lengths, 0) * (chord.quality != "none")
+        classes = {(chord.root + step) % 12 for tones in _tones(chord.quality) for step in tones}
+        inside += float(lengths[np.isin(pitched.pitch % 12, list(classes))].sum())
+        total += float(lengths.sum())
+    return inside / total if total else 0.0
+
+
+def _tones(quality: str) -> tuple[tuple[int, ...], ...]:
+    """The tones of a quality of a plan; of sus those of both."""
+    return (QUALITIES["sus4"], QUALITIES["sus2"]) if quality == "sus" else (QUALITIES[quality],)
 
 
 def _at_most(name: str, limit: float, beats: float, step: float) -> ReportRow:

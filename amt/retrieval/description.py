@@ -12,6 +12,7 @@ import numpy as np
 
 from amt.config import check_range
 from amt.midi.facts import Facts, measure
+from amt.midi.plan import Plan
 from amt.midi.reader import MidiSource, read_midi
 from amt.midi.sentence import sentence
 from amt.models.opened import ModelSource, OpenedModel, load
@@ -31,12 +32,14 @@ class Description:
             no notes.
         captions: the texts of the bank that are nearest, each with its cosine, the best first, of equal ones the
             first of the bank.
+        plan: the sections and chords that the file says, if it does.
     """
 
     facts: Facts
     sentence: str
     embedding: np.ndarray | None
     captions: list[tuple[str, float]]
+    plan: Plan | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -44,6 +47,7 @@ class Description:
             "sentence": self.sentence,
             "captions": [{"caption": caption, "cosine": round(cosine, 4)} for caption, cosine in self.captions],
             "facts": self.facts.to_dict(),
+            "plan": None if self.plan is None else str(self.plan),
             "embedding": None if self.embedding is None else [round(value, 6) for value in self.embedding.tolist()],
         }
 
@@ -85,7 +89,7 @@ def describe(
     captions: list[tuple[str, float]] = []
     if embedding is not None and num_captions:
         captions = _nearest(embedding, own_bank(opened) if texts is None else texts, opened, num_captions)
-    return Description(facts, sentence(facts), embedding, captions)
+    return Description(facts, sentence(facts), embedding, captions, data.plan)
 
 
 def read_bank(bank: Sequence[str] | str | os.PathLike[str]) -> list[str]:

@@ -287,9 +287,8 @@ class Encoder {
     const int64_t last_step = num_events_ == 0 ? 0 : step_of(events[num_events_ - 1]);
     const int64_t max_gap = std::min(vocabulary_.config().max_gap_steps, last_step);
     const int64_t num_steps = std::min(last_step, static_cast<int64_t>(num_events_) * max_gap);
-    int32_t* const ids =
-        arena_.allocate<int32_t>(4 * num_events_ + 3 * data_.plan.size() +
-                                 static_cast<size_t>(num_steps / max_time_shift) + 4);
+    int32_t* const ids = arena_.allocate<int32_t>(4 * num_events_ + 3 * data_.plan.size() +
+                                                  static_cast<size_t>(num_steps / max_time_shift) + 4);
     int32_t* next = ids;
     // Without a branch: in music these conditions are as good as random, and a wrong guess costs more than the write.
     const auto add_if = [&next](bool is_needed, int id) {

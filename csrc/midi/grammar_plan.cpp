@@ -42,8 +42,7 @@ bool GrammarState::may_last(int half_bars) const {
 bool GrammarState::needs_section_after(int chord, int half_bars, int half_bar) const {
   if (half_bar >= grammar_->plan_half_bars()) return false;
   const std::vector<int>& chords = constraints().plan_chords;
-  const bool goes_on =
-      !chords.empty() && chords[static_cast<size_t>(half_bar)] == chord && half_bars < kMaxHalfBars;
+  const bool goes_on = !chords.empty() && chords[static_cast<size_t>(half_bar)] == chord && half_bars < kMaxHalfBars;
   return goes_on || grammar_->has_given_section(half_bar);
 }
 

@@ -9,9 +9,9 @@
 namespace amt::midi {
 namespace {
 
-constexpr std::array<const char*, kNumSections> kSectionNames = {
-    "intro", "verse", "pre-chorus", "chorus", "bridge", "solo", "break", "build",
-    "drop",  "outro", "A",          "B",      "C",      "D",    "other"};
+constexpr std::array<const char*, kNumSections> kSectionNames = {"intro", "verse", "pre-chorus", "chorus", "bridge",
+                                                                 "solo",  "break", "build",      "drop",   "outro",
+                                                                 "A",     "B",     "C",          "D",      "other"};
 constexpr std::array<const char*, 12> kRoots = {"C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"};
 constexpr std::array<const char*, 8> kSuffixes = {"", "m", "dim", "aug", "7", "maj7", "m7", "sus4"};
 constexpr std::string_view kEnd = " half bars)";

@@ -192,7 +192,8 @@ void bind_smf(py::module_& m) {
               if (section < midi::PlanChord::kSameSection || section >= midi::kNumSections || chord < 0 ||
                   chord >= midi::kNumChords || half_bars < 1 || half_bars > midi::kMaxHalfBars ||
                   num_half_bars > midi::kMaxPlanHalfBars) {
-                throw py::value_error("plan has rows of a section, a chord and 1 to 32 half bars, at most 1,024 in all");
+                throw py::value_error(
+                    "plan has rows of a section, a chord and 1 to 32 half bars, at most 1,024 in all");
               }
               midi::append(plan, {section, chord, half_bars});
             }

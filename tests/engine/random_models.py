@@ -35,7 +35,7 @@ TOKENIZERS = (
     TokenizerConfig("performance", step_ms=100, num_velocities=2),
     TokenizerConfig(max_time_shift=8, num_velocities=2, tempos_bpm=(60, 120)),
 )
-SCORE = TokenizerConfig(max_time_shift=7, num_velocities=4, tempos_bpm=(60, 120))
+SCORES = [TokenizerConfig(version=n, max_time_shift=7, num_velocities=4, tempos_bpm=(60, 120)) for n in (1, 2)]
 
 
 @dataclasses.dataclass
@@ -103,7 +103,7 @@ class Passes:
         return self.left <= 0
 
 
-def random_features(rng: random.Random) -> dict[str, object]:
+def random_features(rng: random.Random, score: TokenizerConfig) -> dict[str, object]:
     """Options of a model that reads state features: all of them or some, perhaps musical time and normed keys."""
     names = FeatureLayout.NAMES
     if rng.random() < 0.5:
@@ -115,7 +115,7 @@ def random_features(rng: random.Random) -> dict[str, object]:
         "positions": positions,
         "rotary_time": is_rotary and rng.random() < 0.7,
         "qk_norm": is_rotary and rng.random() < 0.5,
-        "tokenizer_config": SCORE,
+        "tokenizer_config": score,
     }
 
 
@@ -199,11 +199,12 @@ def random_case(seed: int) -> Case:
         grammar = Grammar(tokenizer, random_constraints(rng, tokenizer))
     feature_rng = random.Random(f"features {seed}")
     has_features = feature_rng.random() < 0.4
+    score = feature_rng.choice(SCORES)
     if has_features:  # of canonical sequences, or of any ids
-        constraints = random_constraints(feature_rng, SCORE)
-        grammar = Grammar(SCORE, constraints) if feature_rng.random() < 0.8 else None
-    options = random_features(feature_rng) if has_features else {}
-    known = Grammar(SCORE) if has_features else grammar
+        constraints = random_constraints(feature_rng, score)
+        grammar = Grammar(score, constraints) if feature_rng.random() < 0.8 else None
+    options = random_features(feature_rng, score) if has_features else {}
+    known = Grammar(score) if has_features else grammar
     model = random_model(rng, known.vocab_size if known else rng.choice([5, 16, 37, 100]), **options)
     batch_size, text_len = rng.choice([1, 1, 2, 5]), rng.choice([1, 2, 7])
     mask = None
