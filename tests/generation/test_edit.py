@@ -194,3 +194,31 @@ def test_an_edit_of_music_leaves_it_alone(opened):
     before = dataclasses.replace(midi.tempos[0]), np.array(midi.notes.pitch)
     amt.edit(midi, bars=(1, 1), model=opened, seed=1)
     assert midi.tempos[0] == before[0] and np.array_equal(midi.notes.pitch, before[1])
+
+
+def run(*words):
+    from amt.cli import main
+
+    return main([str(word) for word in words])
+
+
+def test_the_command_does_the_same(opened, tmp_path, capsys, monkeypatch, make_edit_model):
+    monkeypatch.chdir(tmp_path)
+    song().save("song.mid")
+    model = make_edit_model(512)
+    folder = tmp_path / "model"
+    config, tokenizer = model.checkpoint.model.config, model.tokenizer.config
+    assert config.edits
+    amt.save_checkpoint(folder, model.checkpoint.model, tokenizer, model.checkpoint.text_spec, amt.GenerationConfig())
+    words = ("edit", "song.mid", "a busier bass", "--tracks", "bass", "--model", folder, "--seed", 4)
+    assert run(*words, "--bars", "5-6,8") == 0
+    assert "song-edited.mid:" in capsys.readouterr().out
+    piece = amt.edit("song.mid", "a busier bass", bars=[(5, 6), (8, 8)], tracks=["bass"], model=opened, seed=4)
+    assert amt.read_midi("song-edited.mid").notes == piece.notes
+    assert run(*words, "--bars", "5-6") == 1  # it is there already
+    assert "is there already" in capsys.readouterr().err
+    assert run(*words, "--bars", "5-", "-o", "new.mid") == 2
+    assert "--bars must be like" in capsys.readouterr().err
+    assert run(*words, "--bars", "5-99", "-o", "new.mid") in (1, 2)
+    assert "name bars 1 to 14" in capsys.readouterr().err
+    assert run(*words, "--tempo", "90", "-o", "new.mid") == 2
