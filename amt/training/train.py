@@ -140,7 +140,7 @@ def train(
     torch.manual_seed(config.seed)
     model = build_model(model_config, train_split.tokenizer_config)
     if init is not None:
-        _load_common_weights(model, Path(init), train_split.tokenizer_config, spec)
+        _load_common_weights(model, model_config, Path(init), train_split.tokenizer_config, spec)
     objective = Objective(model, config, train_split.tokenizer_config).to(ranks.device)
     is_sharded = parallel == "fsdp" and ranks.world_size > 1
     if is_sharded and config.ema_decay:
@@ -251,7 +251,11 @@ def _backward(
 
 
 def _load_common_weights(
-    model: torch.nn.Module, folder: Path, tokenizer_config: TokenizerConfig, spec: TextEncoderSpec
+    model: torch.nn.Module,
+    model_config: ModelConfig,
+    folder: Path,
+    tokenizer_config: TokenizerConfig,
+    spec: TextEncoderSpec,
 ) -> None:
     """Begin with the weights of a trained model; stacks that it has not keep their fresh ones.
 
@@ -266,7 +270,7 @@ def _load_common_weights(
             raise ValueError(f"{folder} was trained with another {name} than the data; begin with another model")
     own = model.state_dict()
     common = {name: value for name, value in checkpoint.model.state_dict().items() if name in own}
-    known, features = checkpoint.model.config.state_features, model.config.state_features  # type: ignore[union-attr]
+    known, features = checkpoint.model.config.state_features, model_config.state_features
     if known and features[: len(known)] == known:
         table = "state_features.weight"
         fresh = torch.zeros(len(own[table]) - len(common[table]), own[table].shape[1])
