@@ -72,6 +72,10 @@ class Config:
     """A frozen dataclass that loads from and saves to JSON, refusing what it does not know."""
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:  # a number of NumPy
+                object.__setattr__(self, field.name, value.item())
         for name, kind in typing.get_type_hints(type(self)).items():
             if not _fits(getattr(self, name), kind):
                 raise ValueError(f"{name} must be {kind}, got {getattr(self, name)!r}")

@@ -320,6 +320,8 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
             if piece.split not in SPLITS:
                 raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {piece.split!r}")
             parts = segments(read_midi(piece.midi), tokenizer, max_len)
+            if not parts:
+                raise ValueError(f"no note in it that the preset {config.preset!r} has a token for")
         except (MidiError, ValueError) as error:
             notes["failures"].append({"file": piece.name, "reason": str(error)})
             continue

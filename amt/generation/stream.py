@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from amt.generation.piece import Piece
 from amt.midi.config import TokenizerConfig
@@ -42,6 +42,9 @@ class Stream:
         self._written: list[NewToken] = []
         self._num_given = 0
         self._is_cancelled = False
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Stream is bound to the model that is writing; copy or pickle its result()")
 
     def __iter__(self) -> Iterator[TimedEvent]:
         return self

@@ -37,6 +37,12 @@ class EncodeReport(NamedTuple):
     clamped_gaps: int = 0
     clamped_steps: int = 0
     moved_us_max: int = 0
+    dropped_kits: int = 0
+    dropped_drum_lengths: int = 0
+    dropped_pedals: int = 0
+    dropped_key_signatures: int = 0
+    clamped_tempos: int = 0
+    tempo_ppm_max: int = 0
 
     @property
     def moved_ms_max(self) -> float:
@@ -99,6 +105,9 @@ class EventTokenizer:
         self._native: Any = None
         if native is not None:
             self._native = native.Tokenizer(self.config.to_text())
+
+    def __reduce__(self) -> tuple[type[EventTokenizer], tuple[TokenizerConfig]]:
+        return EventTokenizer, (self.config,)  # the compiled part is made anew
 
     @property
     def vocab_size(self) -> int:

@@ -317,7 +317,7 @@ def _empty_model(
             f" got {config.max_sequence_length} * {config.d_model}"
         )
     try:
-        with _WithoutWeights():
+        with torch.device("cpu"), _WithoutWeights():  # whatever the default of this process is
             return build_model(config, tokenizer_config)
     except ValueError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error

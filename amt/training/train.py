@@ -56,7 +56,7 @@ def evaluate_loss(
 ) -> dict[str, float]:
     """Mean cross-entropy a token over fixed batches of a split; for both directions the squared error, too."""
     objective.eval()
-    sums, num_tokens, num_captions = torch.zeros(2), 0, 0
+    sums, num_tokens, num_captions = torch.zeros(2, dtype=torch.float32, device="cpu"), 0, 0
     for step in range(config.eval_batches):
         batch = split.batch(
             0,
@@ -223,7 +223,7 @@ def _backward(
     The batch is cut into parts that are computed one after the other; each process takes every world_size-th row of
     each part. Gradients are averaged over processes, so each multiplies its loss by their number.
     """
-    sums = torch.zeros(2, device=ranks.device)
+    sums = torch.zeros(2, device=ranks.device, dtype=torch.float32)
     parts = np.array_split(np.arange(config.batch_size), config.accumulation_steps)
     for place, part in enumerate(parts):
         rows = Rows.of(batch, part[ranks.rank :: ranks.world_size], text, ranks.device, layout)
