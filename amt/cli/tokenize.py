@@ -65,7 +65,7 @@ def tokenize(
             pages.append(" ".join(map(str, encoding.ids.tolist())) + "\n")
         else:
             pages.append(_page(name, encoding, tokenizer))
-    files.write(output, "".join(pages).encode())
+    files.write(output, "".join(pages).encode(errors="backslashreplace"))  # names may be no UTF-8
     if len(pages) < len(names):
         raise typer.Exit(FAILED)
 

@@ -30,7 +30,7 @@ import numpy as np
 from amt.config import check_range
 from amt.data.corpus import CorpusPiece, read_corpus
 from amt.errors import MidiError
-from amt.files import explaining_errors, new_folder, remove_leftovers, write_atomically
+from amt.files import alone_in, empty_folder, explaining_errors, new_folder, remove_leftovers, write_atomically
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout, num_bars_of
 from amt.midi.reader import read_midi
@@ -82,6 +82,7 @@ def prepare(
     Raises:
         FileExistsError: `out` exists. FileNotFoundError, ValueError: as `read_corpus`, or nothing is left to prepare.
         DiskFullError: there is no room; what is done is kept, and a later call goes on from there.
+        BlockingIOError: another process is preparing the same folder.
         OSError: `out` cannot be written.
     """
     out = Path(out)
@@ -94,13 +95,15 @@ def prepare(
     jobs = jobs or os.cpu_count() or 1
     check_range("jobs", jobs, 1, 1024)
     folders, weights = _corpora(corpus)
-    part = _Part(out.with_name(out.name + ".part"), {"tokenizer": config.to_dict(), "max_len": max_len})
-    try:
-        return _prepare(part, folders, weights, out, config, sources, embed, jobs, progress)
-    except BaseException:
-        part.remove_whole()
-        part.remove_if_empty()
-        raise
+    folder = out.with_name(out.name + ".part")
+    with alone_in(folder):
+        part = _Part(folder, {"tokenizer": config.to_dict(), "max_len": max_len})
+        try:
+            return _prepare(part, folders, weights, out, config, sources, embed, jobs, progress)
+        except BaseException:
+            part.remove_whole()
+            part.remove_if_empty()
+            raise
 
 
 def _prepare(
@@ -181,7 +184,7 @@ class _Part:
         path = folder / "settings.json"
         wanted = json.dumps(settings, sort_keys=True)
         if not path.is_file() or path.read_text(encoding="utf-8") != wanted:  # of another run, or of none
-            shutil.rmtree(folder, ignore_errors=True)
+            empty_folder(folder)
             try:
                 with explaining_errors(folder):
                     (folder / "blocks").mkdir(parents=True)

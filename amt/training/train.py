@@ -15,7 +15,7 @@ import torch
 
 from amt.data.augment import Augmentation
 from amt.data.dataset import Batch, PreparedSplit
-from amt.files import explaining_errors
+from amt.files import alone_in, explaining_errors
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout
 from amt.midi.vocabulary import Vocabulary
@@ -115,9 +115,27 @@ def train(
         FileNotFoundError: `data` is not a prepared folder. ValueError: the run was begun with another model, or the
             model does not fit the data. FloatingPointError: the loss became NaN or infinite.
         DiskFullError: there is no room in `run` for what comes next; the states that it has stay.
+        BlockingIOError: another process is training there.
     """
-    data, run = Path(data), Path(run)
     ranks = Ranks.join(device)
+    with alone_in(Path(run)) if ranks.is_first else contextlib.nullcontext():
+        return _train(
+            Path(data), Path(run), ranks, model_config, config, text_spec, init, parallel, tensorboard, progress
+        )
+
+
+def _train(
+    data: Path,
+    run: Path,
+    ranks: Ranks,
+    model_config: ModelConfig | None,
+    config: TrainConfig | None,
+    text_spec: TextEncoderSpec | None,
+    init: str | os.PathLike[str] | None,
+    parallel: Parallel,
+    tensorboard: bool,
+    progress: Callable[[dict[str, Any]], object] | None,
+) -> Path:
     spec = text_spec or TextEncoderSpec()
     train_split, valid_split = PreparedSplit(data, "train"), _valid_split(data)
     vocab_size = len(Vocabulary(train_split.tokenizer_config))

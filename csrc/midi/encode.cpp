@@ -254,20 +254,19 @@ class Encoder {
     first_time_signature_ = collect_changes(tokens, vocabulary_.time_signature(common_time), kTimeSignatureRank);
     tokens.clear();
     for (const Tempo& tempo : sorted_by_tick(data_.tempos)) {
-      note_tempo(tempo.us_per_beat);
-      tokens.push_back({static_cast<int32_t>(grid_.step(tempo.tick)),
-                        vocabulary_.tempo(vocabulary_.tempo_index(tempo.us_per_beat))});
+      const int index = vocabulary_.tempo_index(tempo.us_per_beat);
+      tokens.push_back({static_cast<int32_t>(grid_.step(tempo.tick)), vocabulary_.tempo(index)});
+      note_tempo(tempo.us_per_beat, vocabulary_.tempo_us(index));
     }
     first_tempo_ = collect_changes(tokens, vocabulary_.tempo(vocabulary_.tempo_index(500'000)), kTempoRank);
   }
 
   // Keeps how far tempos are from the marks that stand for them.
-  void note_tempo(int64_t us_per_beat) {
+  void note_tempo(int64_t us_per_beat, int64_t mark) {
     EncodeReport& report = result_.report;
     const int last = static_cast<int>(vocabulary_.config().tempos_bpm.size()) - 1;
     const int64_t slowest = vocabulary_.tempo_us(0), fastest = vocabulary_.tempo_us(last);
     report.clamped_tempos += us_per_beat > slowest || us_per_beat < fastest;
-    const int64_t mark = vocabulary_.tempo_us(vocabulary_.tempo_index(us_per_beat));
     report.tempo_ppm_max =
         std::max(report.tempo_ppm_max, std::abs(mark - us_per_beat) * 1'000'000 / std::max<int64_t>(us_per_beat, 1));
   }
