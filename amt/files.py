@@ -6,6 +6,7 @@ and whole, and what belongs together is one file or one folder.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
@@ -117,6 +118,11 @@ def remove_leftovers(folder: Path, min_age_s: float = 0.0) -> None:
                 path.unlink()
 
 
+def encoding_of(start: bytes) -> str:
+    """How a text file is encoded, by its first bytes: UTF-16 if it says so, else UTF-8, with a mark of that or not."""
+    return "utf-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold a folder, which is made if it is missing, for this process. A process that dies lets go of it.
@@ -130,22 +136,28 @@ def alone_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
+        _lock(lock, folder)
         try:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlockingIOError(
-                f"another process is writing to {folder}; wait until it has ended, or name another folder"
-            ) from None
-        except (ImportError, OSError):  # Windows, or a network's file system
-            pass
-        yield
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                if os.listdir(folder) == [LOCK]:  # nothing came of it
+                    shutil.rmtree(folder)
     finally:
-        with contextlib.suppress(OSError):
-            if os.listdir(folder) == [LOCK]:  # nothing came of it
-                shutil.rmtree(folder)
         os.close(lock)
+
+
+def _lock(number: int, folder: Path) -> None:
+    try:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(
+            f"another process is writing to {folder}; wait until it has ended, or name another folder"
+        ) from None
+    except (ImportError, OSError):  # Windows, or a network's file system
+        pass
 
 
 def empty_folder(folder: Path) -> None:

@@ -36,7 +36,8 @@ def generate(
             "--output",
             "-o",
             metavar="FILE",
-            help="The MIDI file; - is stdout. Without it: named after the text, and never written over another file.",
+            help="The MIDI file (.wav, .flac: its sound); - is stdout. Without it: named after the text, and never"
+            " written over another file.",
         ),
     ] = None,
     num: Annotated[
@@ -130,7 +131,7 @@ def generate(
             found: Any = api.generate(text, model=load(model, allow_download=allow_download), **options)
             pieces = found if isinstance(found, list) else [found]
     for name, piece in zip(names, pieces, strict=False):  # beam search may find fewer
-        files.write(name, piece.to_bytes())
+        files.write_music(name, piece.to_bytes())
         if as_json:
             print(json.dumps(_facts(name, piece), ensure_ascii=False))
         else:

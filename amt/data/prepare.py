@@ -86,6 +86,7 @@ def prepare(
         OSError: `out` cannot be written.
     """
     out = Path(out)
+    sources = (sources,) if isinstance(sources, str) else sources
     if out.exists():
         raise FileExistsError(f"{out} exists; choose another folder or remove it")
     config = tokenizer_config or TokenizerConfig()
@@ -123,7 +124,7 @@ def _prepare(
         for name, folder in folders.items()
         for piece in read_corpus(folder, sources, lambda name, reason: skipped.append({"file": name, "reason": reason}))
     )
-    blocks = part.encode(pieces, jobs, progress)
+    blocks = part.encode(_in_one_split(pieces, skipped), jobs, progress)
     whole = part.folder / "whole"
     part.remove_whole()
     failures = skipped + [failure for block in blocks for failure in part.notes(block)["failures"]]
@@ -153,6 +154,18 @@ def _prepare(
     os.replace(whole, out)
     part.remove()
     return summary
+
+
+def _in_one_split(pieces: Iterable[CorpusPiece], skipped: list[dict[str, str]]) -> Iterator[CorpusPiece]:
+    """The pieces without those whose file is in another split already, under another name."""
+    first: dict[bytes, tuple[str, str]] = {}
+    for piece in pieces:
+        split, name = first.setdefault(hashlib.sha256(piece.midi).digest(), (piece.split, piece.name))
+        if split == piece.split:
+            yield piece
+        else:
+            reason = f"the same file as {name}, which is {split}; left out of {piece.split}"
+            skipped.append({"file": piece.name, "reason": reason})
 
 
 def _corpora(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Optional, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from amt.midi.vocabulary import vocabulary_of
 
 __all__ = ["Constraints", "Grammar", "GrammarState"]
 
-_Way = Optional[tuple["_Way", int]]
+_Way: TypeAlias = "tuple[_Way, int] | None"
 
 
 class GrammarState(Protocol):

@@ -190,6 +190,8 @@ class EventTokenizer:
             progress: True shows a bar; a function is called with how many more files are done.
             names: what to call the files in failures; default: their places.
         """
+        if isinstance(files, (bytes, bytearray, memoryview, str)):
+            raise TypeError("encode_many takes a list of the bytes of files; for one file use encode")
         names = names if names is not None else [f"file {index}" for index in range(len(files))]
         num_threads = num_threads or os.cpu_count() or 1
         with _Progress(progress, len(files)) as advance:
@@ -215,6 +217,8 @@ class EventTokenizer:
         progress: bool | Callable[[int], object] = False,
     ) -> EncodedBatch:
         """Encode many files on several threads; see `encode_many`. A file that cannot be opened is a failure, too."""
+        if isinstance(paths, (str, bytes, os.PathLike)):
+            raise TypeError("encode_files takes a list of paths; for one file use encode")
         batch = EncodedBatch([], [])
         per_call = FILES_PER_CALL * (num_threads or os.cpu_count() or 1)
         with _Progress(progress, len(paths)) as advance:

@@ -11,7 +11,6 @@ from typing import Literal, TypedDict
 
 from amt.config import MAX_VOCAB_SIZE, Config, check_range, setting
 
-
 MIN_TEMPERATURE = 1e-4  # of sampling: below, scores by temperature are no numbers any more
 
 
@@ -19,8 +18,8 @@ MIN_TEMPERATURE = 1e-4  # of sampling: below, scores by temperature are no numbe
 class GenerationConfig(Config):
     """How tokens are chosen. Names and meanings are those of `transformers.GenerationConfig`; `seed` is ours.
 
-    `seed` None draws a fresh one, which the result reports. `max_time` is in seconds. `temperature=0` is `do_sample=False`:
-    greedy, as in other engines.
+    `seed` None draws a fresh one, which the result reports. `max_time` is in seconds. `temperature=0` is
+    `do_sample=False`: greedy, as in other engines.
 
     `guidance_scale`: classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598: the scores of a token are
     negative + guidance_scale * (own - negative), of its log-probabilities after the text and after a negative one.

@@ -153,6 +153,7 @@ class TextEncoder:
         """As `encode`, without padding: (1, text_len, dim) float32 for each text."""
         import torch
 
+        _check_list(texts)
         if not texts:
             raise ValueError("texts must hold at least one text, got none")
         token_ids = [torch.tensor([self._token_ids(text)], device="cpu") for text in texts]
@@ -172,6 +173,7 @@ class TextEncoder:
         """
         import torch
 
+        _check_list(texts)
         check_range("batch_size", batch_size, 1, 1 << 16)
         all_ids = [self._token_ids(text) for text in texts]
         order = sorted(range(len(texts)), key=lambda index: len(all_ids[index]))
@@ -224,6 +226,11 @@ class TextEncoder:
             if self.spec.pooling == "mean":
                 states = torch.nn.functional.normalize(states.mean(1, keepdim=True), dim=-1)
         return states.clone()  # outside of inference mode: may take part in training
+
+
+def _check_list(texts: object) -> None:
+    if isinstance(texts, (str, bytes)):  # which would be read letter by letter
+        raise TypeError(f"texts must be a list of texts, got {texts[:40]!r}; put it into brackets")
 
 
 def _opened(spec: TextEncoderSpec, folder: str | os.PathLike[str] | None, allow_download: bool) -> TextEncoder:

@@ -178,7 +178,7 @@ def test_a_pedal_belongs_to_the_program_that_plays_under_it(tracks, expected):
 @pytest.mark.parametrize("seed", range(60))
 def test_random_channels_are_read_alike(seed):
     rng = random.Random(seed)
-    channels = rng.sample(range(16), 2) + [9]
+    channels = [*rng.sample(range(16), 2), 9]
 
     def event() -> mido.Message:
         channel, time = rng.choice(channels), rng.choice([0, 0, 0, 1, 7])

@@ -56,7 +56,7 @@ def read_midi(data: bytes, strict: bool = False) -> MidiData:
 
 @dataclasses.dataclass
 class _Pedal:
-    """A pedal that is down: since when, for which voice, and how many notes of its track had begun before those of it."""
+    """A pedal that is down: since when, for which voice, and how many notes of its track began before its own."""
 
     start_ticks: int
     voice: Voice
