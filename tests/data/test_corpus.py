@@ -125,7 +125,7 @@ def test_tables_of_other_programs(tmp_path, head, tail):
 
 
 def test_a_table_that_is_not_utf8_is_named(tmp_path):
-    (tmp_path / "captions.jsonl").write_bytes(json.dumps({"file": "a.mid", "caption": "x"}).encode("utf-16"))
+    (tmp_path / "captions.jsonl").write_bytes('{"file": "a.mid", "caption": "für Elise"}'.encode("latin-1"))
     with pytest.raises(ValueError, match=r"captions\.jsonl, behind line 0: not UTF-8 \(.*\); save the table as UTF-8"):
         list(read_corpus(tmp_path))
 

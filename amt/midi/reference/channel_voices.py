@@ -1,6 +1,6 @@
 """What plays on the channels of a file: programs, banks and drum parts, over all its tracks.
 
-The twin of csrc/midi/channel_voices.cpp.
+The twin of csrc/midi/channel_voices.h and channel_voices.cpp.
 """
 
 from __future__ import annotations
