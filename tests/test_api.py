@@ -351,7 +351,7 @@ def test_a_piece_without_notes_is_told(write):
             {"temprature": 1},
             "generate does not know the option temprature; it knows .*, bars, begin_suppress_tokens, .*temperature",
         ),
-        ({"temperature": 0}, "temperature must be between 0.0001 and 10000, got 0"),
+        ({"temperature": -1}, "temperature must be between 0 and 10000, got -1"),
         ({"seed": -1}, "seed must be between 0 and .*, got -1"),
         ({"num_return_sequences": 0}, "num_return_sequences must be between 1 and 4096"),
         ({"num_beams": 2, "num_return_sequences": 3}, r"num_return_sequences \(3\) must be at most num_beams \(2\)"),

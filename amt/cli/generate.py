@@ -31,7 +31,8 @@ def generate(
             "--output",
             "-o",
             metavar="FILE",
-            help="The MIDI file; - is stdout. Without it: named after the text, and never written over another file.",
+            help="The MIDI file (.wav, .flac: its sound); - is stdout. Without it: named after the text, and never"
+            " written over another file.",
         ),
     ] = None,
     num: Annotated[

@@ -24,6 +24,7 @@ from amt.midi.programs import DRUMS, program_name
 from amt.request.reading import Reading, read
 from amt.request.report import compare
 from amt.request.rows import ReportRow
+from amt.views.sound import is_audio, render
 
 if TYPE_CHECKING:
     import mido
@@ -132,10 +133,16 @@ class Piece:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Standard MIDI File; `path` becomes the whole new file or stays what it was.
 
+        A name that ends in .wav, .flac or .ogg gets sound, by FluidSynth.
+
         Raises:
-            OSError: it cannot be written there.
+            OSError: it cannot be written there. BackendUnavailableError: the name means sound, and what makes it is
+                not here.
         """
-        write_atomically(Path(path), self.to_bytes())
+        if is_audio(path):
+            render(self.to_bytes(), path)
+        else:
+            write_atomically(Path(path), self.to_bytes())
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the notes over time with matplotlib, one colour an instrument.

@@ -38,6 +38,12 @@ class EncodeReport(NamedTuple):
     clamped_gaps: int = 0
     clamped_steps: int = 0
     moved_us_max: int = 0
+    dropped_kits: int = 0
+    dropped_drum_lengths: int = 0
+    dropped_pedals: int = 0
+    dropped_key_signatures: int = 0
+    clamped_tempos: int = 0
+    tempo_ppm_max: int = 0
 
     @property
     def moved_ms_max(self) -> float:
@@ -100,6 +106,9 @@ class EventTokenizer:
         self._native: Any = None
         if native is not None:
             self._native = native.Tokenizer(self.config.to_text())
+
+    def __reduce__(self) -> tuple[type[EventTokenizer], tuple[TokenizerConfig]]:
+        return EventTokenizer, (self.config,)  # the compiled part is made anew
 
     @property
     def vocab_size(self) -> int:
@@ -212,6 +221,8 @@ class EventTokenizer:
             progress: True shows a bar; a function is called with how many more files are done.
             names: what to call the files in failures; default: their places.
         """
+        if isinstance(files, (bytes, bytearray, memoryview, str)):
+            raise TypeError("encode_many takes a list of the bytes of files; for one file use encode")
         names = names if names is not None else [f"file {index}" for index in range(len(files))]
         num_threads = num_threads or os.cpu_count() or 1
         with _Progress(progress, len(files)) as advance:
@@ -237,6 +248,8 @@ class EventTokenizer:
         progress: bool | Callable[[int], object] = False,
     ) -> EncodedBatch:
         """Encode many files on several threads; see `encode_many`. A file that cannot be opened is a failure, too."""
+        if isinstance(paths, (str, bytes, os.PathLike)):
+            raise TypeError("encode_files takes a list of paths; for one file use encode")
         batch = EncodedBatch([], [])
         per_call = FILES_PER_CALL * (num_threads or os.cpu_count() or 1)
         with _Progress(progress, len(paths)) as advance:

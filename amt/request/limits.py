@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, TypedDict
 
-from amt.config import setting
+from amt.config import make_plain, setting
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, Constraints
 from amt.midi.metres import bar_length
@@ -108,6 +108,9 @@ class Limits:
     def tempo_us_per_beat(self) -> int | None:
         """The tempo of the file where a single one is asked for, whatever the nearest metronome mark of the tokens."""
         return round(60_000_000 / self.tempo) if isinstance(self.tempo, (int, float)) else None
+
+    def __post_init__(self) -> None:
+        make_plain(self)
 
     def constraints(self, config: TokenizerConfig) -> Constraints:
         """The constraints for a tokenizer.
@@ -319,7 +322,9 @@ class LimitOptions(PartLimitOptions, total=False):
 
 def program_numbers(instruments: Sequence[str | int], name: str, *, may_be_empty: bool = False) -> tuple[int, ...]:
     """The programs of one instrument or several, by number or name."""
-    if isinstance(instruments, (str, int)):
+    if isinstance(instruments, str):
+        instruments = [name for name in instruments.split(",") if name.strip()]  # "violin, cello"
+    elif isinstance(instruments, int):
         instruments = [instruments]
     if not instruments and not may_be_empty:
         raise ValueError(f"{name} must name at least one; leave it out to allow all")

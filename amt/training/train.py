@@ -16,7 +16,7 @@ import torch
 
 from amt.data.augment import Augmentation
 from amt.data.dataset import Batch, PreparedSplit
-from amt.files import explaining_errors
+from amt.files import alone_in, explaining_errors
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout
 from amt.midi.vocabulary import Vocabulary
@@ -57,7 +57,7 @@ def evaluate_loss(
 ) -> dict[str, float]:
     """Mean cross-entropy a token over fixed batches of a split; for both directions the squared error, too."""
     objective.eval()
-    sums, num_tokens, num_captions = torch.zeros(2), 0, 0
+    sums, num_tokens, num_captions = torch.zeros(2, dtype=torch.float32, device="cpu"), 0, 0
     for step in range(config.eval_batches):
         batch = split.batch(
             0,
@@ -116,9 +116,27 @@ def train(
         FileNotFoundError: `data` is not a prepared folder. ValueError: the run was begun with another model, or the
             model does not fit the data. FloatingPointError: the loss became NaN or infinite.
         DiskFullError: there is no room in `run` for what comes next; the states that it has stay.
+        BlockingIOError: another process is training there.
     """
-    data, run = Path(data), Path(run)
     ranks = Ranks.join(device)
+    with alone_in(Path(run)) if ranks.is_first else contextlib.nullcontext():
+        return _train(
+            Path(data), Path(run), ranks, model_config, config, text_spec, init, parallel, tensorboard, progress
+        )
+
+
+def _train(
+    data: Path,
+    run: Path,
+    ranks: Ranks,
+    model_config: ModelConfig | None,
+    config: TrainConfig | None,
+    text_spec: TextEncoderSpec | None,
+    init: str | os.PathLike[str] | None,
+    parallel: Parallel,
+    tensorboard: bool,
+    progress: Callable[[dict[str, Any]], object] | None,
+) -> Path:
     spec = text_spec or TextEncoderSpec()
     train_split, valid_split = PreparedSplit(data, "train"), _valid_split(data)
     vocab_size = len(Vocabulary(train_split.tokenizer_config))
@@ -237,7 +255,7 @@ def _backward(
     The batch is cut into parts that are computed one after the other; each process takes every world_size-th row of
     each part. Gradients are averaged over processes, so each multiplies its loss by their number.
     """
-    sums = torch.zeros(2, device=ranks.device)
+    sums = torch.zeros(2, device=ranks.device, dtype=torch.float32)
     parts = np.array_split(np.arange(config.batch_size), config.accumulation_steps)
     for place, part in enumerate(parts):
         rows = Rows.of(batch, part[ranks.rank :: ranks.world_size], text, ranks.device, layout)

@@ -24,6 +24,12 @@ struct EncodeReport {
   int64_t clamped_gaps = 0;
   int64_t clamped_steps = 0;
   int64_t moved_us_max = 0;
+  int64_t dropped_kits = 0;
+  int64_t dropped_drum_lengths = 0;
+  int64_t dropped_pedals = 0;
+  int64_t dropped_key_signatures = 0;
+  int64_t clamped_tempos = 0;
+  int64_t tempo_ppm_max = 0;
 };
 
 struct Encoding {

@@ -44,7 +44,9 @@ py::array_t<int32_t> to_array(std::vector<int32_t> ids) {
 py::tuple to_tuple(const midi::EncodeReport& report) {
   return py::make_tuple(report.num_notes, report.kept_notes, report.merged_notes, report.truncated_notes,
                         report.lengthened_notes, report.dropped_drums, report.merged_programs, report.sustained_notes,
-                        report.dropped_time_signatures, report.clamped_gaps, report.clamped_steps, report.moved_us_max);
+                        report.dropped_time_signatures, report.clamped_gaps, report.clamped_steps, report.moved_us_max,
+                        report.dropped_kits, report.dropped_drum_lengths, report.dropped_pedals,
+                        report.dropped_key_signatures, report.clamped_tempos, report.tempo_ppm_max);
 }
 
 // The counts in the order of amt.midi.tokenizer.DecodeReport.

@@ -11,6 +11,7 @@ TWINS = {
     "amt/decoding/plain/sampling.py": "csrc/engine/sampling.cpp",
     "amt/decoding/plain/strategies.py": "csrc/engine/search.cpp",
     "amt/midi/limits.py": "csrc/midi/grammar.h",
+    "amt/midi/reference/channel_voices.py": "csrc/midi/channel_voices.h",
     "amt/midi/reference/decode.py": "csrc/midi/decode.cpp",
     "amt/midi/reference/edits.py": "csrc/midi/edits.cpp",
     "amt/midi/reference/encode.py": "csrc/midi/encode.cpp",
