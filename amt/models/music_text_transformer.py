@@ -52,6 +52,8 @@ class MusicTextTransformer(MusicTransformer):
         qk_norm: bool = False,
         zero_outputs: bool = False,
         attributes: tuple[str, ...] = (),
+        attention_window: int = 0,
+        cross_attention_layers: int = 0,
         tokenizer_config: TokenizerConfig | None = None,
     ):
         super().__init__(
@@ -74,6 +76,8 @@ class MusicTextTransformer(MusicTransformer):
             qk_norm=qk_norm,
             zero_outputs=zero_outputs,
             attributes=attributes,
+            attention_window=attention_window,
+            cross_attention_layers=cross_attention_layers,
             tokenizer_config=tokenizer_config,
         )
         self.config = dataclasses.replace(self.config, architecture="music_text", midi_to_text_len=midi_to_text_len)

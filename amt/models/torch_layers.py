@@ -74,6 +74,8 @@ def _check_options(model: MusicTransformer) -> None:
             'torch\'s layers need positions "sinusoidal" and activation "relu" or "gelu", '
             f'the model has "{config.positions}" and "{config.activation}"'
         )
+    if config.attention_window or len(config.layers_with_cross_attention()) < config.num_decoder_layers:
+        raise ValueError("torch's layers need attention_window 0 and cross-attention in every layer")
 
 
 def _paired_weights(

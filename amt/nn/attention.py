@@ -21,11 +21,13 @@ class SelfAttention(nn.Module):
     """Attention of a sequence to itself; queries, keys and values come from one matrix product.
 
     With `has_norm` each head's queries and keys are divided by their root mean square and multiplied by NORM_SCALE,
-    before they are rotated (Henry et al. 2020, arXiv:2010.04245).
+    before they are rotated (Henry et al. 2020, arXiv:2010.04245). With a `window` causal attention is local: a position
+    sees itself and window - 1 before it.
     """
 
-    def __init__(self, d_model: int, num_heads: int, dropout: float, *, has_norm: bool = False):
+    def __init__(self, d_model: int, num_heads: int, dropout: float, *, has_norm: bool = False, window: int = 0):
         super().__init__()
+        self.window = window
         self.has_norm = has_norm
         self.num_heads = num_heads
         self.dropout = dropout
@@ -48,12 +50,14 @@ class SelfAttention(nn.Module):
             key_padding_mask: (batch, key_len), bool, True = may attend.
             rotary: see `amt.ops.reference.rotary.rotate`.
             relative_bias: see `amt.ops.attention`.
-            cache: the layer's slot, filled here, and its window, attended to; see `DecoderCache.append`.
+            cache: the layer's slot, filled here, and its past, attended to; see `DecoderCache.append`.
         """
         batch, seq_len, d_model = x.shape
         qkv = self.query_key_value(x).view(batch, seq_len, 3, self.num_heads, d_model // self.num_heads)
+        key_len = seq_len if cache is None else cache[1].shape[3]
         options: dict[str, Any] = {
             "is_causal": is_causal,
+            "window": self.window if 0 < self.window < key_len else None,
             "key_padding_mask": key_padding_mask,
             "relative_bias": relative_bias,
             "dropout_p": self.dropout if self.training else 0.0,
@@ -68,10 +72,13 @@ class SelfAttention(nn.Module):
             if rotary is not None:
                 qkv = torch.cat((rotate(qkv[:, :, :2], rotary), qkv[:, :, 2:]), 2)
             query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, num_heads, seq_len, head_dim)
-            slot, window = cache
+            slot, past = cache
             slot[0].copy_(key)
             slot[1].copy_(value)
-            mixed = attention(query, *window.unbind(0), **options)
+            if options["window"]:
+                past = past[..., -(seq_len + self.window - 1) :, :]  # what the first query sees, and later ones
+                options["window"] = self.window if seq_len > 1 else None
+            mixed = attention(query, *past.unbind(0), **options)
         return self.output(mixed.transpose(1, 2).reshape(batch, seq_len, d_model))  # type: ignore[no-any-return]
 
 
