@@ -1,4 +1,4 @@
-"""What a long past costs the engine: CPU time of a step around position 512 and around 2,048, with and without a window.
+"""What a long past costs the engine: CPU time of a step behind 512 and behind 2,048 tokens, with and without a window.
 
     python benchmarks/window_cost.py [--rounds 7] [--dtype int8]
 

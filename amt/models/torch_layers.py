@@ -127,7 +127,7 @@ def _layer_pairs(ours: Any, theirs: Any) -> Iterator[tuple[torch.Tensor, torch.T
     yield ours.self_attention.query_key_value.weight, theirs.self_attn.in_proj_weight
     yield ours.self_attention.query_key_value.bias, theirs.self_attn.in_proj_bias
     yield from _module_pairs(ours.self_attention.output, theirs.self_attn.out_proj)
-    if isinstance(ours, DecoderLayer):
+    if isinstance(ours, DecoderLayer) and ours.cross_attention is not None:  # it is in all of them: `_check_options`
         d_model = theirs.multihead_attn.embed_dim
         for our_name, rows in (("query", slice(None, d_model)), ("key_value", slice(d_model, None))):
             projection = getattr(ours.cross_attention, our_name)

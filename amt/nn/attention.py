@@ -6,15 +6,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from amt.ops.attention import attention
+from amt.ops.reference.norm import normed
 from amt.ops.reference.rotary import Rotary, rotate
 from amt.ops.self_attention import self_attention
 
 # With normed queries and keys a score is at most NORM_SCALE ** 2 * head_dim ** 0.5.
 NORM_SCALE = 1.2
-NORM_EPSILON = 1e-6
 
 
 class SelfAttention(nn.Module):
@@ -62,13 +61,12 @@ class SelfAttention(nn.Module):
             "relative_bias": relative_bias,
             "dropout_p": self.dropout if self.training else 0.0,
         }
-        if self.has_norm:
-            turned, value = qkv.split((2, 1), 2)  # split, not slices: its gradient is one copy
-            turned = F.rms_norm(turned, (turned.shape[-1],), eps=NORM_EPSILON) * NORM_SCALE
-            qkv = torch.cat((turned, value), 2)
         if cache is None:
-            mixed = self_attention(qkv, rotary=rotary, **options)
+            norm_scale = NORM_SCALE if self.has_norm else 0.0
+            mixed = self_attention(qkv, rotary=rotary, norm_scale=norm_scale, **options)
         else:
+            if self.has_norm:
+                qkv = torch.cat((normed(qkv[:, :, :2], NORM_SCALE), qkv[:, :, 2:]), 2)
             if rotary is not None:
                 qkv = torch.cat((rotate(qkv[:, :, :2], rotary), qkv[:, :, 2:]), 2)
             query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, num_heads, seq_len, head_dim)

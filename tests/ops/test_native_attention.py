@@ -202,7 +202,7 @@ def test_the_op_passes_opcheck(names):
 
 @pytest.mark.parametrize("is_training", [False, True], ids=["inference", "training"])
 def test_it_compiles_in_one_graph(is_training):
-    tensors = [tensor.float().requires_grad_(is_training) for tensor in three(40, 40)]
+    tensors = [tensor.float().requires_grad_(is_training) for tensor in three(70, 70)]
     graphs = []
 
     def run(query, key, value):
