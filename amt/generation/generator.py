@@ -320,18 +320,17 @@ def _check_prefix(opened: OpenedModel, prefix: Sequence[int], higher: int, limit
 
 
 def _as_far_as_kept(wish: Obeyed, call: Limits, prefix: Sequence[int], config: TokenizerConfig, higher: int) -> Obeyed:
-    """Without what the words say that the music to continue does not keep: it comes first."""
-    limits, said, warnings = wish.limits, set(wish.said), list(wish.warnings)
+    """Without what the words say that the music to continue does not keep: it comes first, and the report shows it."""
+    limits, said = wish.limits, set(wish.said)
     for name in sorted(wish.said):
         alone = {other: getattr(limits, other) for other in (name, NEEDS.get(name)) if other is not None}
         if not _keeps(prefix, Limits(**alone), config, higher):
             limits = dataclasses.replace(limits, **{name: getattr(call, name)})
             said.discard(name)
-            warnings.append(f"the MIDI file to continue does not keep to the {name.replace('_', ' ')} of the text")
     index = None if config.preset != "score" else limits.constraints(config).tempo_index
     if index is not None:  # the music to continue keeps the tempo that it has
         limits = dataclasses.replace(limits, tempo=60e6 / Vocabulary(config).tempo_us_per_beat(index))
-    return Obeyed(limits, frozenset(said), tuple(warnings))
+    return Obeyed(limits, frozenset(said), wish.warnings)
 
 
 def _keeps(prefix: Sequence[int], limits: Limits, config: TokenizerConfig, higher: int = 0) -> bool:
