@@ -20,7 +20,7 @@ from amt.midi.data import MidiData
 from amt.midi.reader import MidiSource, read_midi
 from amt.models.opened import ModelSource, OpenedModel, load, packaged_models
 from amt.request.edits import Bars, Tracks
-from amt.request.limits import LimitOptions, Limits
+from amt.request.limits import LimitOptions, Limits, PartLimitOptions
 from amt.request.obey import Obey
 from amt.request.options import GenerationConfig, GenerationOptions
 from amt.request.reading import check_text
@@ -57,7 +57,7 @@ class GenerateOptions(StreamOptions, total=False):
     streamer: Any
 
 
-class EditOptions(LimitOptions, GenerationOptions, total=False):
+class EditOptions(PartLimitOptions, GenerationOptions, total=False):
     """What `amt.edit` takes beside the piece, the text, and what of the piece it is about."""
 
     model: ModelSource
@@ -174,15 +174,36 @@ def stream(text: str, **options: Unpack[StreamOptions]) -> Stream:
     return write_stream(opened, request, choice, **call.other)
 
 
+@overload
 def edit(
-    midi: MidiSource,
+    midi: MidiSource | MidiData,
+    text: str | None = None,
+    *,
+    bars: Bars | None = None,
+    tracks: Tracks | None = None,
+    keep: Tracks | None = None,
+    **options: Unpack[EditOptions],
+) -> Piece: ...
+@overload
+def edit(
+    midi: MidiSource | MidiData,
+    text: str | None = None,
+    *,
+    bars: Bars | None = None,
+    tracks: Tracks | None = None,
+    keep: Tracks | None = None,
+    num_return_sequences: int,
+    **options: Unpack[EditOptions],
+) -> Piece | list[Piece]: ...
+def edit(
+    midi: MidiSource | MidiData,
     text: str | None = None,
     *,
     bars: Bars | None = None,
     tracks: Tracks | None = None,
     keep: Tracks | None = None,
     num_return_sequences: int = 1,
-    **options: Unpack[EditOptions],
+    **options: Any,
 ) -> Any:
     """Write some bars or some parts of a piece anew; everything else stays as it is, in every tick.
 
@@ -217,7 +238,7 @@ def edit(
     from amt.generation.edit import check_can_edit, write_edit
     from amt.request.edits import check_limits, holes_of
 
-    call = _sorted("edit", cast(dict[str, Any], dict(options)) | {"num_return_sequences": num_return_sequences})
+    call = _sorted("edit", options | {"num_return_sequences": num_return_sequences})
     if text is not None:
         check_text(text)
     opened = load(call.model)
@@ -232,7 +253,6 @@ def edit(
     check_rerank(rerank, rerank_by, opened, call.options.get("num_beams", 1))
     call.options["num_return_sequences"] = max(num_return_sequences, rerank) if rerank > 1 else num_return_sequences
     config = _config(opened, call)
-    call.asking.pop("prompt_midi", None)
     choose(opened.checkpoint.model, None, **call.running)
     pieces = write_edit(
         opened,
@@ -326,11 +346,11 @@ class _Call:
 
 _LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
 _OPTIONS = tuple(field.name for field in dataclasses.fields(GenerationConfig))
-_ASKING = ("prompt_midi", "negative_prompt", "obey", "logits_processor", "stopping_criteria")
+_ASKING = ("negative_prompt", "obey", "logits_processor", "stopping_criteria")
 _RUNNING = ("backend", "dtype")
 _OTHER = {
-    "generate": ("rerank", "rerank_by", "progress", "streamer"),
-    "stream": (),
+    "generate": ("prompt_midi", "rerank", "rerank_by", "progress", "streamer"),
+    "stream": ("prompt_midi",),
     "edit": ("rerank", "rerank_by", "progress"),
 }
 
@@ -353,7 +373,7 @@ def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
         arguments.get("model"),
         Limits(**those(_LIMITS)),
         those(_OPTIONS),
-        {"named": frozenset(_LIMITS) & set(arguments), **those(_ASKING)},
+        {"named": frozenset((*_LIMITS, "max_new_tokens")) & set(arguments), **those(_ASKING)},
         those(_RUNNING),
         those(_OTHER[function]),
     )
@@ -361,11 +381,12 @@ def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
 
 def _request(opened: OpenedModel, texts: Sequence[str], call: _Call) -> tuple[Request, Choice]:
     """What is asked for, and what will decode it."""
+    asking = call.asking | {"prompt_midi": call.other.pop("prompt_midi", None)}
     from amt.decoding.backends import choose
 
     config = _config(opened, call)
     choose(opened.checkpoint.model, None, **call.running)  # says that it is not here before the text is read
-    request = ask(opened, texts, config, call.limits, **call.asking)
+    request = ask(opened, texts, config, call.limits, **asking)
     return request, choose(opened.checkpoint.model, request, **call.running)
 
 

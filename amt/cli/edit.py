@@ -74,7 +74,7 @@ def edit(
     given |= {"num_beams": 1, "do_sample": False} if greedy else {}
     default = "edited.mid" if source == files.STANDARD else f"{Path(source).stem}-edited.mid"
     names = names_of_pieces(output, default, num, as_json=as_json)
-    what = {"bars": None if bars is None else _bars(bars), "tracks": _names(tracks), "keep": _names(keep)}
+    chosen_bars = None if bars is None else _bars(bars)
 
     from amt import api
     from amt.models.opened import load
@@ -89,13 +89,12 @@ def edit(
         found: Any = api.edit(
             music,
             text,
+            bars=chosen_bars,
+            tracks=_names(tracks),
+            keep=_names(keep),
             model=load(model, allow_download=allow_download),
             num_return_sequences=num,
-            backend=backend,
-            dtype=dtype,
-            progress=show,
-            **what,
-            **given,
+            **{"backend": backend, "dtype": dtype, "progress": show, **given},
         )
     pieces = found if isinstance(found, list) else [found]
     write_pieces(names, pieces, as_json=as_json)

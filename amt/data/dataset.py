@@ -42,12 +42,14 @@ class Batch:
     @property
     def is_edit(self) -> np.ndarray:
         """(batch,) bool: which rows ask for an edit."""
-        return np.zeros(len(self.captions), bool) if self.num_given is None else self.num_given > 1
+        num_given = np.ones(len(self.captions)) if self.num_given is None else self.num_given
+        return np.asarray(num_given > 1)
 
     @property
     def has_caption(self) -> np.ndarray:
         """(batch,) bool: which captions say something of the music, and the row is music as it sounds."""
-        return np.array([caption != UNCONDITIONAL for caption in self.captions]) & ~self.is_edit
+        says_something = [caption != UNCONDITIONAL for caption in self.captions]
+        return np.array([says and not is_edit for says, is_edit in zip(says_something, self.is_edit, strict=True)])
 
     @property
     def num_tokens(self) -> int:
@@ -169,7 +171,8 @@ class PreparedSplit:
         plan_draws = rng.random(num_rows)
         edit_draws = rng.random(num_rows)
         num_given = np.ones(batch_size, np.int64)
-        token_rows, captions, num_bars = [], [], []
+        token_rows: list[np.ndarray] = []
+        captions, num_bars = [], []
         told: list[list[int]] = []
         for row in order[group * batch_size : (group + 1) * batch_size]:
             texts = self.pieces[pieces[row]]["captions"]

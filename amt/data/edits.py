@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from amt.midi.edits import ALL, BarHole, BarLines, Holes, steps_before
+from amt.midi.edits import BarHole, BarLines, Holes, steps_before
+from amt.midi.reference.holes import ALL
 from amt.midi.tokenizer import EventTokenizer
 from amt.midi.vocabulary import NUM_PROGRAMS, Vocabulary
 

@@ -28,6 +28,8 @@ def make_prompt(
     bos_token_id: int = BOS_ID,
     eos_token_id: int = EOS_ID,
     pad_token_id: int = PAD_ID,
+    in_windows: bool = False,
+    most_tokens: int | None = None,
     **words: Any,
 ) -> Prompt:
     """A checked prompt.
@@ -40,6 +42,8 @@ def make_prompt(
         prefix: what it begins with; bos is put in front where it is missing.
         seed: for sampling; without it that of the options, and without that a fresh one.
         grammar: what may follow.
+        in_windows: whether prefix and new tokens may be more than the model reads; see `amt.generation.long`.
+        most_tokens: how many new tokens there may be; default: `max_new_tokens` of the options.
         words: `text`, `reading` and `limits` of the prompt.
 
     Raises:
@@ -51,9 +55,12 @@ def make_prompt(
     tokens = [int(token) for token in prefix]
     if tokens[:1] != [bos_token_id]:
         tokens = [bos_token_id, *tokens]
+    limit = options.max_new_tokens if most_tokens is None else most_tokens
+    if not in_windows:
+        _check_prefix_len(index, tokens, longest)
+        limit = min(limit, longest - len(tokens))
     _check_prefix(index, tokens, model_config, eos_token_id, pad_token_id)
-    limit = min(options.max_new_tokens, longest - len(tokens))
-    _check_length_penalty(options, limit)
+    _check_length_penalty(options, min(limit, longest))
     return Prompt(states, tuple(tokens), limit, seed_of(options, seed), grammar, **words)
 
 
@@ -133,12 +140,15 @@ def check_batch(text_embeddings: torch.Tensor, text_mask: torch.Tensor | None) -
         )
 
 
-def _check_prefix(index: int, prefix: list[int], model_config: Any, eos_token_id: int, pad_token_id: int) -> None:
-    longest, vocab_size = model_config.max_sequence_length, model_config.vocab_size
+def _check_prefix_len(index: int, prefix: list[int], longest: int) -> None:
     if len(prefix) >= longest:
         raise ValueError(
             f"prefix {index} has {len(prefix)} tokens, bos included, and the model takes {longest}: shorten it"
         )
+
+
+def _check_prefix(index: int, prefix: list[int], model_config: Any, eos_token_id: int, pad_token_id: int) -> None:
+    vocab_size = model_config.vocab_size
     for position, token in enumerate(prefix):
         if not 0 <= token < vocab_size:
             raise ValueError(f"prefix {index} has token {token} at position {position}; ids are 0 to {vocab_size - 1}")

@@ -38,6 +38,7 @@ def decode(
     *,
     streamer: Streamer | None = None,
     progress: Callable[[int, int], object] | None = None,
+    deadline: Deadline | None = None,
 ) -> list[list[Hypothesis]]:
     """Decode a request.
 
@@ -46,6 +47,7 @@ def decode(
         request: what is asked for.
         streamer: a `transformers` streamer, which gets one sequence after the other; not with num_beams > 1.
         progress: called with (new tokens so far, at most), over all prompts and sequences.
+        deadline: when the time is over; default: `max_time` from now.
 
     Returns:
         For each prompt its `num_return_sequences` hypotheses, in beam search the best first (fewer if fewer exist).
@@ -55,7 +57,7 @@ def decode(
         DecodingError: NaN logits, or no legal token, with the step.
     """
     options, total = request.options, request.max_new_tokens
-    deadline = Deadline(options.max_time)
+    deadline = deadline or Deadline(options.max_time)
 
     def tell(num_tokens: int) -> None:
         if progress:
@@ -74,7 +76,7 @@ def decode(
         for sequence in range(request.sequences_per_prompt):
             streamer.put(torch.tensor([prompt.prefix]))
             state = choice.start(request.only(index, sequence), deadline)
-            for number, token in enumerate(_tokens(state), start=1):
+            for number, token in enumerate(tokens_of(state), start=1):
                 streamer.put(torch.tensor([token.token_id]))
                 tell(done + number)
             streamer.end()
@@ -97,7 +99,7 @@ def stream(choice: Choice, request: Request) -> Iterator[NewToken]:
         raise ValueError("a stream is one sequence of one prompt; use generate for several")
     if request.options.num_beams > 1:
         raise ValueError("a stream cannot follow beams, which change their minds; use num_beams=1")
-    return _tokens(choice.start(request, Deadline(request.options.max_time)))
+    return tokens_of(choice.start(request, Deadline(request.options.max_time)))
 
 
 def _whole(state: State, tell: Callable[[int], object]) -> list[list[Hypothesis]]:
@@ -108,7 +110,7 @@ def _whole(state: State, tell: Callable[[int], object]) -> list[list[Hypothesis]
     return state.read()
 
 
-def _tokens(state: State) -> Iterator[NewToken]:
+def tokens_of(state: State) -> Iterator[NewToken]:
     """The tokens of the only sequence; nothing runs but when one is asked for."""
     while not state.is_done:
         with stage("decode"):

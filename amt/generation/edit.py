@@ -1,4 +1,4 @@
-"""Edits of a piece by a model: window after window, each a context with a hole that the model fills. docs/editing.md."""
+"""Edits of a piece by a model, window after window: a context with a hole that the model fills. docs/editing.md."""
 
 from __future__ import annotations
 

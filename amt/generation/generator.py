@@ -12,21 +12,23 @@ from amt.generation.piece import Piece
 from amt.generation.stream import Stream
 from amt.midi.canonical import sure_key, to_canonical
 from amt.midi.config import TokenizerConfig
-from amt.midi.data import MidiData
+from amt.midi.continued import Continued
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
 from amt.midi.vocabulary import Vocabulary
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
-from amt.request.limits import NEEDS, Limits, with_said_plan, with_usual
+from amt.request.limits import LENGTHS, Limits, with_said_plan, with_usual
 from amt.request.obey import OBEY, Obey, Obeyed, obeyed
 from amt.request.options import GenerationConfig
 from amt.request.reading import Reading, check_text, read
+from amt.request.target import Target, target_of
 from amt.stages import stage
 
 if TYPE_CHECKING:
     from amt.decoding.backends import Choice
+    from amt.generation.long import Reader as WindowReader
     from amt.request.request import Prompt, Request, Text
 
 
@@ -45,13 +47,14 @@ def ask(
 ) -> Request:
     """The request of a call: texts are read, limits completed by them, everything is checked.
 
-    `named` are the limits that the call names: the others have their usual values. None: all as they are.
+    `named` are the limits and options that the call names: the other limits have their usual values, and so has the
+    length of a piece. None: all as they are.
 
     Raises:
         ValueError: something cannot be meant so. MidiError: `prompt_midi` cannot be read.
     """
     from amt.decoding.checks import make_prompt, seed_of
-    from amt.request.request import Request, completed
+    from amt.request.request import Request
 
     check_choice("obey", obey, OBEY)
     for text in texts:
@@ -67,21 +70,30 @@ def ask(
             with_said_plan(each, reading, named, config) for each, reading in zip(of_each, readings, strict=True)
         ]
     seeds = [seed_of(options, None) for _ in texts]
-    prefix: tuple[int, ...] = ()
+    continued: Continued | None = None
     semitones = [0] * len(texts)
     if prompt_midi is not None:
-        data, higher = _to_continue(prompt_midi, config, readings[0], of_each[0])
+        continued, higher = _to_continue(prompt_midi, opened, readings[0], of_each[0])
         semitones = [higher] * len(texts)
-        prefix = _prefix(opened, data, higher, [completed(limits, each) for each in readings], warnings)
-        wishes = [_as_far_as_kept(each, limits, prefix, config, higher) for each in wishes]
+        _check_prefix(opened, continued.ids, higher, limits)
+        wishes = [_as_far_as_kept(each, limits, continued.ids, config, higher) for each in wishes]
         of_each = [each.limits for each in wishes]
     elif config.canonical_key:
         keys = [asked_key(reading, each) for reading, each in zip(readings, of_each, strict=True)]
         semitones = [semitones_above_home(*of_text) for of_text in zip(keys, texts, seeds, strict=True)]
-    constraints = [
-        moved(_with_usual(each, named, prefix, config).constraints(config), -higher)
-        for each, higher in zip(of_each, semitones, strict=True)
-    ]
+    prefix = () if continued is None else continued.ids
+    constraints, targets = [], []
+    for each, reading, higher, seed in zip(of_each, readings, semitones, seeds, strict=True):
+        held = moved(_with_usual(each, named, prefix, config).constraints(config), -higher)
+        target = Target(each.bars, each.duration)
+        if named is not None:
+            target = _target(each, reading, seed, config, continued, held.plan_half_bars)
+        held = dataclasses.replace(held, **target.window)
+        if continued is not None:
+            held = continued.fitted(held)
+            _check_length(continued, held, config)
+        constraints.append(held)
+        targets.append(target)
     grammars: dict[Constraints, Grammar] = {each: Grammar(config, each) for each in constraints}
     for grammar in grammars.values():
         _check_room(grammar, min(options.max_new_tokens, opened.checkpoint.model.config.max_sequence_length - 1))
@@ -98,7 +110,11 @@ def ask(
             seed=seeds[index],
             grammar=grammars[constraints[index]],
             attributes=_attributes(opened, readings[index], of_each[index]),
+            in_windows=True,
+            most_tokens=None if named is None or "max_new_tokens" in named else targets[index].most_tokens,
             semitones=semitones[index],
+            num_bars=constraints[index].max_bars or 0,
+            continued=continued,
             text=text,
             reading=readings[index],
             limits=of_each[index],
@@ -115,6 +131,42 @@ def ask(
         tuple(stopping_criteria or ()),
         warnings=tuple(warnings),
     )
+
+
+def _target(
+    limits: Limits,
+    reading: Reading,
+    seed: int | None,
+    config: TokenizerConfig,
+    continued: Continued | None,
+    plan_half_bars: int | None,
+) -> Target:
+    """How long a piece shall be; where the text leaves a choice, or says nothing, the seed draws it."""
+    from amt.ops.reference.philox import uniform
+
+    part = 0.5 if seed is None else uniform(seed, 0, 0)  # position 0 is that of bos, for which nothing is drawn
+    before_s = 0.0 if continued is None else continued.seconds
+    return target_of(
+        limits,
+        reading,
+        part,
+        is_score=config.preset == "score",
+        before_s=before_s,
+        planned_bars=None if plan_half_bars is None else (plan_half_bars + 1) // 2,
+    )
+
+
+def _reader(opened: OpenedModel) -> WindowReader:
+    """What reads the windows of a piece."""
+    from amt.generation.long import Reader as WindowReader
+
+    config = opened.checkpoint.model.config
+
+    def told(prompt: Prompt, num_bars: int) -> tuple[int, ...]:
+        return _attributes(opened, prompt.reading, dataclasses.replace(prompt.limits, bars=num_bars))
+
+    reads_bars = "bars_left" in config.state_features or "bars" in config.attributes
+    return WindowReader(opened.tokenizer.config, config.max_sequence_length, told if reads_bars else None)
 
 
 def _check_room(grammar: Grammar, room: int) -> None:
@@ -207,25 +259,25 @@ def write(
     progress: Callable[[int, int], object] | None = None,
 ) -> list[list[Piece]]:
     """For each text its pieces; in beam search the best first."""
-    from amt.decoding import decode
+    from amt.generation.long import decode_long
 
-    results = decode(choice, request, streamer=streamer, progress=progress)
+    results = decode_long(choice, request, _reader(opened), streamer=streamer, progress=progress)
     return [
-        [_piece(opened, request, choice, prompt, found.token_ids, found.token_log_probs) for found in hypotheses]
-        for prompt, hypotheses in zip(request.prompts, results, strict=True)
+        [_piece(opened, request, choice, prompt, found.token_ids, found.log_probs) for found in of_prompt]
+        for prompt, of_prompt in zip(request.prompts, results, strict=True)
     ]
 
 
 def write_stream(opened: OpenedModel, request: Request, choice: Choice) -> Stream:
     """The only piece of a request, while it is being written."""
-    from amt.decoding import stream
+    from amt.generation.long import stream_long
 
     (prompt,) = request.prompts
 
     def make_piece(token_ids: Iterable[int], log_probs: Iterable[float]) -> Piece:
         return _piece(opened, request, choice, prompt, token_ids, log_probs)
 
-    return Stream(prompt, stream(choice, request), opened.tokenizer.config, make_piece)
+    return Stream(prompt, stream_long(choice, request, _reader(opened)), opened.tokenizer.config, make_piece)
 
 
 def _piece(
@@ -267,53 +319,24 @@ def _negative(opened: OpenedModel, options: GenerationConfig, negative_prompt: s
         return opened.text_encoder.encode_each([negative_prompt or UNCONDITIONAL])[0], None
 
 
-def _to_continue(source: MidiSource, config: TokenizerConfig, reading: Reading, limits: Limits) -> tuple[MidiData, int]:
-    """The music to continue as a model of the canonical key reads it, and by how much the original is higher."""
+def _to_continue(source: MidiSource, opened: OpenedModel, reading: Reading, limits: Limits) -> tuple[Continued, int]:
+    """The music to continue, and by how much it is higher than a model of the canonical key reads it."""
     from amt.midi.reader import read_midi
 
     data = read_midi(source)
-    if not config.canonical_key:
-        return data, 0
-    data, semitones, _ = to_canonical(data, sure_key(data.notes) or asked_key(reading, limits))
-    return data, -semitones
-
-
-def _prefix(
-    opened: OpenedModel, data: MidiData, higher: int, all_limits: Sequence[Limits], warnings: list[str]
-) -> tuple[int, ...]:
-    """The tokens to continue from: the whole piece, or its last bars where it is long."""
-    from amt.midi.segments import last_bars
-
-    longest = opened.checkpoint.model.config.max_sequence_length
-    room = longest // 2
-    encoding = opened.tokenizer.encode(data)
-    if not encoding.report.kept_notes:
-        raise ValueError("the MIDI file to continue has no notes that this model can play; give another one")
-    if len(encoding) > room:
-        encoding = opened.tokenizer.encode(last_bars(data, opened.tokenizer, room))
-        warnings.append(
-            f"the MIDI file is longer than the {room} tokens that can be continued;"
-            " the result begins with its last bars"
-        )
-    if len(encoding) > longest:
-        raise ValueError(
-            f"the last bar of the MIDI file to continue has {len(encoding)} tokens and this model reads {longest};"
-            " thin it out or give another file"
-        )
-    prefix = tuple(int(token) for token in encoding.ids[:-1])
-    for limits in all_limits:
-        _check_prefix(opened, prefix, higher, limits)
-    return prefix
+    if not opened.tokenizer.config.canonical_key:
+        return Continued(data, data, opened.tokenizer), 0
+    at_home, semitones, _ = to_canonical(data, sure_key(data.notes) or asked_key(reading, limits))
+    return Continued(data, at_home, opened.tokenizer), -semitones
 
 
 def _check_prefix(opened: OpenedModel, prefix: Sequence[int], higher: int, limits: Limits) -> None:
     """Raise ValueError with the first limit that the music to continue does not keep."""
     config = opened.tokenizer.config
     for name, value in vars(limits).items():
-        if value is None:
+        if value is None or name in LENGTHS:
             continue
-        alone = {other: given for other, given in vars(limits).items() if other in (name, NEEDS.get(name))}
-        if not _keeps(prefix, Limits(**alone), config, higher):
+        if not _keeps(prefix, Limits(**{name: value}), config, higher):
             raise ValueError(
                 f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
             )
@@ -323,8 +346,7 @@ def _as_far_as_kept(wish: Obeyed, call: Limits, prefix: Sequence[int], config: T
     """Without what the words say that the music to continue does not keep: it comes first, and the report shows it."""
     limits, said = wish.limits, set(wish.said)
     for name in sorted(wish.said):
-        alone = {other: getattr(limits, other) for other in (name, NEEDS.get(name)) if other is not None}
-        if not _keeps(prefix, Limits(**alone), config, higher):
+        if name not in LENGTHS and not _keeps(prefix, Limits(**{name: getattr(limits, name)}), config, higher):
             limits = dataclasses.replace(limits, **{name: getattr(call, name)})
             said.discard(name)
     index = None if config.preset != "score" else limits.constraints(config).tempo_index
@@ -333,8 +355,22 @@ def _as_far_as_kept(wish: Obeyed, call: Limits, prefix: Sequence[int], config: T
     return Obeyed(limits, frozenset(said), wish.warnings)
 
 
+def _check_length(continued: Continued, constraints: Constraints, config: TokenizerConfig) -> None:
+    """Raise ValueError if the music to continue leaves no room to its end."""
+    lengths = {name: getattr(constraints, name) for name in ("max_steps", "max_us", "max_bars")}
+    if not _may_begin(continued.ids, Constraints(**lengths), config):
+        raise ValueError(
+            f"the MIDI file to continue is {continued.seconds:.4g} seconds long, and the whole shall end by then;"
+            " ask for more, or give a shorter file"
+        )
+
+
 def _keeps(prefix: Sequence[int], limits: Limits, config: TokenizerConfig, higher: int = 0) -> bool:
-    state = Grammar(config, moved(limits.constraints(config), -higher)).start()
+    return _may_begin(prefix, moved(limits.constraints(config), -higher), config)
+
+
+def _may_begin(prefix: Sequence[int], constraints: Constraints, config: TokenizerConfig) -> bool:
+    state = Grammar(config, constraints).start()
     try:
         for token in prefix:
             state.advance(token)

@@ -81,11 +81,16 @@ class Piece:
 
         music = transposed(EventTokenizer(tokenizer_config).decode(tokens), prompt.semitones)
         constraints = prompt.grammar.constraints if isinstance(prompt.grammar, Grammar) else Constraints()
+        last_tick = music.end_ticks
         if tokenizer_config.preset == "score":
-            music = _ended_at(music, _last_tick(music, constraints, tokenizer_config))
+            last_tick = _last_tick(music, constraints, tokenizer_config)
+        if prompt.continued is None:
+            music = _ended_at(music, last_tick)
             exact_us = prompt.limits.tempo_us_per_beat
-            if exact_us is not None and len(prompt.prefix) == 1:  # the tokens have its nearest mark
+            if exact_us is not None and tokenizer_config.preset == "score":  # the tokens have its nearest mark
                 music = music.replace(tempos=[Tempo(0, exact_us)])
+        else:
+            music = prompt.continued.joined(tokens[len(prompt.prefix) :], last_tick, prompt.semitones)
         asked = moved(constraints, prompt.semitones)
         rows = compare(prompt.reading, prompt.limits, asked, music, tokenizer_config, prompt.said)
         return cls(tuple(tokens), music, prompt.text, prompt.seed, report=rows)

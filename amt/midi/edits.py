@@ -7,7 +7,7 @@ before a hole stays as long as it is, and what starts in it goes with it. docs/e
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -37,7 +37,9 @@ class BarLines:
 
     def __init__(self, signatures: Iterable[tuple[int, int]], steps_per_beat: int):
         at_step = {0: COMMON_TIME_INDEX} | dict(signatures)
-        starts, lengths, bars = [], [], [0]
+        starts: list[int] = []
+        lengths: list[int] = []
+        bars = [0]
         for step, index in changes(at_step):
             if starts:
                 bars.append(bars[-1] + -(-(step - starts[-1]) // lengths[-1]))
@@ -225,21 +227,33 @@ def merge(
     config = tokenizer.config
     base = emptied(midi, holes, config)
     fill = transposed(tokenizer.decode(ids, only_fill=True), semitones)
-    first_step = BarLines.of_midi(midi, config).step(first_bar)
+    lines = BarLines.of_midi(midi, config)
+    first_step = lines.step(first_bar)
 
     def ticks(grid_ticks: np.ndarray) -> np.ndarray:
-        steps = grid_ticks.astype(np.int64) // TICKS_PER_STEP + first_step
+        steps = np.asarray(grid_ticks, np.int64) // TICKS_PER_STEP + first_step
         return _to_ticks(steps, midi.ticks_per_beat, config)
 
+    def are_inside(programs: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        return holes.contain(programs, lines.bar(to_steps(np.maximum(starts, 0), midi.ticks_per_beat, config)))
+
+    programs = _programs(fill.notes)
     start, end = ticks(fill.notes.start_ticks), ticks(fill.notes.end_ticks)
+    # Ticks may be coarser than steps: then the nearest one can lie before the hole or behind it.
+    start = np.select([are_inside(programs, start + moved) for moved in (0, 1, -1)], [start, start + 1, start - 1], 0)
     end = np.maximum(end, start + 1)
-    program = np.where(fill.notes.is_drum, _kits(midi.notes, start), fill.notes.program)
+    kit = np.where(fill.notes.is_drum, _kits(midi.notes, start), fill.notes.program)
     start, end, kept = _between(base.notes, start, end, fill.notes, midi.ticks_per_beat, config)
-    added = (start, end, fill.notes.pitch, fill.notes.velocity, program, fill.notes.is_drum)
+    kept &= are_inside(programs, start)
+    added = (start, end, fill.notes.pitch, fill.notes.velocity, kit, fill.notes.is_drum)
     columns = zip(base.notes.columns, added, strict=True)
     notes = NoteTable(*(np.concatenate([old, new[kept].astype(old.dtype)]) for old, new in columns))
-    pedals = [*base.pedals, *_pedals_between(base.pedals, fill.pedals, ticks)]
-    return base.replace(notes=notes, pedals=pedals)
+    pedals = []
+    for pedal in fill.pedals:
+        span = _between_pedals(base.pedals, pedal.program, *ticks(np.array([pedal.start_ticks, pedal.end_ticks])))
+        if span.start_ticks < span.end_ticks and are_inside(np.array([span.program]), np.array([span.start_ticks]))[0]:
+            pedals.append(span)
+    return base.replace(notes=notes, pedals=[*base.pedals, *pedals])
 
 
 def on_grid(midi: MidiData, config: TokenizerConfig) -> MidiData:
@@ -273,6 +287,7 @@ def on_grid(midi: MidiData, config: TokenizerConfig) -> MidiData:
         signatures.values(),
         [dataclasses.replace(key, tick=one(key.tick)) for key in midi.key_signatures],
         ticks_per_beat=TICKS_PER_STEP * config.steps_per_beat,
+        plan=midi.plan,
     )
 
 
@@ -339,20 +354,14 @@ def _between(
     return start, end, kept
 
 
-def _pedals_between(
-    base: Iterable[PedalSpan], fill: Iterable[PedalSpan], ticks: Callable[[np.ndarray], np.ndarray]
-) -> list[PedalSpan]:
-    """A fill's pedals, without what a pedal of the piece covers."""
-    added = []
-    by_program: dict[int, list[Span]] = {}
-    for pedal in base:
-        if not pedal.is_drum:
-            by_program.setdefault(pedal.program, []).append((pedal.start_ticks, pedal.end_ticks))
-    for pedal in fill:
-        start, end = ticks(np.array([pedal.start_ticks, pedal.end_ticks])).tolist()
-        for first, last in _without([(start, end)], _united(by_program.get(pedal.program, []))):
-            added.append(PedalSpan(first, last, pedal.program))
-    return added
+def _between_pedals(base: Iterable[PedalSpan], program: int, start: int, end: int) -> PedalSpan:
+    """A fill's pedal from where no pedal of the piece is down up to where the next one is; maybe an empty one."""
+    own = sorted((p.start_ticks, p.end_ticks) for p in base if p.program == program and not p.is_drum)
+    for first, last in own:
+        if first <= start < last:
+            start = last
+    end = min([int(end), *(first for first, _ in own if first > start)])
+    return PedalSpan(int(start), max(int(start), end), program)
 
 
 def _united(spans: Iterable[Span]) -> list[Span]:

@@ -22,6 +22,9 @@ SCORE_ONLY = (
     "required_programs",
     "entry_by_step",
     "max_programs",
+    "min_bars",
+    "max_bars",
+    "whole_bars",
     "tempo_index",
     "tempo_min_index",
     "tempo_max_index",
@@ -39,6 +42,8 @@ class Constraints:
         max_note_steps: the longest non-drum note; at most 256 of them then sound at once.
         min_steps, max_steps: the step at which everything has ended is not before and not after these.
         min_us, max_us: the same in microseconds of the tempos that the music has.
+        min_bars, max_bars: how many bars have begun when everything has ended, of the time signatures that it has.
+        whole_bars: what has not ended by itself ends at a bar line: the last one within all these, if there is one.
         max_rest_steps: steps that may pass without a sounding note or a new one.
         max_filler_tokens: tokens that may come without a `note_on`; `note_off` is not counted.
         programs: those that may play; 128 = drums.
@@ -62,6 +67,9 @@ class Constraints:
     max_steps: int | None = None
     min_us: int | None = None
     max_us: int | None = None
+    min_bars: int | None = None
+    max_bars: int | None = None
+    whole_bars: bool | None = None
     max_rest_steps: int | None = None
     max_filler_tokens: int | None = None
     programs: tuple[int, ...] | None = None
@@ -87,6 +95,8 @@ class Constraints:
             ("max_steps", 1, MANY),
             ("min_us", 0, MANY),
             ("max_us", 1, MANY),
+            ("min_bars", 0, MANY),
+            ("max_bars", 1, MANY),
             ("max_rest_steps", 1, MANY),
             ("max_filler_tokens", 1, MANY),
             ("programs", 0, DRUMS),
@@ -117,6 +127,7 @@ class Constraints:
         for low_name, high_name in (
             ("min_steps", "max_steps"),
             ("min_us", "max_us"),
+            ("min_bars", "max_bars"),
             ("tempo_min_index", "tempo_max_index"),
         ):
             low, high = getattr(self, low_name), getattr(self, high_name)
@@ -167,7 +178,7 @@ class Constraints:
     @property
     def demands(self) -> bool:
         """Whether something has to come: a note, a program, an end that is late enough."""
-        return bool(self.limits_rests or self.required_programs or self.min_steps or self.min_us)
+        return bool(self.limits_rests or self.required_programs or self.min_steps or self.min_us or self.min_bars)
 
     @property
     def limits_rests(self) -> bool:

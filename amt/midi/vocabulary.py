@@ -16,6 +16,7 @@ DRUMS = 128  # the "program" of drum notes
 NUM_PROGRAMS = 129
 DENOMINATORS = (1, 2, 4, 8, 16)
 MAX_NUMERATOR = 16
+NUM_TIME_SIGNATURES = MAX_NUMERATOR * len(DENOMINATORS)
 # Of plans and edits, which version 2 has.
 SECTIONS = (
     *("intro", "verse", "pre-chorus", "chorus", "bridge", "solo", "break", "build", "drop", "outro"),

@@ -57,6 +57,10 @@ class PromptRows:
         first_sequence: the number of its first row among the samples of the prompt, for the random numbers.
         negative_memory: the number of the text that guidance leads away from; all prompts have one, or none has.
         num_bars: how many bars the music is to have, for state features; 0: unknown.
+        grammar: the number of its constraints.
+        history: the whole piece up to the first new token, where the prefix is only its end; empty: the prefix is it.
+        num_before: how many of its tokens were written in windows before.
+        tokens_left: how many may follow in the whole piece; 0: max_new_tokens.
     """
 
     memory: int
@@ -66,6 +70,10 @@ class PromptRows:
     first_sequence: int = 0
     negative_memory: int | None = None
     num_bars: int = 0
+    grammar: int = 0
+    history: Sequence[int] = ()
+    num_before: int = 0
+    tokens_left: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +124,7 @@ class Generation:
         prompts: the prompts.
         memories: for each text keys and values (num_layers, 2, num_heads, len, head_dim), float32.
         masks: for each text bool (len), True = may attend; or None.
-        grammar: the texts of a vocabulary and of constraints; None: no grammar.
+        grammars: the text of a vocabulary, and the texts of constraints that prompts name by number; None: none.
         features: the text of the model's state features, see `amt.midi.features.layout_text`; empty: it has none.
         isa: an instruction set; see `amt.ops.native.chosen_kernel_set`.
         num_threads: default: torch's.
@@ -136,7 +144,7 @@ class Generation:
         memories: Sequence[torch.Tensor],
         masks: Sequence[torch.Tensor | None],
         *,
-        grammar: tuple[str, str] | None = None,
+        grammars: tuple[str, Sequence[str]] | None = None,
         features: str = "",
         isa: str | None = None,
         num_threads: int | None = None,
@@ -155,6 +163,10 @@ class Generation:
             "seed": [prompt.seed for prompt in prompts],
             "first_sequence": [prompt.first_sequence for prompt in prompts],
             "num_bars": [prompt.num_bars for prompt in prompts],
+            "grammar": [-1 if grammars is None else prompt.grammar for prompt in prompts],
+            "history_len": [len(prompt.history) for prompt in prompts],
+            "num_before": [prompt.num_before for prompt in prompts],
+            "tokens_left": [prompt.tokens_left for prompt in prompts],
             "negative_memory": [-1 if p.negative_memory is None else p.negative_memory for p in prompts],
         }
         self._progress = torch.zeros(3 + len(STAGES), dtype=torch.int64)
@@ -166,11 +178,13 @@ class Generation:
                 packed,
                 named_values(options),
                 named_values(lists),
-                *(grammar or ("", "")),
+                "" if grammars is None else grammars[0],
+                [] if grammars is None else list(grammars[1]),
                 features,
                 [memory.float().contiguous() for memory in memories],
                 [torch.empty(0, dtype=torch.uint8) if mask is None else mask.to(torch.uint8) for mask in masks],
                 torch.tensor([token for prompt in prompts for token in prompt.prefix], dtype=torch.int32),
+                torch.tensor([token for prompt in prompts for token in prompt.history], dtype=torch.int32),
             )
         weakref.finalize(self, ops().generation_end, self._number)
 

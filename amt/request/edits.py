@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
-from amt.midi.edits import ALL, BarHole, BarLines, Holes, to_steps
+from amt.midi.edits import BarHole, BarLines, Holes, to_steps
 from amt.midi.programs import DRUMS, program_name, program_number
+from amt.midi.reference.holes import ALL
 from amt.request.limits import Limits, program_numbers
 from amt.request.reading import read
 
@@ -62,6 +64,7 @@ def holes_of(
         if not programs:
             raise ValueError("keep names all instruments, so that nothing is left to edit")
         return Holes(BarHole(program, *span) for span in spans for program in programs), ()
+    assert tracks is not None, "all programs, which came first"
     named = sorted({program for each in _each(tracks, "tracks") for program in _programs(each, playing, "tracks")})
     return Holes(BarHole(program, *span) for span in spans for program in named), tuple(named)
 
@@ -85,14 +88,19 @@ def _spans(bars: Bars | None, num_bars: int) -> list[tuple[int, int]]:
     """Pairs of first bar and end, from 0."""
     if bars is None:
         return [(0, num_bars)]
-    given = [bars] if isinstance(bars, int) or (len(bars) == 2 and all(isinstance(b, int) for b in bars)) else bars
-    spans = []
-    for each in given if isinstance(given, (list, tuple)) else ():
+    wrong = ValueError(f"bars must be like (5, 8), the first and the last one, or a list of these; got {bars!r}")
+    if isinstance(bars, str) or not isinstance(bars, (int, Sequence)):
+        raise wrong
+    is_one = isinstance(bars, int) or (len(bars) == 2 and all(isinstance(bar, int) for bar in bars))
+    given: list[Any] = [bars] if is_one else list(cast(Sequence[Any], bars))
+    spans: list[tuple[int, int]] = []
+    for each in given:
         pair = (each, each) if isinstance(each, int) else each
-        is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
-        if not is_pair or not all(isinstance(bar, int) and not isinstance(bar, bool) for bar in pair):
-            raise ValueError(f"bars must be like (5, 8), the first and the last one, or a list of these; got {bars!r}")
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise wrong
         first, last = pair
+        if not all(isinstance(bar, int) and not isinstance(bar, bool) for bar in (first, last)):
+            raise wrong
         if not 1 <= first <= last:
             raise ValueError(f"bars are counted from 1, the first before the last; got {first} to {last}")
         if last > num_bars:
@@ -102,7 +110,7 @@ def _spans(bars: Bars | None, num_bars: int) -> list[tuple[int, int]]:
             )
         spans.append((first - 1, last))
     if not spans:
-        raise ValueError(f"bars must be like (5, 8), the first and the last one, or a list of these; got {bars!r}")
+        raise wrong
     return spans
 
 

@@ -15,12 +15,17 @@ from typing import Any, TypedDict
 
 from amt.config import setting
 from amt.midi.config import TokenizerConfig
-from amt.midi.limits import Constraints
+from amt.midi.limits import MANY, Constraints
 from amt.midi.metres import bar_length
 from amt.midi.programs import DRUMS, program_name, program_number
 from amt.midi.sanity import SUSTAINED
 from amt.midi.theory import parse_key
-from amt.midi.vocabulary import Vocabulary, time_signature, time_signature_index
+from amt.midi.vocabulary import (
+    NUM_TIME_SIGNATURES,
+    Vocabulary,
+    time_signature,
+    time_signature_index,
+)
 from amt.request.pitches import pitch_of_programs
 from amt.request.plans import plan_asked, said_plan
 from amt.request.reading import Reading
@@ -28,8 +33,7 @@ from amt.request.reading import Reading
 MAX_BEATS = 1 << 20
 MAX_BARS = 1 << 16
 MAX_DURATION_S = 86_400
-# What a length needs, so that it is a number of steps: the words of an error.
-NEEDS = {"bars": "time_signature"}
+LENGTHS = ("max_beats", "duration", "bars")
 # A length that is asked for is met within these.
 BARS_AROUND = 1
 DURATION_AROUND = Fraction(5, 100)
@@ -46,7 +50,7 @@ class Limits:
     `instruments` are General MIDI names ("violin", "drums") or program numbers 0..127 (128 = drums); they all play,
     unless `required_instruments` says which must. `tempo` is kept throughout, or is a metronome mark between two
     (`(90, 110)`); `time_signature` is kept throughout. `bars` and `duration` are what the piece comes to:
-    it ends within a bar, or 5 %, of them. `bars` needs a time signature, which a text may name.
+    it ends in that bar, or within 5 % of the seconds.
     `min_pitch` and `max_pitch` are numbers or names ("C4"), for all instruments but drums or for some
     (`{"cello": "C2"}`). `chords` and `form` are a plan that the music is written over, by a model that has plans. It
     fills `bars`, or the `duration` at the `tempo`; else it has 16 bars, or 4 for each section. What has a `usual`
@@ -92,9 +96,7 @@ class Limits:
         None, 'Tokens without a new note, at most; usually 24; "none" for any number.', usual=24
     )
     duration: float | None = setting(None, "Length: the piece ends within 5 % of it.", metavar="SECONDS")
-    bars: int | None = setting(
-        None, "Length: the piece ends within a bar of it; of --time-signature, or of that of TEXT.", only_score=True
-    )
+    bars: int | None = setting(None, "Length: the piece ends in that bar.", only_score=True)
     chords: str | None = setting(
         None, 'Chords, a bar each, again and again, like "C Am F G" or "ii-V-I in F".', only_score=True
     )
@@ -135,7 +137,7 @@ class Limits:
             "max_filler_tokens": self._whole_number("max_filler_tokens", "tokens"),
         }
         _check_pitches(programs, found["min_pitch"], found["max_pitch"])
-        found |= tempo | self._window(signature_index, tempo, config)
+        found |= tempo | self._window(tempo, config)
         found |= self._plan(signature_index, config)
         return Constraints(**found)
 
@@ -164,21 +166,26 @@ class Limits:
             allowed = tuple(sorted({*(range(DRUMS + 1) if allowed is None else allowed)} - forbidden))
         return allowed, required
 
-    def _window(
-        self, signature_index: int | None, tempo: Mapping[str, int], config: TokenizerConfig
-    ) -> dict[str, int | None]:
+    def _window(self, tempo: Mapping[str, int], config: TokenizerConfig) -> dict[str, Any]:
         """When the piece ends."""
-        low, high = 0, self._steps("max_beats", config)
+        high = self._steps("max_beats", config)
+        window: dict[str, Any] = {"max_steps": high}
+        shortest_bar, longest_bar = self._bar_steps(config)
         if self.bars is not None:
-            bar = _steps_in_bar(self.bars, signature_index, config)
-            low = math.ceil(max(Fraction(self.bars - BARS_AROUND), Fraction(1, 2)) * bar)
-            at_most = math.floor((self.bars + BARS_AROUND) * bar)
-            if high is not None and high < low:
-                raise ValueError(f"max_beats {self.max_beats:g} ends the piece before bars {self.bars} are over")
-            high = at_most if high is None else min(high, at_most)
+            if not isinstance(self.bars, int) or isinstance(self.bars, bool) or not 1 <= self.bars <= MAX_BARS:
+                raise ValueError(f"bars must be a whole number between 1 and {MAX_BARS}, got {self.bars!r}")
+            if high is not None and high <= (self.bars - 1) * shortest_bar:
+                raise ValueError(
+                    f"max_beats {self.max_beats:g} ends the piece before bar {self.bars}; leave one of them out"
+                )
+            # With a duration, too, that decides among the bars around.
+            around_it = 0 if self.duration is None else BARS_AROUND
+            window |= {"min_bars": max(1, self.bars - around_it), "max_bars": self.bars + around_it}
         if self.duration is None:
-            return {"min_steps": low or None, "max_steps": high}
-        min_us, max_us = _microseconds_around(self.duration)
+            return window
+        if not _is_number(self.duration) or not 0 < self.duration <= MAX_DURATION_S:
+            raise ValueError(f"duration must be above 0 and at most {MAX_DURATION_S} seconds, got {self.duration!r}")
+        min_us, max_us = around(self.duration, DURATION_AROUND)
         # The fewest and the most microseconds that a step can last.
         steps_us = [Fraction(1000 * config.step_ms)] * 2
         if config.preset == "score":
@@ -193,10 +200,23 @@ class Limits:
         if max_us < steps_us[0]:
             shortest = math.ceil(steps_us[0] / 1000) / 1000
             raise ValueError(f"duration must be at least {shortest} seconds at this tempo, got {self.duration!r}")
-        other = "max_beats" if self.max_beats is not None else "bars"
+        low = 0
+        if self.bars is not None:
+            low = max(0, window["min_bars"] - 1) * shortest_bar + 1
+            high = min(window["max_bars"] * longest_bar, MANY if high is None else high)
         if low * steps_us[0] > max_us or (high is not None and high * steps_us[1] < min_us):
-            raise ValueError(f"duration {self.duration:g} and {other} {getattr(self, other):g} cannot both be met")
-        return {"min_steps": low or None, "max_steps": high, "min_us": min_us, "max_us": max_us}
+            other = "max_beats" if self.max_beats is not None else "bars"
+            raise ValueError(
+                f"duration {self.duration:g} and {other} {getattr(self, other):g} cannot both be met; leave one of them"
+                " out, or give another tempo or time_signature"
+            )
+        return window | {"min_us": min_us, "max_us": max_us, "whole_bars": True if config.preset == "score" else None}
+
+    def _bar_steps(self, config: TokenizerConfig) -> tuple[int, int]:
+        """How many steps the shortest and the longest bar have that may come."""
+        indices = range(NUM_TIME_SIGNATURES) if self.time_signature is None else [_signature_index(self.time_signature)]
+        steps = [max(1, math.floor(bar_beats(index) * config.steps_per_beat)) for index in indices]
+        return min(steps), max(steps)
 
     def _plan(self, signature_index: int | None, config: TokenizerConfig) -> dict[str, tuple[int, ...] | None]:
         """The plan for each half bar."""
@@ -268,24 +288,29 @@ def with_said_plan(limits: Limits, reading: Reading, named: Collection[str], con
     return limits
 
 
-class LimitOptions(TypedDict, total=False):
-    """The fields of `Limits` as keyword arguments, for editors and type checkers."""
+class PartLimitOptions(TypedDict, total=False):
+    """The fields of `Limits` that hold for a part of a piece, as keyword arguments."""
 
     instruments: Sequence[str | int] | None
     required_instruments: Sequence[str | int] | None
     forbidden_instruments: Sequence[str | int] | None
-    max_instruments: int | None
-    entry_by_beats: float | None
-    tempo: float | tuple[float, float] | None
-    time_signature: str | None
     key: str | None
     min_pitch: Pitches | None
     max_pitch: Pitches | None
-    max_beats: float | None
     max_polyphony: int | None
     max_note_beats: float | None
     max_rest_beats: float | None
     max_filler_tokens: int | None
+
+
+class LimitOptions(PartLimitOptions, total=False):
+    """The fields of `Limits` as keyword arguments, for editors and type checkers."""
+
+    max_instruments: int | None
+    entry_by_beats: float | None
+    tempo: float | tuple[float, float] | None
+    time_signature: str | None
+    max_beats: float | None
     duration: float | None
     bars: int | None
     chords: str | None
@@ -354,24 +379,15 @@ def pitch_classes(key: str) -> tuple[int, ...]:
     return parsed.pitch_classes
 
 
-def _microseconds_around(duration: float) -> tuple[int, int]:
-    if not _is_number(duration) or not 0 < duration <= MAX_DURATION_S:
-        raise ValueError(f"duration must be above 0 and at most {MAX_DURATION_S} seconds, got {duration!r}")
-    us = Fraction(repr(float(duration))) * 1_000_000  # 0.3, not 0.29999…
-    return math.ceil(us * (1 - DURATION_AROUND)), max(1, math.floor(us * (1 + DURATION_AROUND)))
-
-
-def _steps_in_bar(bars: int, signature_index: int | None, config: TokenizerConfig) -> Fraction:
-    if not isinstance(bars, int) or isinstance(bars, bool) or not 1 <= bars <= MAX_BARS:
-        raise ValueError(f"bars must be a whole number between 1 and {MAX_BARS}, got {bars!r}")
-    if signature_index is None:
-        raise ValueError('bars needs time_signature=, or a text that names one, like "in 3/4 time"')
-    return bar_beats(signature_index) * config.steps_per_beat
-
-
 def bar_beats(signature_index: int) -> Fraction:
     """Quarter notes in a bar of a time signature."""
     return bar_length(time_signature(signature_index))
+
+
+def around(seconds: float, share: Fraction) -> tuple[int, int]:
+    """Microseconds: such a share below and above a number of seconds."""
+    us = Fraction(repr(float(seconds))) * 1_000_000  # 0.3, not 0.29999…
+    return math.ceil(us * (1 - share)), max(1, math.floor(us * (1 + share)))
 
 
 def _is_number(value: object) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from amt.midi.continued import Continued
 from amt.midi.vocabulary import EOS_ID
 from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
@@ -26,6 +27,21 @@ class MakesGrammarStates(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """What has come of a piece that is written in windows, before the prefix of one of them.
+
+    Attributes:
+        history: the tokens of the whole piece up to the first new one; the prefix has its last bars.
+        num_tokens: how many of them were written, by the windows before.
+        tokens_left: how many may follow in the whole piece.
+    """
+
+    history: tuple[int, ...]
+    num_tokens: int
+    tokens_left: int
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prompt:
     """One text of a request.
@@ -34,6 +50,9 @@ class Prompt:
         states: the text's embedding.
         prefix: the tokens that the music begins with, bos first.
         max_new_tokens: how many may follow.
+        before: of a piece that is longer than the model reads; None: it begins with the prefix.
+        continued: the music that it begins with, if a file is continued.
+        num_bars: how many bars the music that begins with the prefix is to have, for models that read it; 0: unknown.
         seed: for sampling; None where nothing is drawn.
         grammar: what may follow; None: any token.
         first_sequence: the number of the first of its samples, for the random numbers.
@@ -52,11 +71,29 @@ class Prompt:
     first_sequence: int = 0
     attributes: tuple[int, ...] = ()
     semitones: int = 0
+    before: Before | None = None
+    num_bars: int = 0
+    continued: Continued | None = None
     text: str = ""
     reading: Reading = Reading()  # noqa: RUF009 (it is frozen)
     limits: Limits = Limits()  # noqa: RUF009
     said: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def history(self) -> tuple[int, ...]:
+        """The whole piece up to the first new token."""
+        return self.prefix if self.before is None else self.before.history
+
+    @property
+    def num_before(self) -> int:
+        """How many tokens of it were written in windows before."""
+        return 0 if self.before is None else self.before.num_tokens
+
+    @property
+    def tokens_left(self) -> int:
+        """How many may follow in the whole piece."""
+        return self.max_new_tokens if self.before is None else self.before.tokens_left
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,7 +141,7 @@ class Request:
 
 
 def completed(limits: Limits, reading: Reading) -> Limits:
-    """The limits, with the time signature that `bars` needs from the text."""
+    """The limits, with the time signature of the text where they count in bars."""
     if limits.bars is None or limits.time_signature is not None or reading.metre is None:
         return limits
     return dataclasses.replace(limits, time_signature="{}/{}".format(*reading.metre.value))

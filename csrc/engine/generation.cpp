@@ -100,7 +100,7 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
       has_search_(plan.has_search),
       num_drafts_(plan.prompt_lookup_num_tokens),
       max_ngram_(plan.max_matching_ngram_size),
-      grammar_(std::move(plan.grammar)),
+      grammars_(std::move(plan.grammars)),
       features_(std::move(plan.features)) {
   const DecoderShape& shape = weights_.shape();
   options_.vocab_size = static_cast<int32_t>(shape.vocab_size);
@@ -108,10 +108,15 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
   has_guidance_ = plan.groups[0].negative_memory >= 0;
   suppressed_ = suppressed_flags(plan.suppress_tokens, plan.begin_suppress_tokens, shape.vocab_size);
   options_.suppressed = suppressed_.empty() ? nullptr : suppressed_.data();
-  if (grammar_) {
-    check(grammar_->vocabulary().size() == shape.vocab_size,
-          "the grammar knows " + std::to_string(grammar_->vocabulary().size()) + " tokens, the model has " +
+  for (const midi::Grammar& grammar : grammars_) {
+    check(grammar.vocabulary().size() == shape.vocab_size,
+          "the grammar knows " + std::to_string(grammar.vocabulary().size()) + " tokens, the model has " +
               std::to_string(shape.vocab_size));
+  }
+  for (const GroupPlan& asked : plan.groups) {
+    check(grammars_.empty() ? asked.grammar == -1
+                            : asked.grammar >= 0 && asked.grammar < static_cast<int64_t>(grammars_.size()),
+          "there must be a grammar for each prompt, or for none");
   }
 
   check(features_.has_value() == shape.reads_state(), "state features are given if and only if the model has them");
@@ -141,7 +146,8 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
   for (const GroupPlan& asked : plan.groups) {
     Group group{static_cast<int64_t>(asked.prefix.size()), asked.capacity()};
     group.prefix = layout.take(group.prefix_len * 4);
-    const size_t search_bytes = has_search_ ? Search::bytes(options_, group.capacity, grammar_.has_value()) : 0;
+    group.grammar = asked.grammar;
+    const size_t search_bytes = has_search_ ? Search::bytes(options_, group.capacity, !grammars_.empty()) : 0;
     group.search = layout.take(static_cast<int64_t>(search_bytes));
     const int64_t self_bytes = num_rows * group.capacity * position_bytes;
     places.push_back(
@@ -185,8 +191,8 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
     if (!has_search_) continue;
     try {
       search(static_cast<int64_t>(index))
-          .begin(asked.prefix.data(), groups_[index].prefix_len, asked.max_new_tokens, asked.seed,
-                 asked.first_sequence);
+          .begin(asked.prefix.data(), groups_[index].prefix_len, asked.max_new_tokens, asked.seed, asked.first_sequence,
+                 asked.before);
     } catch (const std::invalid_argument& error) {
       throw std::invalid_argument("prefix " + std::to_string(index) + " " + error.what());
     }
@@ -195,7 +201,8 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
 
 Search Generation::search(int64_t group) const {
   auto* memory = const_cast<std::byte*>(block_.data()) + groups_[group].search;  // a view: what it says is the search's
-  return {options_, groups_[group].capacity, grammar_ ? &*grammar_ : nullptr, memory};
+  const int64_t grammar = groups_[group].grammar;
+  return {options_, groups_[group].capacity, grammar < 0 ? nullptr : &grammars_[static_cast<size_t>(grammar)], memory};
 }
 
 Generation::Workshop& Generation::workshop(const Kernels& kernels, int64_t num_threads, int64_t max_rows) {

@@ -34,6 +34,8 @@ struct GroupPlan {
   int64_t first_sequence = 0;    // of the prompt's samples, the number of row 0
   int64_t negative_memory = -1;  // index of what guidance leads away from; -1: no guidance. All groups or none.
   int64_t num_bars = 0;          // how many bars the music is to have, for state features; 0: unknown
+  int64_t grammar = -1;          // index; -1: none. All groups or none.
+  Before before;
 
   int64_t capacity() const { return static_cast<int64_t>(prefix.size()) + max_new_tokens; }
 };
@@ -43,7 +45,7 @@ struct GenerationPlan {
   SearchOptions options;
   bool has_search = true;  // false: the caller chooses the tokens, with `logits`; only num_rows counts
   std::vector<int32_t> suppress_tokens, begin_suppress_tokens;
-  std::optional<midi::Grammar> grammar;
+  std::vector<midi::Grammar> grammars;
   std::optional<midi::FeatureLayout> features;  // what the model reads of its tokens; see DecoderShape::reads_state
   std::vector<Memory> memories;                 // read by the constructor of Generation only
   std::vector<GroupPlan> groups;
@@ -53,7 +55,7 @@ struct GenerationPlan {
   int64_t prompt_lookup_num_tokens = 0, max_matching_ngram_size = 2;
 };
 
-// See midi/named_values.h; the grammar, the memories and the groups come beside it.
+// See midi/named_values.h; the grammars, the memories and the groups come beside it.
 template <typename Visitor>
 void visit_fields(GenerationPlan& plan, Visitor& visit) {
   visit_fields(plan.options, visit);
@@ -100,6 +102,7 @@ class Generation {
     int64_t prefix_len, capacity;
     int64_t num_positions = 0;       // that the cache holds: of the prefix, and without a search of all
     int64_t prefix = 0, search = 0;  // where they lie in the block
+    int64_t grammar = -1;            // index
   };
   // The rows of one pass and who waits for their logits.
   struct Pass {
@@ -149,7 +152,7 @@ class Generation {
   bool has_search_, has_guidance_;
   int64_t num_drafts_, max_ngram_;
   std::vector<uint8_t> suppressed_;
-  std::optional<midi::Grammar> grammar_;
+  std::vector<midi::Grammar> grammars_;
   std::optional<midi::FeatureLayout> features_;
   std::vector<std::vector<midi::FeatureState>> states_;  // of each row of each group: it has taken what the cache holds
   std::vector<midi::FeatureEntry> entries_;              // room for those of one row

@@ -12,7 +12,7 @@ namespace amt::engine {
 struct RuleInput {
   const int32_t* token_ids;  // (length), the prefix included
   int64_t length;
-  int64_t step;            // how many of them are new
+  int64_t step;            // how many are new, those of windows before included
   int64_t max_new_tokens;  // how many may be
   uint8_t* allowed;        // (vocab_size): without a grammar to be written to, with one what it allows
   bool has_grammar;

@@ -71,8 +71,11 @@ struct Search::Header {
   int64_t prefix_len, length, max_new_tokens;
   uint64_t seed;
   int64_t first_sequence;
-  int64_t bank;         // of the running rows
-  int64_t num_running;  // rows that have not ended; kBeams: see BeamState
+  int64_t first_position;  // of the prefix in the whole piece
+  int64_t num_before;      // tokens that were written in windows before
+  int64_t tokens_left;     // of the whole piece, behind the prefix
+  int64_t bank;            // of the running rows
+  int64_t num_running;     // rows that have not ended; kBeams: see BeamState
 };
 
 struct Search::Row {
@@ -147,7 +150,7 @@ midi::GrammarState& Search::grammar_state(int64_t bank, int64_t row) const {
 int64_t Search::num_new_tokens() const { return header().length - header().prefix_len; }
 
 void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_tokens, uint64_t seed,
-                   int64_t first_sequence) {
+                   int64_t first_sequence, const Before& before) {
   const int64_t num_rows = options_.num_rows;
   // Until everything is checked the search is done, with nothing in it.
   header() = {};
@@ -167,6 +170,12 @@ void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_to
             "the prefix has token " + std::to_string(prefix[i]) + " at position " + std::to_string(i) +
                 "; ids are 0 to " + std::to_string(options_.vocab_size - 1));
   }
+  const int64_t tokens_left = before.tokens_left == 0 ? max_new_tokens : before.tokens_left;
+  require(tokens_left >= max_new_tokens, "tokens_left is below max_new_tokens");
+  const bool has_history = !before.history.empty();
+  const int32_t* written = has_history ? before.history.data() : prefix;
+  const int64_t num_written = has_history ? static_cast<int64_t>(before.history.size()) : prefix_len;
+  require(before.num_tokens >= 0, "the number of tokens before is below 0");
   if (has_beams()) {
     const double penalty = std::pow(static_cast<double>(max_new_tokens), options_.length_penalty);
     require(penalty >= 1e-30 && penalty <= 1e30, "length_penalty " + std::to_string(options_.length_penalty) +
@@ -175,9 +184,9 @@ void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_to
   }
   if (grammar_ != nullptr) {
     midi::GrammarState state(*grammar_);
-    for (int64_t i = 0; i < prefix_len; ++i) {
+    for (int64_t i = 0; i < num_written; ++i) {
       try {
-        state.advance(prefix[i]);
+        state.advance(written[i]);
       } catch (const std::invalid_argument& error) {
         throw std::invalid_argument("the prefix breaks the grammar at position " + std::to_string(i) + ": " +
                                     error.what());
@@ -186,7 +195,9 @@ void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_to
     std::uninitialized_fill_n(&grammar_state(0, 0), num_banks() * num_rows, state);
   }
   for (int64_t row = 0; row < num_rows; ++row) std::copy_n(prefix, prefix_len, tokens(0, row));
-  header() = {prefix_len, prefix_len, max_new_tokens, seed, first_sequence, 0, num_rows};
+  header() = {
+      prefix_len,  prefix_len, max_new_tokens, seed, first_sequence, num_written - prefix_len, before.num_tokens,
+      tokens_left, 0,          num_rows};
   if (has_beams()) {
     beam_state().is_done = false;
   } else {
@@ -210,8 +221,10 @@ float* Search::legal_scores(int64_t row, const float* given, float* scratch) con
   const int64_t vocab_size = options_.vocab_size, step = num_new_tokens();
   float* scores = scratch + 2 * vocab_size;
   auto* allowed = reinterpret_cast<uint8_t*>(scratch + 3 * vocab_size);
-  if (grammar_ != nullptr) grammar_state(now.bank, row).allowed(allowed, now.max_new_tokens - step);
-  apply_rules(options_, {tokens(now.bank, row), now.length, step, now.max_new_tokens, allowed, grammar_ != nullptr},
+  if (grammar_ != nullptr) grammar_state(now.bank, row).allowed(allowed, now.tokens_left - step);
+  const int64_t max_new_tokens = now.num_before + now.tokens_left;
+  apply_rules(options_,
+              {tokens(now.bank, row), now.length, now.num_before + step, max_new_tokens, allowed, grammar_ != nullptr},
               given, scores);
   return scores;
 }
@@ -255,8 +268,8 @@ void Search::step_rows(const float* logits, const float* negative, int64_t strid
       token = static_cast<int32_t>(std::find(scores, scores + vocab_size, best_score) - scores);  // the first of equals
     } else {
       filter_scores(options_, scores, scratch);
-      const double draw =
-          uniform(now.seed, static_cast<uint32_t>(now.length), static_cast<uint32_t>(now.first_sequence + row));
+      const double draw = uniform(now.seed, static_cast<uint32_t>(now.first_position + now.length),
+                                  static_cast<uint32_t>(now.first_sequence + row));
       token = choose(scores, vocab_size, draw, reinterpret_cast<double*>(scratch));
     }
     const float log_sum = shift(row_logits, vocab_size, max, kernels, scratch);

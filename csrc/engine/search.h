@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "beam_search.h"
 #include "grammar.h"
@@ -11,6 +12,14 @@
 #include "search_options.h"
 
 namespace amt::engine {
+
+// What has come of a piece before the prefix of its search: a piece longer than a model reads is written in windows,
+// and a window's prefix is its last bars only. amt/generation/long.py
+struct Before {
+  std::vector<int32_t> history;  // the whole piece up to the first new token; empty: the prefix is that
+  int64_t num_tokens = 0;        // of it, that were written in windows before
+  int64_t tokens_left = 0;       // of the whole piece from then on; 0: those of this search
+};
 
 // A view of a search over its block of memory; copying the view copies nothing.
 class Search {
@@ -27,8 +36,10 @@ class Search {
   // the prefix is taken by it; throws std::invalid_argument with the position if it is not legal. A search that could
   // not begin is done and has nothing in it.
   // first_sequence: the number of row 0 among the prompt's samples, for the random numbers.
+  // before: with a history the grammar takes that and not the prefix, and random numbers go by its positions; the rules
+  // count from where the piece began.
   void begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_tokens, uint64_t seed,
-             int64_t first_sequence = 0);
+             int64_t first_sequence = 0, const Before& before = {});
 
   // Takes the logits (row r at logits + r * stride; rows that are not active are not read) and chooses the next tokens.
   // negative: nullptr, or what the model says of the same rows under the negative text, laid out alike: guidance leads

@@ -119,7 +119,8 @@ class EditRow {
       const int32_t token = vocabulary_.hole(place);
       context_.push_back(make_event(step, program, is_of_all ? kAllHoleRank : kHole, 0, token));
     }
-    for (HoleTrack::Interval found = track_.next_interval(0); found.is_there(); found = track_.next_interval(found.end)) {
+    for (HoleTrack::Interval found = track_.next_interval(0); found.is_there();
+         found = track_.next_interval(found.end)) {
       intervals_.push_back(found);
     }
     parts_.resize(intervals_.size());
@@ -207,7 +208,8 @@ class EditRow {
 
   void begin(int pitch, int bin) {
     sounding(program_, pitch) = static_cast<int64_t>(notes_.size());
-    notes_.push_back({now_, now_, static_cast<int16_t>(program_), static_cast<int16_t>(pitch), static_cast<int16_t>(bin)});
+    notes_.push_back(
+        {now_, now_, static_cast<int16_t>(program_), static_cast<int16_t>(pitch), static_cast<int16_t>(bin)});
   }
 
   void end(int pitch) {

@@ -32,6 +32,8 @@ Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
   require(given.max_programs >= 1, "max_programs must be at least 1");
   require(given.min_steps <= given.max_steps, "min_steps is above max_steps");
   require(given.min_us <= given.max_us, "min_us is above max_us");
+  require(given.max_bars >= 1 && given.max_bars <= Constraints::kUnlimited, "max_bars must be between 1 and 2^40");
+  require(given.min_bars <= given.max_bars, "min_bars is above max_bars");
   tempo_max_ = given.tempo_max_index;
   if (given.tempo_index >= 0) given.tempo_min_index = tempo_max_ = given.tempo_index;
   require(given.tempo_min_index <= tempo_max_, "tempo_min_index is above tempo_max_index");
@@ -62,7 +64,8 @@ Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
     config.has_plans_and_edits = false;  // it is asked for rules alone
     of_context_ = std::make_shared<const Grammar>(Vocabulary(std::move(config)), Constraints());
   }
-  has_demands_ = limits_rests() || given.required_programs.any() || given.min_steps > 0 || given.min_us > 0;
+  has_demands_ =
+      limits_rests() || given.required_programs.any() || given.min_steps > 0 || given.min_us > 0 || given.min_bars > 0;
 }
 
 void Grammar::survey_plan() {
@@ -99,6 +102,7 @@ GrammarState::GrammarState(const Grammar& grammar)
     : grammar_(&grammar),
       num_programs_(static_cast<int64_t>(constraints().required_programs.count())),
       step_us_(is_score() ? 0 : int64_t{1000} * vocabulary().config().step_ms),
+      bar_steps_(int64_t{4} * vocabulary().config().steps_per_beat),
       program_(is_score() ? -1 : 0) {
   velocities_.fill(-1);
 }
@@ -193,7 +197,10 @@ bool GrammarState::may_change(Kind kind, int index) const {
   if (group_ >= 0 || is_dangling() || is_last_step_) return false;
   if (num_changes_now_ >= (is_tempo ? 2 : 1)) return false;
   if (is_tempo) return index == kNone || (index != tempo_ && rules().may_have_tempo(index));
-  return constraints().time_signature_index < 0 && index != time_signature_;
+  if (constraints().time_signature_index >= 0 || index == time_signature_) return false;
+  if (index == kNone || constraints().max_bars == Constraints::kUnlimited) return true;
+  const int64_t bars_left = constraints().max_bars - bars_begun(now_);
+  return bars_left * vocabulary().bar_steps(index) >= std::max<int64_t>(1, steps_to_enter());
 }
 
 bool GrammarState::may_pedal_on(int program) const {
@@ -256,6 +263,29 @@ bool GrammarState::can_close_now() const {
 int64_t GrammarState::steps_to_deadline() const {
   if (num_timed_ == 0) return Constraints::kUnlimited;
   return constraints().max_note_steps - static_cast<int64_t>(static_cast<uint32_t>(now_) - timed_[0].start);
+}
+
+bool GrammarState::is_early(int64_t step) const {
+  if (edit_ != Edit::kNone) return false;
+  return step < constraints().min_steps ||
+         elapsed_us_ + (step - now_) * step_us_ < constraints().min_us * grammar_->us_scale() ||
+         bars_begun(step) < constraints().min_bars;
+}
+
+void GrammarState::find_last_step(int64_t earliest) {
+  const Constraints& given = constraints();
+  last_step_ = given.max_steps;
+  if (given.max_us < Constraints::kUnlimited && step_us_ > 0) {
+    last_step_ = std::min(last_step_, now_ + (given.max_us * grammar_->us_scale() - elapsed_us_) / step_us_);
+  }
+  if (given.max_bars < Constraints::kUnlimited) {
+    last_step_ = std::min(last_step_, metre_start_ + (given.max_bars - bars_before_) * bar_steps_);
+  }
+  if (given.whole_bars) {
+    const int64_t bar_line = last_step_ - (last_step_ - metre_start_) % bar_steps_;
+    if (bar_line >= earliest + steps_to_enter() && !is_early(bar_line)) last_step_ = bar_line;
+  }
+  is_last_step_ = !has_room(1);
 }
 
 std::bitset<kNumPrograms> GrammarState::due_programs() const {
@@ -391,7 +421,7 @@ void GrammarState::apply(Event event) {
       break;
     case Kind::kBos:
       stage_ = is_score() ? Stage::kTimeSignature : Stage::kBody;
-      is_last_step_ = !has_room(1);
+      find_last_step(now_);
       return;
     case Kind::kEos:
       stage_ = Stage::kFinished;
@@ -432,7 +462,7 @@ void GrammarState::apply(Event event) {
     case Kind::kTempo:
       tempo_ = event.value;
       step_us_ = rules().step_us(tempo_);
-      is_last_step_ = !has_room(1);
+      find_last_step(now_);
       if (stage_ == Stage::kTempo) {
         stage_ = grammar_->has_plan() ? Stage::kPlan : Stage::kBody;
         return;
@@ -441,6 +471,10 @@ void GrammarState::apply(Event event) {
       break;
     case Kind::kTimeSignature:
       time_signature_ = event.value;
+      bars_before_ = bars_begun(now_);
+      metre_start_ = now_;
+      bar_steps_ = vocabulary().bar_steps(event.value);
+      find_last_step(now_);
       if (stage_ == Stage::kTimeSignature) {
         stage_ = Stage::kTempo;
         return;
@@ -462,7 +496,7 @@ void GrammarState::apply(Event event) {
       break;  // never allowed
     case Kind::kEdit:
       edit_ = Edit::kContext;
-      is_last_step_ = false;
+      find_last_step(now_);
       break;
     case Kind::kHole:
       holes_.take(now_, event.value, program_);
@@ -512,7 +546,9 @@ void GrammarState::begin_note(int pitch) {
   last_pitch_ = pitch;
   last_sound_ = now_;
   num_fillers_ = 0;
+  const bool is_new = !has_played_[program_];
   has_played_[program_] = true;
+  if (is_new && constraints().required_programs[program_]) find_last_step(now_ + 1);  // its note_off comes later
   begin(program_);
   if (program_ == kDrums) return;
   sounding_[program_][pitch] = true;

@@ -24,6 +24,8 @@ struct Constraints {
   int64_t max_note_steps = kUnlimited;                 // of a non-drum note
   int64_t min_steps = 0, max_steps = kUnlimited;       // when the piece ends
   int64_t min_us = 0, max_us = kUnlimited;             // the same in microseconds
+  int64_t min_bars = 0, max_bars = kUnlimited;         // how many bars have begun then
+  bool whole_bars = false;                             // it ends at a bar line, if one lies within all these
   int64_t max_rest_steps = kUnlimited;                 // without a sounding note or a new one
   int64_t max_filler_tokens = kUnlimited;              // between two note_on, note_off not counted
   std::bitset<kNumPrograms> programs = std::bitset<kNumPrograms>().set();
@@ -49,6 +51,9 @@ void visit_fields(Constraints& constraints, Visitor& visit) {
   visit("max_steps", constraints.max_steps);
   visit("min_us", constraints.min_us);
   visit("max_us", constraints.max_us);
+  visit("min_bars", constraints.min_bars);
+  visit("max_bars", constraints.max_bars);
+  visit("whole_bars", constraints.whole_bars);
   visit("max_rest_steps", constraints.max_rest_steps);
   visit("max_filler_tokens", constraints.max_filler_tokens);
   visit("programs", constraints.programs);
@@ -209,7 +214,7 @@ class GrammarState {
   int longest_free_shift() const;
   std::bitset<kNumPrograms> missing() const { return constraints().required_programs & ~has_played_ & open_to_; }
   // Whether so many steps from now the programs that are missing have to begin.
-  bool must_enter(int64_t num_missing, int64_t steps) const;
+  bool must_enter(int64_t steps) const;
 
   // The pitches that may start now in the group of a program, be it the current one or the next.
   std::bitset<kNumPitches> startable(int program) const;
@@ -239,11 +244,18 @@ class GrammarState {
   bool may_any_play(int64_t steps) const;
   bool is_full() const { return num_sounding_ >= constraints().max_polyphony; }
   // Whether so many more steps lie within the length, or within the part that is being filled.
-  bool has_room(int64_t steps) const {
-    if (is_in_fill()) return now_ + steps <= fill_end_;
-    return now_ + steps <= constraints().max_steps &&
-           elapsed_us_ + steps * step_us_ <= constraints().max_us * grammar_->us_scale();
+  bool has_room(int64_t steps) const { return now_ + steps <= (is_in_fill() ? fill_end_ : last_step_); }
+  // How many bars have begun at a step from now on, but one that has lasted for no time yet.
+  int64_t bars_begun(int64_t step) const { return bars_before_ + (step - metre_start_ + bar_steps_ - 1) / bar_steps_; }
+  // Whether a step from now on, at the tempo and in the metre in force, is before the first that may be the last.
+  bool is_early(int64_t step) const;
+  // How many steps the programs that are missing need; 0 if none is.
+  int64_t steps_to_enter() const {
+    const auto num_missing = static_cast<int64_t>(missing().count());
+    return num_missing > 0 ? num_missing + 2 : 0;
   }
+  // After what changes the length of steps and bars, or what is missing; a bar line counts from `earliest` on.
+  void find_last_step(int64_t earliest);
   // The phase of the group that the next event would belong to: the current group's, or that of a fresh one.
   Phase phase_of(int program) const { return group_ == program ? phase_ : kNoPhase; }
   std::bitset<kNumPrograms> open_programs() const { return has_notes_ | has_pedal_; }
@@ -280,8 +292,11 @@ class GrammarState {
   int64_t num_programs_ = 0;  // that are required or have begun
   int64_t now_ = 0, gap_ = 0;
   int64_t elapsed_us_ = 0, step_us_ = 0;  // in units of 1 / us_scale
-  int64_t last_sound_ = 0;                // the last step at which a note sounded or began
-  int64_t num_fillers_ = 0;               // tokens since the last note_on, but for note_off
+  int64_t metre_start_ = 0, bar_steps_;   // of the time signature in force
+  int64_t bars_before_ = 0;               // that had begun when it came
+  int64_t last_step_ = Constraints::kUnlimited;
+  int64_t last_sound_ = 0;   // the last step at which a note sounded or began
+  int64_t num_fillers_ = 0;  // tokens since the last note_on, but for note_off
   int program_, tempo_ = -1, time_signature_ = -1;
   int group_ = -1, last_pitch_ = -1;
   std::array<int8_t, kNumPrograms> velocities_;  // in force: of each program, or the first for all
@@ -292,9 +307,9 @@ class GrammarState {
   Edit edit_ = Edit::kNone;
   HoleTrack holes_;
   std::bitset<kNumPrograms> open_to_ = std::bitset<kNumPrograms>().set();  // what an edit lets begin something here
-  int64_t fill_end_ = 0;                                                  // of the part that is being filled
-  int64_t num_parts_left_ = 0;                                            // that are to be filled after it
-  bool is_last_step_ = false;  // everything ends at this step
+  int64_t fill_end_ = 0;                                                   // of the part that is being filled
+  int64_t num_parts_left_ = 0;                                             // that are to be filled after it
+  bool is_last_step_ = false;                                              // everything ends at this step
   PlanLast plan_last_ = PlanLast::kNothing;
   int plan_at_ = 0, plan_half_bars_ = 0;            // how long the plan is; what a chord lasts, or 0
   int plan_chord_ = -1, plan_chord_half_bars_ = 0;  // the last one of this section, or -1

@@ -14,14 +14,13 @@ constexpr int kHeld = 8;  // what may not come yet ranks behind all the rest
 
 }  // namespace
 
-bool GrammarState::must_enter(int64_t num_missing, int64_t steps) const {
-  const int64_t to_enter = num_missing + 2;
+bool GrammarState::must_enter(int64_t steps) const {
+  const int64_t to_enter = steps_to_enter();
   if (is_in_fill()) return now_ + steps + to_enter > std::min(holes_.next_change(now_), fill_end_);
   if (now_ + steps >= constraints().entry_by_step) return true;
   // The tempo may become slower.
-  return now_ + steps + to_enter > constraints().max_steps ||
-         elapsed_us_ + steps * step_us_ + to_enter * rules().slowest_step_us() >
-             constraints().max_us * rules().us_scale();
+  return !has_room(steps + to_enter) || elapsed_us_ + steps * step_us_ + to_enter * rules().slowest_step_us() >
+                                            constraints().max_us * rules().us_scale();
 }
 
 int64_t GrammarState::room() const {
@@ -31,7 +30,7 @@ int64_t GrammarState::room() const {
 int GrammarState::goal(int64_t remaining) const {
   const std::bitset<kNumPrograms> absent = missing();
   if (const auto num_missing = static_cast<int64_t>(absent.count()); num_missing > 0) {
-    if (must_enter(num_missing, 0) || (remaining >= 0 && remaining < room())) {
+    if (must_enter(0) || (remaining >= 0 && remaining < room())) {
       for (int program = std::max(group_, 0); program < kNumPrograms; ++program) {
         if (absent[program] && may_any_note_on(program)) return program;
       }
@@ -44,14 +43,11 @@ int GrammarState::goal(int64_t remaining) const {
 
 bool GrammarState::is_held(Event event) const {
   if (event.kind == Kind::kEos || event.kind == Kind::kFill) {
-    const bool is_early =
-        now_ < constraints().min_steps || elapsed_us_ < constraints().min_us * rules().us_scale();
-    return (is_early && !is_in_fill()) || missing().any() || (rules().limits_rests() && has_played_.none());
+    return is_early(now_) || missing().any() || (rules().limits_rests() && has_played_.none());
   }
   if (event.kind != Kind::kTimeShift) return false;
   if (num_sounding_ == 0 && now_ + event.value - last_sound_ > constraints().max_rest_steps) return true;
-  const auto num_missing = static_cast<int64_t>(missing().count());
-  return num_missing > 0 && event.value > 1 && must_enter(num_missing, event.value - 1);
+  return event.value > 1 && missing().any() && must_enter(event.value - 1);
 }
 
 int GrammarState::rank(Event event, int goal, bool is_tight) const {

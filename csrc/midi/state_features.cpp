@@ -134,8 +134,7 @@ void FeatureState::keep(Event event) {
   } else if (context_.use_count() > 1) {
     context_ = std::make_shared<std::vector<ContextEvent>>(*context_);
   }
-  context_->push_back(
-      {now_, event.kind, static_cast<uint8_t>(event.value), static_cast<uint8_t>(own_program())});
+  context_->push_back({now_, event.kind, static_cast<uint8_t>(event.value), static_cast<uint8_t>(own_program())});
 }
 
 void FeatureState::hear(int program) {
@@ -250,8 +249,7 @@ void FeatureState::begin_metre(int index) {
   if (step_in_bar_ > 0) ++bar_;
   step_in_bar_ = 0;
   metre_ = index;
-  bar_steps_ = std::max<int64_t>(1, int64_t{4} * layout_->vocabulary().config().steps_per_beat *
-                                        Vocabulary::numerator(index) / Vocabulary::denominator(index));
+  bar_steps_ = layout_->vocabulary().bar_steps(index);
 }
 
 // Goes to where the next part of a fill begins, and takes up the context there.

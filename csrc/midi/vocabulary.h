@@ -1,6 +1,7 @@
 // Token ids: which range of ids stands for which kind of event. docs/tokens.md is the definition.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -111,6 +112,10 @@ class Vocabulary {
   static int time_signature_index(int numerator, int denominator);
   static int numerator(int index) { return index / kNumDenominators + 1; }
   static int denominator(int index) { return 1 << (index % kNumDenominators); }
+  // How many steps a bar of a time signature has.
+  int64_t bar_steps(int index) const {
+    return std::max<int64_t>(1, int64_t{4} * config_.steps_per_beat * numerator(index) / denominator(index));
+  }
 
  private:
   VocabularyConfig config_;

@@ -68,7 +68,8 @@ DecoderShape to_shape(const std::string& text) {
 
 // What stands for each prompt, as lists with a number for each: see GroupPlan.
 struct PromptLists {
-  std::vector<int64_t> memory, prefix_len, max_new_tokens, first_sequence, negative_memory, num_bars;
+  std::vector<int64_t> memory, prefix_len, max_new_tokens, first_sequence, negative_memory, num_bars, grammar;
+  std::vector<int64_t> history_len, num_before, tokens_left;
   std::vector<uint64_t> seed;
 };
 
@@ -80,19 +81,24 @@ void visit_fields(PromptLists& lists, Visitor& visit) {
   visit("first_sequence", lists.first_sequence);
   visit("negative_memory", lists.negative_memory);
   visit("num_bars", lists.num_bars);
+  visit("grammar", lists.grammar);
+  visit("history_len", lists.history_len);
+  visit("num_before", lists.num_before);
+  visit("tokens_left", lists.tokens_left);
   visit("seed", lists.seed);
 }
 
-// options: of GenerationPlan; prompts: of PromptLists; vocabulary, constraints: of the grammar, both empty: none (all
-// texts of midi/named_values.h); features: of the model's state features, empty: none; memories (num_layers, 2,
-// num_heads, len, head_dim) float32; masks (len) uint8, or empty; prefix_ids: all prefixes, int32.
+// options: of GenerationPlan; prompts: of PromptLists; vocabulary, constraints: of the grammars, each with the same
+// vocabulary, empty: none (all texts of midi/named_values.h); features: of the model's state features, empty: none;
+// memories (num_layers, 2, num_heads, len, head_dim) float32; masks (len) uint8, or empty; prefix_ids, history_ids: all
+// prefixes and all histories, int32.
 GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, const std::string& prompts,
-                       const std::string& vocabulary, const std::string& constraints, const std::string& features,
-                       const std::vector<Tensor>& memories, const std::vector<Tensor>& masks,
-                       const Tensor& prefix_ids) {
+                       const std::string& vocabulary, const std::vector<std::string>& constraints,
+                       const std::string& features, const std::vector<Tensor>& memories,
+                       const std::vector<Tensor>& masks, const Tensor& prefix_ids, const Tensor& history_ids) {
   check(memories.size() == masks.size(), "there must be a mask for each memory");
   auto plan = from_text<GenerationPlan>(options);
-  if (!vocabulary.empty()) plan.grammar.emplace(vocabulary, constraints);
+  for (const std::string& each : constraints) plan.grammars.emplace_back(vocabulary, each);
   if (!features.empty()) plan.features.emplace(features);
   for (size_t index = 0; index < memories.size(); ++index) {
     const Tensor& memory = memories[index];
@@ -107,23 +113,32 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
   const auto lists = from_text<PromptLists>(prompts);
   const size_t num_prompts = lists.memory.size();
   for (const auto* list :
-       {&lists.prefix_len, &lists.max_new_tokens, &lists.first_sequence, &lists.negative_memory, &lists.num_bars}) {
+       {&lists.prefix_len, &lists.max_new_tokens, &lists.first_sequence, &lists.negative_memory, &lists.num_bars,
+        &lists.grammar, &lists.history_len, &lists.num_before, &lists.tokens_left}) {
     check(list->size() == num_prompts, "the lists of prompts must have one length");
   }
   check(lists.seed.size() == num_prompts, "the lists of prompts must have one length");
   const auto* ids = data<const int32_t>(prefix_ids, ScalarType::Int, "prefix_ids");
-  int64_t place = 0;
+  const auto* history = data<const int32_t>(history_ids, ScalarType::Int, "history_ids");
+  int64_t place = 0, history_place = 0;
   for (size_t index = 0; index < num_prompts; ++index) {
-    const int64_t prefix_len = lists.prefix_len[index];
+    const int64_t prefix_len = lists.prefix_len[index], history_len = lists.history_len[index];
     check(prefix_len >= 0 && prefix_len <= prefix_ids.numel() - place, "prefix_ids is shorter than the prefixes");
+    check(history_len >= 0 && history_len <= history_ids.numel() - history_place,
+          "history_ids is shorter than the histories");
     plan.groups.push_back({lists.memory[index],
                            {ids + place, ids + place + prefix_len},
                            lists.max_new_tokens[index],
                            lists.seed[index],
                            lists.first_sequence[index],
                            lists.negative_memory[index],
-                           lists.num_bars[index]});
+                           lists.num_bars[index],
+                           lists.grammar[index],
+                           {{history + history_place, history + history_place + history_len},
+                            lists.num_before[index],
+                            lists.tokens_left[index]}});
     place += prefix_len;
+    history_place += history_len;
   }
   return plan;
 }
@@ -223,13 +238,14 @@ void pack_decoder(Tensor packed, std::string shape, std::vector<Tensor> tensors)
 }
 
 int64_t generation_start(Tensor packed, std::string options, std::string prompts, std::string vocabulary,
-                         std::string constraints, std::string features, std::vector<Tensor> memories,
-                         std::vector<Tensor> masks, Tensor prefix_ids) {
+                         std::vector<std::string> constraints, std::string features, std::vector<Tensor> memories,
+                         std::vector<Tensor> masks, Tensor prefix_ids, Tensor history_ids) {
   return translating([&] {
     const PackedDecoder decoder = packed_decoder(packed);
-    return generations().add(std::make_shared<Generations::Entry>(
-        packed, decoder,
-        to_plan(decoder.shape(), options, prompts, vocabulary, constraints, features, memories, masks, prefix_ids)));
+    return generations().add(
+        std::make_shared<Generations::Entry>(packed, decoder,
+                                             to_plan(decoder.shape(), options, prompts, vocabulary, constraints,
+                                                     features, memories, masks, prefix_ids, history_ids)));
   });
 }
 
@@ -334,8 +350,8 @@ void define(stable::Library& library) {
   library.def("packed_vocab_size(Tensor packed) -> int");
   library.def("pack_decoder_(Tensor(a!) packed, str shape, Tensor[] tensors) -> ()");
   library.def(
-      "generation_start(Tensor packed, str options, str prompts, str vocabulary, str constraints, str features, "
-      "Tensor[] memories, Tensor[] masks, Tensor prefix_ids) -> int");
+      "generation_start(Tensor packed, str options, str prompts, str vocabulary, str[] constraints, str features, "
+      "Tensor[] memories, Tensor[] masks, Tensor prefix_ids, Tensor history_ids) -> int");
   library.def("generation_end(int generation) -> ()");
   library.def(
       "generation_run_(int generation, Tensor(a!) progress, int num_threads, int max_steps, int max_ms, "

@@ -114,7 +114,7 @@ def test_the_context_has_no_loss(split):
     objective = Objective(build_model(config, CONFIG), TrainConfig(lead_weight=3.0), CONFIG)
     text = lambda captions: (torch.zeros(len(captions), 1, 8), torch.ones(len(captions), 1, dtype=torch.bool))  # noqa: E731
     rows = Rows.of(batch, np.arange(16), text, torch.device("cpu"))
-    loss, sums = objective(rows, batch.num_tokens, 1)
+    _, sums = objective(rows, batch.num_tokens, 1)
     per_row = []
     for row in range(16):
         one = Rows.of(batch, np.array([row]), text, torch.device("cpu"))

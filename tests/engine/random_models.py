@@ -13,6 +13,7 @@ import re
 import sys
 from unittest import mock
 
+import numpy as np
 import replay
 import torch
 from replay import is_within_rounding, tokens_of
@@ -27,9 +28,10 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout
 from amt.midi.grammar import Grammar
 from amt.midi.reference.random_pieces import random_constraints
+from amt.midi.vocabulary import BOS_ID, EOS_ID
 from amt.models import MusicTransformer
-from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
+from amt.request.request import Before
 
 TOKENIZERS = (
     TokenizerConfig("performance", step_ms=100, num_velocities=2),
@@ -52,6 +54,7 @@ class Case:
     grammar: Grammar | None
     stop_after: int | None  # new tokens after which what still runs is stopped
     num_bars: int = 0  # that the music is to have; 0: unknown
+    before: Before | None = None  # all prompts are a window of a longer piece
 
     def run(self, decoder):
         """The hypotheses of a model or an engine."""
@@ -82,10 +85,10 @@ class Case:
             grammar=self.grammar,
             **more,
         )
-        if self.num_bars:
-            limits = Limits(bars=self.num_bars)
-            prompts = tuple(dataclasses.replace(prompt, limits=limits) for prompt in request.prompts)
-            request = dataclasses.replace(request, prompts=prompts)
+        prompts = [
+            dataclasses.replace(prompt, num_bars=self.num_bars, before=self.before) for prompt in request.prompts
+        ]
+        request = dataclasses.replace(request, prompts=tuple(prompts))
         return decode(choose(decoder, request, backend="plain"), request)
 
 
@@ -190,6 +193,34 @@ def random_config(rng: random.Random, vocab_size: int) -> GenerationConfig:
     return GenerationConfig(**options)
 
 
+def random_window(seed: int, case: Case) -> Case:
+    """Some cases as a window of a longer piece: the grammar has taken more, or other, tokens than the model."""
+    rng = random.Random(f"window {seed}")
+    if rng.random() < 0.7:
+        return case
+    history = [BOS_ID]
+    if case.grammar is None:
+        history += [rng.randrange(3, case.model.config.vocab_size) for _ in range(rng.randrange(60))]
+    else:
+        state = case.grammar.start()
+        state.advance(BOS_ID)
+        for _ in range(rng.randrange(60)):
+            tokens = [token for token in np.flatnonzero(state.allowed()).tolist() if token != EOS_ID]
+            if not tokens:
+                break
+            history.append(rng.choice(tokens))
+            state.advance(history[-1])
+    prefix = history[1:][-rng.randint(1, 4) :]
+    room = case.model.config.max_sequence_length - 1 - len(prefix)
+    config = dataclasses.replace(case.config, max_new_tokens=min(case.config.max_new_tokens, room))
+    config = dataclasses.replace(config, min_new_tokens=min(config.min_new_tokens, config.max_new_tokens))
+    tokens_left = config.max_new_tokens + rng.choice([0, 1, 2, 30, 1000])
+    before = Before(tuple(history), rng.randrange(len(history)), tokens_left)
+    stop_after = case.stop_after if case.stop_after and case.stop_after < config.max_new_tokens else None
+    prefixes = [prefix] * len(case.prefixes)
+    return dataclasses.replace(case, config=config, prefixes=prefixes, before=before, stop_after=stop_after)
+
+
 def random_case(seed: int) -> Case:
     """The case of that number."""
     rng = random.Random(seed)
@@ -221,7 +252,7 @@ def random_case(seed: int) -> Case:
     if stop_after is not None:  # it counts passes, which then must give a token each
         config = dataclasses.replace(config, prompt_lookup_num_tokens=0)
     room = min(config.max_new_tokens, model.config.max_sequence_length - 1 - max(map(len, prefixes)))
-    return Case(
+    case = Case(
         model,
         torch.randn(batch_size, text_len, 6),
         mask,
@@ -233,6 +264,7 @@ def random_case(seed: int) -> Case:
         stop_after if stop_after and stop_after < room else None,
         feature_rng.choice([0, 1, 3]) if has_features else 0,
     )
+    return random_window(seed, case)
 
 
 def without_numbers(error: DecodingError) -> str:
@@ -259,7 +291,7 @@ def difference(case: Case, engine: Engine | None = None) -> str:
     for index, hypotheses in enumerate(result):
         text = one_text(case.embeddings, case.mask, index)
         options = {"negative": (case.negative, None), "make_grammar": case.grammar and case.grammar.start}
-        options["num_bars"] = case.num_bars
+        options |= {"num_bars": case.num_bars, "before": case.before}
         arguments = text, hypotheses, 1 + len(case.prefixes[index]), case.config
         truths, references = (replay.replay(model, *arguments, **options) for model in (exact, case.model))
         for hypothesis, truth, reference in zip(hypotheses, truths, references, strict=True):

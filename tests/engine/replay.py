@@ -39,13 +39,24 @@ class Replay:
 
 @torch.no_grad()
 def replay(
-    model, text, hypotheses, prefix_len, config, *, negative=None, make_grammar=None, num_bars=0, eos_token_id=2
+    model,
+    text,
+    hypotheses,
+    prefix_len,
+    config,
+    *,
+    negative=None,
+    make_grammar=None,
+    num_bars=0,
+    before=None,
+    eos_token_id=2,
 ):
     """One `Replay` for each hypothesis of a prompt, in the model's precision.
 
     Args:
         text, negative: (embeddings, mask) of one text each.
         num_bars: what a model with state features was told; 0: nothing.
+        before: of a window; see `amt.request.request.Before`.
     """
     dtype = next(model.parameters()).dtype
     longest = max(len(hypothesis.token_ids) for hypothesis in hypotheses)
@@ -68,9 +79,11 @@ def replay(
     room = min(config.max_new_tokens, model.config.max_sequence_length - prefix_len)
     replays = []
     for row, hypothesis in enumerate(hypotheses):
-        rules, ids = Rules(config, prefix_len, room, eos_token_id), token_ids[row : row + 1]
+        windows = {} if before is None else {"num_before": before.num_tokens, "tokens_left": before.tokens_left}
+        rules, ids = Rules(config, prefix_len, room, eos_token_id, **windows), token_ids[row : row + 1]
         grammar, scores = make_grammar() if make_grammar else None, []
-        for token in hypothesis.token_ids[:prefix_len] if grammar else ():
+        history = hypothesis.token_ids[:prefix_len] if before is None else before.history
+        for token in history if grammar else ():
             grammar.advance(token)
         for step in range(hypothesis.num_new_tokens):
             end = prefix_len + step

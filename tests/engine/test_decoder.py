@@ -473,7 +473,7 @@ def test_a_grammar_that_cannot_be_is_refused_by_name(engine):
     wrong = {"programs 129": "programs must be between 0 and 128", "pitch 3": "pitch is not a setting"}
     for constraints, message in wrong.items():
         with pytest.raises(ValueError, match=message):
-            start(engine, grammar=(config.to_text(), constraints))
+            start(engine, grammars=(config.to_text(), [constraints]))
 
 
 def test_two_threads_cannot_run_one_generation(engine):

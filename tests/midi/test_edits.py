@@ -253,7 +253,7 @@ def test_grammars_allow_the_same_in_edits(config, rng):
 def test_a_fill_keeps_to_its_bars_and_programs(rng):
     """Random walks, read back: every note of the fill starts in a hole and ends with its interval."""
     config = configuration(rng, rng.choice([CONFIG, SMALL, None]))
-    _, holes, end_step, row = random_edit(rng, config)
+    _, holes, _, row = random_edit(rng, config)
     state = Grammar(config, Constraints(max_rest_steps=rng.choice([None, 5]))).start()
     prompt = prompt_of(row, config)
     for token_id in prompt:
@@ -439,5 +439,6 @@ def test_time_signatures_stay_in_the_context():
     row = edit_row(ids, [StepHole(ALL, 0, 192)], CONFIG)
     assert events_of(row)[4:] == [
         ("hole", 2), ("time_shift", 96), ("time_signature", 12), ("time_shift", 96), ("hole", 3),
-        ("fill", 0), ("program", 0), ("velocity", 20), ("note_on", 60), ("time_shift", 24), ("note_off", 60), ("eos", 0),
+        ("fill", 0), ("program", 0), ("velocity", 20), ("note_on", 60), ("time_shift", 24), ("note_off", 60),
+        ("eos", 0),
     ]  # fmt: skip

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -85,28 +86,20 @@ def test_length_is_in_steps(beats, steps):
 def test_a_duration_is_met_within_five_per_cent_at_any_tempo(duration, window):
     constraints = Limits(duration=duration).constraints(PERFORMANCE)
     assert constraints == Constraints(min_us=window[0], max_us=window[1])
-    assert Limits(duration=duration).constraints(SCORE) == constraints
+    assert Limits(duration=duration).constraints(SCORE) == dataclasses.replace(constraints, whole_bars=True)
 
 
-@pytest.mark.parametrize(
-    ("bars", "signature", "window"),
-    [
-        (1, "4/4", (48, 192)),
-        (8, "3/4", (504, 648)),
-        (2, "6/8", (72, 216)),
-        (3, "5/16", (60, 120)),
-        (1, "2/1", (96, 384)),
-    ],
-)
-def test_bars_are_met_within_one(bars, signature, window):
-    constraints = Limits(time_signature=signature, bars=bars).constraints(SCORE)
-    assert (constraints.min_steps, constraints.max_steps) == window
+def test_bars_are_those_of_the_music_in_any_metre():
+    constraints = Limits(bars=8).constraints(SCORE)
+    assert (constraints.min_bars, constraints.max_bars, constraints.time_signature_index) == (8, 8, None)
+    both = Limits(bars=8, duration=20).constraints(SCORE)  # the seconds decide among the bars around
+    assert (both.min_bars, both.max_bars, both.whole_bars) == (7, 9, True)
+    assert Limits(bars=1, duration=2).constraints(SCORE).min_bars == 1
 
 
-def test_max_beats_cuts_the_window():
-    limits = Limits(time_signature="4/4", max_beats=32, bars=8)
-    constraints = limits.constraints(SCORE)
-    assert (constraints.min_steps, constraints.max_steps) == (28 * 24, 32 * 24)
+def test_max_beats_may_end_the_last_bar_early():
+    constraints = Limits(time_signature="4/4", max_beats=31, bars=8).constraints(SCORE)
+    assert (constraints.min_bars, constraints.max_bars, constraints.max_steps) == (8, 8, 31 * 24)
 
 
 def test_a_text_gives_what_a_length_needs_and_an_option_is_stronger():
@@ -226,14 +219,13 @@ def test_a_generation_has_usual_limits_where_the_call_names_none():
             "min_pitch 72 is above max_pitch 60 for Violin",
         ),
         ({"key": "C major", "min_pitch": 61, "max_pitch": 61, "instruments": "violin"}, "no pitch"),
-        ({"max_beats": 4, "bars": 8, "time_signature": "4/4"}, "max_beats 4 ends the piece before bars 8 are over"),
+        ({"max_beats": 4, "bars": 8, "time_signature": "4/4"}, "max_beats 4 ends the piece before bar 8; leave one"),
         ({"duration": 60, "max_beats": 4}, "duration 60 and max_beats 4 cannot both be met"),
         ({"duration": 4, "bars": 60, "time_signature": "4/4"}, "duration 4 and bars 60 cannot both be met"),
         ({"duration": 0, "tempo": 90}, "duration must be above 0 and at most 86400 seconds, got 0"),
         ({"duration": math.inf, "tempo": 90}, "duration must be above 0 and at most 86400 seconds, got inf"),
         ({"duration": "9", "tempo": 90}, "duration must be above 0 and at most 86400 seconds, got '9'"),
         ({"duration": 0.019, "tempo": 120}, r"duration must be at least 0\.021 seconds at this tempo, got 0\.019"),
-        ({"bars": 4}, 'bars needs time_signature=, or a text that names one, like "in 3/4 time"'),
         ({"bars": 0, "time_signature": "3/4"}, "bars must be a whole number between 1 and 65536, got 0"),
         ({"bars": 2.5, "time_signature": "3/4"}, "bars must be a whole number between 1 and 65536, got 2.5"),
         ({"bars": True, "time_signature": "3/4"}, "bars must be a whole number"),

@@ -183,8 +183,7 @@ class EngineState:
         if self._request.negative is not None:
             negative = len(memories)  # it stands behind those of the prompts
             memories.append(self._memories[-1])
-        grammars = {prompt.grammar for prompt in prompts}
-        assert len(grammars) == 1, "prompts under different grammars do not share a batch"
+        grammars = list(dict.fromkeys(prompt.grammar for prompt in prompts))
         return Generation(
             self._engine.packed,
             {
@@ -201,13 +200,15 @@ class EngineState:
                     prompt.seed or 0,
                     prompt.first_sequence + first,
                     negative,
-                    prompt.limits.bars or 0,
+                    prompt.num_bars,
+                    grammars.index(prompt.grammar),
+                    *(() if prompt.before is None else dataclasses.astuple(prompt.before)),
                 )
                 for place, (prompt, (_, first)) in enumerate(zip(prompts, batch.parts, strict=True))
             ],
             [memory for memory, _ in memories],
             [mask for _, mask in memories],
-            grammar=_grammar_texts(grammars.pop()),
+            grammars=_grammar_texts(grammars),
             features=self._engine.features,
             isa=self._engine.isa,
             num_threads=self._engine.num_threads,
@@ -280,7 +281,7 @@ class _Batch:
 
 
 def _batches(engine: Engine, request: Request) -> Iterator[_Batch]:
-    """The parts of a request in their order, as many together as fit; those of one grammar and one number of rows."""
+    """The parts of a request in their order, as many together as fit; those of one number of rows."""
     options, prompts = request.options, request.prompts
     mode: Literal["greedy", "sample", "beams"] = "greedy"
     if options.num_beams > 1:
@@ -295,7 +296,7 @@ def _batches(engine: Engine, request: Request) -> Iterator[_Batch]:
     for index, first, rows in _parts(options, len(prompts)):
         num_bytes = rows * row_bytes * (len(prompts[index].prefix) + prompts[index].max_new_tokens)
         is_full = num_texts * (batch_rows + rows) > MAX_BATCH_ROWS or batch_bytes + num_bytes > MAX_BATCH_BYTES
-        kind: Any = rows, prompts[index].grammar
+        kind: Any = rows, _vocabulary(prompts[index].grammar)
         if batch and (is_full or kind != batch_kind):
             yield _Batch(mode, batch_kind[0], batch)
             batch, batch_rows, batch_bytes = [], 0, 0
@@ -336,5 +337,12 @@ def _hypothesis(row: RowResult, seed: int | None) -> Hypothesis:
     return Hypothesis(row.token_ids, row.score, row.log_probs, _REASONS[row.finish_reason], seed)
 
 
-def _grammar_texts(grammar: Any) -> tuple[str, str] | None:
-    return None if grammar is None else (grammar.config.to_text(), grammar.constraints.to_text())
+def _grammar_texts(grammars: Sequence[Any]) -> tuple[str, list[str]] | None:
+    """The vocabulary of grammars that have one, and the constraints of each; None without a grammar."""
+    if grammars[0] is None:
+        return None
+    return grammars[0].config.to_text(), [grammar.constraints.to_text() for grammar in grammars]
+
+
+def _vocabulary(grammar: Any) -> Any:
+    return None if grammar is None else grammar.config

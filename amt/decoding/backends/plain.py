@@ -78,7 +78,13 @@ class PlainState:
         rules = self._rules(prompt)
         if self._request.options.num_beams > 1:
             return decode_beams(self._start[1], rules)
-        return decode_one(self._start[1], rules, seed=prompt.seed, sequence=prompt.first_sequence + sequence)
+        return decode_one(
+            self._start[1],
+            rules,
+            seed=prompt.seed,
+            sequence=prompt.first_sequence + sequence,
+            first_position=len(prompt.history) - len(prompt.prefix),
+        )
 
     def _rules(self, prompt: Prompt) -> Rules:
         request = self._request
@@ -90,6 +96,8 @@ class PlainState:
             request.logits_processor,
             request.stopping_criteria,
             self._deadline,
+            num_before=prompt.num_before,
+            tokens_left=prompt.tokens_left,
         )
 
 

@@ -42,6 +42,8 @@ class Rules:
         config: the options.
         prefix_len: the number of tokens before the first new one.
         max_new_tokens: how many tokens may follow the prefix.
+        num_before, tokens_left: of a piece that is written in windows, how many tokens those before have written, and
+            how many may follow in all; see `amt.request.request.Before`. None: max_new_tokens.
         eos_token_id: the token that ends a sequence.
         logits_processor, stopping_criteria: the user's own.
         deadline: when the time is over; kept here for the strategies.
@@ -56,10 +58,15 @@ class Rules:
         logits_processor: Sequence[LogitsProcessor] = (),
         stopping_criteria: Sequence[StoppingCriteria] = (),
         deadline: Deadline | None = None,
+        *,
+        num_before: int = 0,
+        tokens_left: int | None = None,
     ):
         self.config = config
         self.prefix_len = prefix_len
         self.max_new_tokens = max_new_tokens
+        self._num_before = num_before
+        self._most_tokens = num_before + (max_new_tokens if tokens_left is None else tokens_left)
         self.eos_token_id = eos_token_id
         self.deadline = deadline or Deadline()
         self._stopping_criteria = stopping_criteria
@@ -86,7 +93,7 @@ class Rules:
             scores: (rows, vocab_size), float32.
             grammars: a state for each row; None for a row that has no legal continuation.
         """
-        step = token_ids.shape[1] - self.prefix_len
+        step = self._num_before + token_ids.shape[1] - self.prefix_len
         legal = torch.ones(scores.shape, dtype=torch.bool) if grammars is None else self._legal(grammars, scores, step)
         may_come = legal.clone()
         may_come[:, self._suppressed(step)] = False
@@ -138,7 +145,7 @@ class Rules:
         return [*self.config.suppress_tokens, *(self.config.begin_suppress_tokens if step == begin else ())]
 
     def _force(self, scores: torch.Tensor, legal: torch.Tensor, step: int) -> torch.Tensor:
-        if step == self.max_new_tokens - 1 and self.config.forced_eos_token_id is not None:
+        if step == self._most_tokens - 1 and self.config.forced_eos_token_id is not None:
             return force_token(scores, self.config.forced_eos_token_id, legal)
         if step == 0 and self.prefix_len == 1 and self.config.forced_bos_token_id is not None:
             return force_token(scores, self.config.forced_bos_token_id, legal)
@@ -147,7 +154,7 @@ class Rules:
     def _legal(self, grammars: Sequence[GrammarState | None], scores: torch.Tensor, step: int) -> torch.Tensor:
         rows = []
         for grammar in grammars:
-            row = np.zeros(scores.shape[1], bool) if grammar is None else grammar.allowed(self.max_new_tokens - step)
+            row = np.zeros(scores.shape[1], bool) if grammar is None else grammar.allowed(self._most_tokens - step)
             if row.shape != (scores.shape[1],):
                 raise ValueError(f"the grammar knows {len(row)} tokens, the model has {scores.shape[1]}")
             rows.append(row)

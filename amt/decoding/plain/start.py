@@ -25,7 +25,7 @@ class Start:
         caches: after the text and, with guidance, after the negative one; with one row, of which every sequence takes a
             copy.
         logits: for each cache (1, vocab_size), for the first new token.
-        grammar: has taken the prefix, or None.
+        grammar: has taken the prefix, or the whole piece up to its end, or None.
     """
 
     model: DecoderModel
@@ -48,15 +48,15 @@ def start_prompt(model: DecoderModel, request: Request, prompt: Prompt, index: i
     """Let the model and the grammar read the prefix of a prompt; `index` is its number, for errors."""
     grammar = prompt.grammar.start() if prompt.grammar else None
     if grammar is not None:
-        for position, token in enumerate(prompt.prefix):
+        for position, token in enumerate(prompt.history):
             try:
                 grammar.advance(token)
             except ValueError as error:
                 raise ValueError(f"prefix {index} breaks the grammar at position {position}: {error}") from error
     texts = request.texts(prompt)
     start_cache: Any = model.start_cache
-    if prompt.limits.bars is not None and getattr(model.config, "state_features", None):  # no other model can be told
-        start_cache = functools.partial(start_cache, num_bars=prompt.limits.bars)
+    if prompt.num_bars and getattr(model.config, "state_features", None):  # no other model can be told
+        start_cache = functools.partial(start_cache, num_bars=prompt.num_bars)
     with stage("encoder"):
         told = [prompt.attributes, ()]  # not the negative text
         caches = [start_cache(*encode(model, *text, each)) for text, each in zip(texts, told, strict=False)]

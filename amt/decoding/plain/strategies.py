@@ -21,7 +21,7 @@ from amt.ops.reference.philox import uniform
 
 
 def decode_one(
-    start: Start, rules: Rules, *, seed: int | None = None, sequence: int = 0
+    start: Start, rules: Rules, *, seed: int | None = None, sequence: int = 0, first_position: int = 0
 ) -> Generator[NewToken, None, list[Hypothesis]]:
     """Greedy search without a seed, sampling with one: its tokens one by one, and at last the sequence.
 
@@ -32,6 +32,7 @@ def decode_one(
         start: the prompt and prefix.
         rules: a fresh one.
         seed, sequence: for `amt.ops.reference.philox.uniform`.
+        first_position: of the prefix in the whole piece, for the same.
     """
     token_ids = torch.tensor([start.prefix])
     caches, logits = start.rows(torch.tensor([0]), start.caches), start.logits
@@ -53,7 +54,7 @@ def decode_one(
             token = int(scores[0].argmax())  # the first of equals
         else:
             filtered = filter_scores(scores, rules.config)
-            token = choose(filtered[0], uniform(seed, token_ids.shape[1], sequence))
+            token = choose(filtered[0], uniform(seed, first_position + token_ids.shape[1], sequence))
         log_probs.append(float(own_log_probs[0, token]))
         token_ids = torch.cat([token_ids, torch.tensor([[token]])], 1)
         if grammar:

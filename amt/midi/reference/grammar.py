@@ -17,7 +17,7 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, MAX_TIMED_NOTES, Constraints
 from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION
 from amt.midi.reference.holes import HoleTrack, is_missing
-from amt.midi.vocabulary import DRUMS, MAX_HALF_BARS, NUM_PITCHES, Event, vocabulary_of
+from amt.midi.vocabulary import DRUMS, MAX_HALF_BARS, NUM_PITCHES, Event, time_signature, vocabulary_of
 
 Key = tuple[int, int, int]
 
@@ -67,6 +67,9 @@ class GrammarState:
         self.velocities: dict[int, int] = {}  # in force; see TokenizerConfig.velocity_holder
         self.tempo: int | None = None
         self.time_signature: int | None = None
+        self.metre_start, self.bar_steps = 0, 4 * config.steps_per_beat  # of the time signature in force
+        self.bars_before = 0  # that had begun when it came
+        self.last_step = MANY  # at which everything ends
         self.sounding: dict[tuple[int, int], int] = {}  # (program, pitch): the step of its start; drums never sound
         self.pedals: set[int] = set()  # programs whose pedal is on
         self.has_played: set[int] = set()  # programs that had a note
@@ -267,6 +270,10 @@ class GrammarState:
             return "it is in force already"
         if fixed is not None:
             return "it is constrained to its first value"
+        if key == TIME_SIGNATURE_KEY and self.constraints.max_bars is not None:
+            bars_left = self.constraints.max_bars - self._bars_begun(self.now)
+            if bars_left * self._steps_in_bar(value) < max(1, self._steps_to_enter()):
+                return "too few bars are left for it"
         return self._refusal_of_start()
 
     def _refusal_of_program(self, program: int) -> str | None:
@@ -365,12 +372,47 @@ class GrammarState:
 
     def _has_room(self, steps: int) -> bool:
         """Whether so many more steps lie within the length, or within the part that is being filled."""
-        if self.edit == "fill":
-            return self.now + steps <= self.fill_end
-        given = self.constraints
-        if given.max_steps is not None and self.now + steps > given.max_steps:
+        return self.now + steps <= (self.fill_end if self.edit == "fill" else self.last_step)
+
+    def _bars_begun(self, step: int) -> int:
+        """How many bars have begun at a step from now on, but one that has lasted for no time yet."""
+        return self.bars_before + -((self.metre_start - step) // self.bar_steps)
+
+    def _is_early(self, step: int) -> bool:
+        """Whether a step from now on, at the tempo and in the metre in force, is before the first that may be the last."""
+        if self.edit is not None:
             return False
-        return given.max_us is None or self.elapsed_us + steps * self.step_us <= given.max_us * self.us_scale
+        given = self.constraints
+        elapsed_us = self.elapsed_us + (step - self.now) * self.step_us
+        return (
+            step < (given.min_steps or 0)
+            or elapsed_us < (given.min_us or 0) * self.us_scale
+            or self._bars_begun(step) < (given.min_bars or 0)
+        )
+
+    def _steps_in_bar(self, index: int) -> int:
+        """How many steps a bar of a time signature has."""
+        numerator, denominator = time_signature(index)
+        return max(1, 4 * self.config.steps_per_beat * numerator // denominator)
+
+    def _steps_to_enter(self) -> int:
+        """How many steps the programs that are missing need; 0 if none is."""
+        missing = self._missing()
+        return len(missing) + 2 if missing else 0
+
+    def _find_last_step(self, earliest: int) -> None:
+        """After what changes the length of steps and bars, or what is missing; a bar line counts from `earliest` on."""
+        given = self.constraints
+        last = MANY if given.max_steps is None else given.max_steps
+        if given.max_us is not None and self.step_us:
+            last = min(last, self.now + (given.max_us * self.us_scale - self.elapsed_us) // self.step_us)
+        if given.max_bars is not None:
+            last = min(last, self.metre_start + (given.max_bars - self.bars_before) * self.bar_steps)
+        if given.whole_bars:
+            bar_line = last - (last - self.metre_start) % self.bar_steps
+            if bar_line >= earliest + self._steps_to_enter() and not self._is_early(bar_line):
+                last = bar_line
+        self.last_step = last
 
     def _steps_to_deadline(self) -> int:
         """How many steps the oldest note may sound on."""
@@ -405,7 +447,7 @@ class GrammarState:
             return self.now + steps + to_enter > (self.holes.next_change(self.now) or self.fill_end)
         if given.entry_by_step is not None and self.now + steps >= given.entry_by_step:
             return True
-        if given.max_steps is not None and self.now + steps + to_enter > given.max_steps:
+        if not self._has_room(steps + to_enter):
             return True
         slowest_us = self.step_us
         if self.is_score:  # the tempo may become slower
@@ -434,9 +476,7 @@ class GrammarState:
         kind, value = event
         given = self.constraints
         if kind in ("fill", "eos"):
-            is_early = self.now < (given.min_steps or 0) or self.elapsed_us < (given.min_us or 0) * self.us_scale
-            is_early = is_early and self.edit is None
-            return is_early or bool(self._missing()) or (given.limits_rests and not self.has_played)
+            return self._is_early(self.now) or bool(self._missing()) or (given.limits_rests and not self.has_played)
         if kind != "time_shift":
             return False
         silence = 0 if self.sounding else self.now + value - self.last_sound
@@ -550,6 +590,8 @@ class GrammarState:
             self.position = STEP_BEGINS
         elif kind == "time_signature":
             self.time_signature = value
+            self.metre_start, self.bars_before = self.now, self._bars_begun(self.now)
+            self.bar_steps = self._steps_in_bar(value)
             self.position = max(self.position, TIME_SIGNATURE_KEY)
         elif kind == "tempo":
             self.tempo = value
@@ -576,11 +618,16 @@ class GrammarState:
                 self.sounding[program, value] = self.now
             self.last_sound = self.now
             self.num_fillers = 0
+            is_new = program not in self.has_played
             self.has_played.add(program)
+            if is_new and program in self.required:
+                self._find_last_step(self.now + 1)  # its note_off comes later
             self.has_begun.add(program)
             self.position = (program, NOTE_ON, value)
         if kind != "time_shift":
             self.steps_since_event = 0
+        if kind in ("bos", "time_signature", "tempo", "edit"):
+            self._find_last_step(self.now)
         if self.header:
             self.header.pop(0)
             self.in_plan = not self.header and self.plan is not None

@@ -132,6 +132,9 @@ def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constrain
         }
         if config.preset == "score":
             given |= {
+                "min_bars": some(1, 2, 3),
+                "max_bars": some(1, 2, 4),
+                "whole_bars": some(True),
                 "programs": some((DRUMS,), (3,), (0, 3, DRUMS), (0, 127)),
                 "required_programs": some((3,), (0, DRUMS), (0, 3)),
                 "entry_by_step": some(0, 1, 4),

@@ -1,0 +1,256 @@
+"""Pieces that are longer than a model reads, in windows.
+
+A window is a request of its own. Its prefix is the header and the last bars of what was written before, as many as fit
+into half of the model's positions; then the model goes on until they are full. Only what the model reads is cut: tokens
+are those of the whole piece, under its one grammar, with its random numbers. So limits hold over the seams, no note
+ends or begins there, and a piece is the same in any batch. A model that is told how many bars are left hears how many
+there are from the first one that it reads.
+
+A piece that fits has one window, which is the plain request. With beams each window is searched by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from amt.decoding.deadline import Deadline
+from amt.decoding.generate import decode, tokens_of
+from amt.midi.config import TokenizerConfig
+from amt.midi.grammar import Grammar
+from amt.midi.window import Written
+from amt.request.request import Before, Prompt, Request
+
+if TYPE_CHECKING:
+    from amt.decoding.backends import Choice, State
+    from amt.decoding.hypothesis import FinishReason, Hypothesis, NewToken
+
+HEADER_LEN = 3  # of the preset "score": behind it metre and tempo are known, and seconds are a number of bars
+SHORTEST_PREFIX = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """What reads the windows.
+
+    Attributes:
+        config: of the tokenizer.
+        max_len: how many positions the model has.
+        told: of a prompt and a number of bars its attributes; None: the model is not told how many bars there are.
+    """
+
+    config: TokenizerConfig
+    max_len: int
+    told: Callable[[Prompt, int], tuple[int, ...]] | None
+
+
+class Long:
+    """A piece on its way.
+
+    Args:
+        prompt: what is asked for; its prefix may be longer than the model reads.
+        reader: what reads its windows.
+
+    Attributes:
+        log_probs: for each new token the model's log-probability.
+    """
+
+    def __init__(self, prompt: Prompt, reader: Reader):
+        self.prompt, self._reader = prompt, reader
+        self._written = Written(reader.config, prompt.prefix)
+        self.log_probs: list[float] = []
+        self._finish_reason: FinishReason = "length"  # of the last window
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """What is written, the prefix included."""
+        return tuple(self._written.ids)
+
+    @property
+    def tokens_left(self) -> int:
+        """How many tokens may follow."""
+        return self.prompt.max_new_tokens - len(self.log_probs)
+
+    @property
+    def is_done(self) -> bool:
+        return self._finish_reason != "length" or self.tokens_left == 0
+
+    @property
+    def expected_tokens(self) -> int:
+        """How many new tokens it comes to, about."""
+        num, us = len(self.log_probs), self._target_us
+        if self.is_done or num == 0:
+            return num or min(self.tokens_left, self._reader.max_len)
+        part = max(
+            0.01,
+            float(self._written.elapsed_us) / us if us else 0.0,
+            self._written.num_bars / self.prompt.num_bars if self.prompt.num_bars else 0.0,
+        )
+        return max(num, min(round(num / part), self.prompt.max_new_tokens))
+
+    def next_prompt(self) -> Prompt:
+        """The prompt of the next window."""
+        prompt, written, longest = self.prompt, self._written, self._reader.max_len
+        is_first = not self.log_probs
+        fits = len(written.ids) + self.tokens_left <= longest
+        window = written.last_bars(longest if fits else max(longest // 2, min(longest - 1, SHORTEST_PREFIX)))
+        most_tokens = min(self.tokens_left, longest - len(window.ids))
+        num_bars, attributes = prompt.num_bars, prompt.attributes
+        if self._reader.told is not None:
+            if num_bars == 0 and self._target_us:
+                if self._reader.config.preset == "score" and len(written.ids) < HEADER_LEN:
+                    most_tokens = min(most_tokens, HEADER_LEN - len(written.ids))
+                else:
+                    num_bars = written.bars_at(self._target_us)
+            if num_bars:
+                num_bars = max(1, num_bars - window.first_bar)
+                attributes = self._reader.told(prompt, num_bars)
+        is_whole = is_first and most_tokens == self.tokens_left and len(window.ids) == len(written.ids)
+        return dataclasses.replace(
+            prompt,
+            prefix=window.ids,
+            max_new_tokens=most_tokens,
+            before=None if is_whole else Before(self.token_ids, len(self.log_probs), self.tokens_left),
+            num_bars=num_bars,
+            attributes=attributes,
+        )
+
+    @property
+    def _target_us(self) -> int:
+        """When it ends, about; 0: unknown."""
+        grammar = self.prompt.grammar
+        if not isinstance(grammar, Grammar):
+            return 0
+        low, high = grammar.constraints.min_us, grammar.constraints.max_us
+        return 0 if low is None or high is None else (low + high) // 2
+
+    def take(self, found: Hypothesis) -> None:
+        """What came in a window."""
+        self._written.extend(found.token_ids[len(found.token_ids) - found.num_new_tokens :])
+        self.log_probs += found.token_log_probs
+        self._finish_reason = found.finish_reason
+
+
+def decode_long(
+    choice: Choice,
+    request: Request,
+    reader: Reader,
+    *,
+    streamer: Any = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[list[Long]]:
+    """Decode a request in as many windows as its pieces need.
+
+    Args:
+        choice: what decodes it.
+        request: what is asked for.
+        reader: what reads the windows.
+        streamer: gets one piece after the other, as in `amt.decoding.decode`.
+        progress: called with (new tokens so far, about how many there will be), over all pieces.
+
+    Returns:
+        For each prompt its pieces, in beam search the best first (fewer if fewer exist).
+
+    Raises:
+        as `amt.decoding.decode`.
+    """
+    deadline = Deadline(request.options.max_time)
+    begun = [Long(prompt, reader) for prompt in request.prompts]
+    first = _with(request, begun)
+    if all(prompt.before is None for prompt in first.prompts):
+        results = decode(choice, first, streamer=streamer, progress=progress, deadline=deadline)
+        return [_pieces(piece, found, reader, request) for piece, found in zip(begun, results, strict=True)]
+    if streamer is not None:
+        return _streamed(choice, request, reader, deadline, streamer, progress)
+
+    def num_written() -> int:
+        return sum(len(each.log_probs) for of_prompt in pieces for each in of_prompt)
+
+    told = before = 0
+
+    def tell(done: int, _: int = 0) -> None:
+        nonlocal told
+        told = max(told, before + done)  # sequences that end early count as whole while they are decoded
+        if progress:
+            progress(told, max(told, sum(each.expected_tokens for of_prompt in pieces for each in of_prompt)))
+
+    pieces = [[piece] for piece in begun]
+    results = decode(choice, first, progress=tell, deadline=deadline)
+    pieces = [_pieces(piece, found, reader, request) for piece, found in zip(begun, results, strict=True)]
+    alone = dataclasses.replace(request, options=dataclasses.replace(request.options, num_return_sequences=1))
+    while running := [each for of_prompt in pieces for each in of_prompt if not each.is_done]:
+        if deadline.is_over():
+            break
+        before = num_written()
+        results = decode(choice, _with(alone, running), progress=tell, deadline=deadline)
+        for piece, (found, *_) in zip(running, results, strict=True):
+            piece.take(found)
+    before = num_written()
+    tell(0)
+    return pieces
+
+
+def stream_long(choice: Choice, request: Request, reader: Reader) -> Iterator[NewToken]:
+    """Decode the one piece of a request, a token whenever one is asked for; see `amt.decoding.stream`."""
+    deadline = Deadline(request.options.max_time)
+    piece = Long(request.prompts[0], reader)
+    return _tokens(choice, request, piece, choice.start(_with(request, [piece]), deadline), deadline)
+
+
+def _tokens(choice: Choice, request: Request, piece: Long, state: State, deadline: Deadline) -> Iterator[NewToken]:
+    while True:
+        yield from tokens_of(state)
+        piece.take(state.read()[0][0])
+        if piece.is_done or deadline.is_over():
+            return
+        state = choice.start(_with(request, [piece]), deadline)
+
+
+def _streamed(
+    choice: Choice,
+    request: Request,
+    reader: Reader,
+    deadline: Deadline,
+    streamer: Any,
+    progress: Callable[[int, int], object] | None,
+) -> list[list[Long]]:
+    """One piece after the other, each of its tokens to the streamer."""
+    if request.options.num_beams > 1:
+        raise ValueError("a streamer cannot follow beams, which change their minds; use num_beams=1")
+    pieces: list[list[Long]] = []
+    done = 0
+    for index in range(len(request.prompts)):
+        pieces.append([])
+        for sequence in range(request.sequences_per_prompt):
+            alone = request.only(index, sequence)
+            piece = Long(alone.prompts[0], reader)
+            streamer.put(torch.tensor([piece.prompt.prefix]))
+            state = choice.start(_with(alone, [piece]), deadline)
+            for token in _tokens(choice, alone, piece, state, deadline):
+                streamer.put(torch.tensor([token.token_id]))
+                done += 1
+                if progress:
+                    progress(done, max(done, request.max_new_tokens))
+            streamer.end()
+            pieces[-1].append(piece)
+    return pieces
+
+
+def _with(request: Request, pieces: Sequence[Long]) -> Request:
+    """The request of the next windows of pieces."""
+    return dataclasses.replace(request, prompts=tuple(piece.next_prompt() for piece in pieces))
+
+
+def _pieces(begun: Long, hypotheses: Sequence[Hypothesis], reader: Reader, request: Request) -> list[Long]:
+    """The pieces of a prompt, which began as one."""
+    pieces = []
+    for number, found in enumerate(hypotheses):
+        prompt = begun.prompt
+        if request.options.num_beams == 1:
+            prompt = dataclasses.replace(prompt, first_sequence=prompt.first_sequence + number)
+        pieces.append(Long(prompt, reader))
+        pieces[-1].take(found)
+    return pieces
