@@ -78,10 +78,7 @@ class Continued:
         """
         changed: dict[str, Any] = {}
         step_us = self._written.step_us
-        if self._is_score:
-            real_step_us = Fraction(self._tempo_us(), self._config.steps_per_beat)
-        else:
-            real_step_us = step_us
+        real_step_us = Fraction(self._tempo_us(), self._config.steps_per_beat) if self._is_score else step_us
         if constraints.max_us is not None and constraints.max_us <= self._end_us:
             raise self._too_long(f"{self.seconds:.4g} seconds", f"at most {constraints.max_us / 1e6:.4g} seconds")
         for name in ("min_us", "max_us"):

@@ -318,7 +318,7 @@ class GrammarState:
         return self.bars_before + -((self.metre_start - step) // self.bar_steps)
 
     def _is_early(self, step: int) -> bool:
-        """Whether a step from now on, at the tempo and in the metre in force, is before the first that may be the last."""
+        """Whether a step from now on, at the tempo and in the metre in force, is too early for the end."""
         given = self.constraints
         elapsed_us = self.elapsed_us + (step - self.now) * self.step_us
         return (
