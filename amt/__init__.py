@@ -14,6 +14,7 @@ _HOMES = {
     "arrange": "amt.arranger.arrange",
     "Arrangement": "amt.arranger.arrangement",
     "generate": "amt.api",
+    "edit": "amt.api",
     "info": "amt.api",
     "load": "amt.models.opened",
     "OpenedModel": "amt.models.opened",
@@ -72,6 +73,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from amt.api import edit as edit
     from amt.api import generate as generate
     from amt.api import info as info
     from amt.api import profile as profile

@@ -1,4 +1,4 @@
-"""The calls of a user: generate, stream, profile, info."""
+"""The calls of a user: generate, edit, stream, profile, info."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from amt.errors import TextEncoderError
-from amt.generation.candidates import RerankBy, check_rerank, ranked
-from amt.generation.generator import ask, write, write_stream
+from amt.generation.candidates import RerankBy, check_rerank, num_candidates, ranked, write_best
+from amt.generation.generator import ask, write_stream
 from amt.generation.piece import Piece
 from amt.generation.profile import NOT_STREAMED, STAGES, Profile, peak_memory_bytes
 from amt.generation.stream import Stream
 from amt.midi import native
-from amt.midi.reader import MidiSource
+from amt.midi.data import MidiData
+from amt.midi.reader import MidiSource, read_midi
 from amt.models.opened import ModelSource, OpenedModel, load, packaged_models
-from amt.request.limits import LimitOptions, Limits
+from amt.request.edits import Bars, Tracks
+from amt.request.limits import LimitOptions, Limits, PartLimitOptions
+from amt.request.obey import Obey
 from amt.request.options import GenerationConfig, GenerationOptions
+from amt.request.reading import check_text
 from amt.stages import recorded, stage
 from amt.version import __version__
 
@@ -37,6 +41,7 @@ class StreamOptions(LimitOptions, GenerationOptions, total=False):
     model: ModelSource
     prompt_midi: MidiSource | None
     negative_prompt: str | None
+    obey: Obey
     backend: BackendName
     dtype: EngineDtype
     logits_processor: Sequence[Any] | None
@@ -46,10 +51,24 @@ class StreamOptions(LimitOptions, GenerationOptions, total=False):
 class GenerateOptions(StreamOptions, total=False):
     """What `amt.generate` takes beside the text and num_return_sequences."""
 
-    rerank: int
+    rerank: int | None
     rerank_by: RerankBy
     progress: Callable[[int, int], object] | None
     streamer: Any
+
+
+class EditOptions(PartLimitOptions, GenerationOptions, total=False):
+    """What `amt.edit` takes beside the piece, the text, and what of the piece it is about."""
+
+    model: ModelSource
+    negative_prompt: str | None
+    backend: BackendName
+    dtype: EngineDtype
+    logits_processor: Sequence[Any] | None
+    stopping_criteria: Sequence[Any] | None
+    rerank: int
+    rerank_by: RerankBy
+    progress: Callable[[int, int], object] | None
 
 
 @overload
@@ -76,13 +95,18 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
             time_signature, key, min_pitch, max_pitch, max_beats, max_polyphony, max_note_beats, max_rest_beats,
             max_filler_tokens, duration, bars, chords, form: hard limits; see `amt.Limits`. Notes last at most 16
             beats, silence at most 8, and instruments enter within 32, unless the call says otherwise; None takes such
-            a limit away. `bars` needs a time signature; where the text names it and the option does not, it becomes
-            hard, too. `chords` and `form` need a model that plans its music; they are also taken from the text.
+            a limit away. `bars` needs a time signature, which the text may name. `chords` and `form` need a model that
+            plans its music; they are also taken from the text.
         negative_prompt: with guidance_scale above 1, the text to lead away from; default: what stood for no caption in
             training.
+        obey: "said": the instruments, refusals, tempo, metre and length that the text states are limits, too, unless
+            the call says otherwise; "soft": they are left to the model.
         rerank: write so many candidates for each text and keep the best num_return_sequences of them, best first.
-        rerank_by: "facts": what does most of what was asked for (`Piece.report`), then what "model" says; "model":
-            what the model's own MIDI -> text direction finds nearest to the text.
+            Usually 2 for each piece, 16 at most; 1 turns it off. Without sampling, and
+            with a streamer, processors or criteria it is off.
+        rerank_by: "facts": what does most of what was asked for (`Piece.report`) and is sane music
+            (`amt.midi.sanity`), then what "model" says; "model": what the model's own MIDI -> text direction finds
+            nearest to the text.
         backend: "engine" (compiled), "plain" (PyTorch: slow, the same music), or "auto": the engine if it is here.
         dtype: of the engine's weights: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).
@@ -104,14 +128,16 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
     """
     call = _sorted("generate", options | {"num_return_sequences": num_return_sequences})
     opened = load(call.model)
-    rerank, rerank_by = call.other.pop("rerank", 1), call.other.pop("rerank_by", "facts")
+    rerank, rerank_by = call.other.pop("rerank", None), call.other.pop("rerank_by", "facts")
     check_rerank(rerank, rerank_by, opened, call.options.get("num_beams", 1))
-    call.options["num_return_sequences"] = max(num_return_sequences, rerank) if rerank > 1 else num_return_sequences
+    config = _config(opened, call)
+    given = {**call.other, **call.asking}
+    followed = any(given.get(name) for name in ("streamer", "logits_processor", "stopping_criteria"))
+    is_sampling = config.do_sample and config.num_beams == 1 and not followed
+    call.options["num_return_sequences"] = num_candidates(rerank, num_return_sequences, is_sampling=is_sampling)
     texts = [text] if isinstance(text, str) else list(text)
     request, choice = _request(opened, texts, call)
-    results = write(opened, request, choice, **call.other)
-    if rerank > 1:
-        results = [ranked(pieces, opened, rerank_by)[:num_return_sequences] for pieces in results]
+    results = write_best(opened, request, choice, num_return_sequences, rerank_by, **call.other)
     shaped = [pieces if num_return_sequences > 1 else pieces[0] for pieces in results]
     return shaped[0] if isinstance(text, str) else shaped
 
@@ -119,8 +145,8 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
 def stream(text: str, **options: Unpack[StreamOptions]) -> Stream:
     """Write music that fits a text, and hand out every event as soon as it is there.
 
-    The music is that of `amt.generate` with the same seed and options. The model has read the text when this returns;
-    it writes while events are asked for.
+    The music is that of `amt.generate` with the same seed, options and rerank=1. The model has read the text when this
+    returns; it writes while events are asked for.
 
     Args:
         text: what the music should be like.
@@ -146,6 +172,102 @@ def stream(text: str, **options: Unpack[StreamOptions]) -> Stream:
     opened = load(call.model)
     request, choice = _request(opened, [text], call)
     return write_stream(opened, request, choice, **call.other)
+
+
+@overload
+def edit(
+    midi: MidiSource | MidiData,
+    text: str | None = None,
+    *,
+    bars: Bars | None = None,
+    tracks: Tracks | None = None,
+    keep: Tracks | None = None,
+    **options: Unpack[EditOptions],
+) -> Piece: ...
+@overload
+def edit(
+    midi: MidiSource | MidiData,
+    text: str | None = None,
+    *,
+    bars: Bars | None = None,
+    tracks: Tracks | None = None,
+    keep: Tracks | None = None,
+    num_return_sequences: int,
+    **options: Unpack[EditOptions],
+) -> Piece | list[Piece]: ...
+def edit(
+    midi: MidiSource | MidiData,
+    text: str | None = None,
+    *,
+    bars: Bars | None = None,
+    tracks: Tracks | None = None,
+    keep: Tracks | None = None,
+    num_return_sequences: int = 1,
+    **options: Any,
+) -> Any:
+    """Write some bars or some parts of a piece anew; everything else stays as it is, in every tick.
+
+    A note belongs to the bar and to the instrument in which it starts. docs/editing.md says more.
+
+    Args:
+        midi: a MIDI file (path, bytes, mido.MidiFile), or music.
+        text: what the new music should be like; None: whatever fits.
+        bars: the first and the last one, counted from 1, as in (5, 8); a list of such pairs; one bar. None: all.
+        tracks: the instruments that are written anew, or new ones, by General MIDI names or numbers (128 = drums).
+            They all play. "bass" is whichever bass the piece has. None: all.
+        keep: the instruments that stay, where all others are written anew.
+        num_return_sequences: how many results.
+        model, backend, dtype, rerank, rerank_by, negative_prompt, logits_processor, stopping_criteria: as for
+            `amt.generate`. The model must have learned it: its config says `edits`.
+        progress: called with (windows done, all windows): a piece may be longer than what a model reads at once.
+        options: limits and fields of `amt.GenerationConfig`, as for `amt.generate`. Limits hold for what is written.
+            Those of the whole piece are its own: tempo, time_signature, duration, max_beats, entry_by_beats,
+            max_instruments.
+
+    Returns:
+        a `Piece`, or a list of them if num_return_sequences > 1. Its `tokens` are those of the last window.
+
+    Raises:
+        ValueError: an option is unknown or out of range, the edit is about nothing, or about what the piece has not.
+        MidiError: `midi` cannot be read. CheckpointError, TextEncoderError, BackendUnavailableError: as `amt.generate`.
+
+    Example:
+        >>> amt.edit("song.mid", "a busier bass line", bars=(5, 8), tracks=["bass"]).save("new.mid")
+    """
+    from amt.decoding.backends import choose
+    from amt.generation.edit import check_can_edit, write_edit
+    from amt.request.edits import check_limits, holes_of
+
+    call = _sorted("edit", options | {"num_return_sequences": num_return_sequences})
+    if text is not None:
+        check_text(text)
+    opened = load(call.model)
+    check_can_edit(opened)
+    data = midi if isinstance(midi, MidiData) else read_midi(midi)
+    holes, programs = holes_of(data, opened.tokenizer.config, bars, tracks, keep)
+    check_limits(call.limits, programs)
+    limits = call.limits
+    if programs and limits.required_instruments is None:
+        limits = dataclasses.replace(limits, required_instruments=programs)
+    rerank, rerank_by = call.other.pop("rerank", 1), call.other.pop("rerank_by", "facts")
+    check_rerank(rerank, rerank_by, opened, call.options.get("num_beams", 1))
+    call.options["num_return_sequences"] = max(num_return_sequences, rerank) if rerank > 1 else num_return_sequences
+    config = _config(opened, call)
+    choose(opened.checkpoint.model, None, **call.running)
+    pieces = write_edit(
+        opened,
+        data,
+        holes,
+        config,
+        limits,
+        lambda request: choose(opened.checkpoint.model, request, **call.running),
+        text=text,
+        progress=call.other.get("progress"),
+        **call.asking,
+    )
+    if rerank > 1:
+        pieces = ranked(pieces, opened, rerank_by, num_return_sequences)
+    return pieces if num_return_sequences > 1 else pieces[0]
 
 
 def profile(text: str, *, num_return_sequences: int = 1, **options: Unpack[GenerateOptions]) -> Profile:
@@ -224,14 +346,20 @@ class _Call:
 
 _LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
 _OPTIONS = tuple(field.name for field in dataclasses.fields(GenerationConfig))
-_ASKING = ("prompt_midi", "negative_prompt", "logits_processor", "stopping_criteria")
+_ASKING = ("negative_prompt", "obey", "logits_processor", "stopping_criteria")
 _RUNNING = ("backend", "dtype")
-_OTHER = {"generate": ("rerank", "rerank_by", "progress", "streamer"), "stream": ()}
+_OTHER = {
+    "generate": ("prompt_midi", "rerank", "rerank_by", "progress", "streamer"),
+    "stream": ("prompt_midi",),
+    "edit": ("rerank", "rerank_by", "progress"),
+}
 
 
 def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
     """The arguments by who reads them; ValueError for one that nobody does."""
-    known = (*_LIMITS, *_OPTIONS, *_ASKING, *_RUNNING, *_OTHER[function], "model")
+    known = {*_LIMITS, *_OPTIONS, *_ASKING, *_RUNNING, *_OTHER[function], "model"}
+    if function == "edit":
+        known.remove("obey")  # an edit says by bars and tracks what it is about
     unknown = sorted(set(arguments) - set(known))
     if unknown:
         raise ValueError(
@@ -253,15 +381,21 @@ def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
 
 def _request(opened: OpenedModel, texts: Sequence[str], call: _Call) -> tuple[Request, Choice]:
     """What is asked for, and what will decode it."""
+    asking = call.asking | {"prompt_midi": call.other.pop("prompt_midi", None)}
     from amt.decoding.backends import choose
 
+    config = _config(opened, call)
+    choose(opened.checkpoint.model, None, **call.running)  # says that it is not here before the text is read
+    request = ask(opened, texts, config, call.limits, **asking)
+    return request, choose(opened.checkpoint.model, request, **call.running)
+
+
+def _config(opened: OpenedModel, call: _Call) -> GenerationConfig:
+    """The options of a call, with the model's own for the rest."""
     options = call.options
     if options.get("num_beams", 1) != 1:
         options = {"do_sample": False} | options
-    config = GenerationConfig.from_dict(opened.checkpoint.generation_config.to_dict() | options)
-    choose(opened.checkpoint.model, None, **call.running)  # says that it is not here before the text is read
-    request = ask(opened, texts, config, call.limits, **call.asking)
-    return request, choose(opened.checkpoint.model, request, **call.running)
+    return GenerationConfig.from_dict(opened.checkpoint.generation_config.to_dict() | options)
 
 
 def info() -> dict[str, Any]:

@@ -33,6 +33,22 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
 
 
+def plain(value: Any) -> Any:
+    """A number of NumPy as Python's own, an array as a tuple of them, also inside of tuples, lists and dicts."""
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        value = value.tolist()
+        return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(plain, value)) if type(value) in (tuple, list) else value
+    return {plain(key): plain(item) for key, item in value.items()} if type(value) is dict else value
+
+
+def make_plain(settings: Any) -> None:
+    """Make the fields of a frozen dataclass plain."""
+    for field in dataclasses.fields(settings):
+        object.__setattr__(settings, field.name, plain(getattr(settings, field.name)))
+
+
 def _check_setting(field: dataclasses.Field[Any], value: object) -> None:
     low, high = field.metadata.get("low"), field.metadata.get("high")
     if low is None or high is None or value is None:
@@ -72,6 +88,7 @@ class Config:
     """A frozen dataclass that loads from and saves to JSON, refusing what it does not know."""
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name, kind in typing.get_type_hints(type(self)).items():
             if not _fits(getattr(self, name), kind):
                 raise ValueError(f"{name} must be {kind}, got {getattr(self, name)!r}")

@@ -20,6 +20,9 @@ class MidiError(AmtError, ValueError):
         self.reason = reason
         self.byte_offset = byte_offset
 
+    def __reduce__(self) -> tuple[type["MidiError"], tuple[str, int]]:
+        return type(self), (self.reason, self.byte_offset)
+
 
 class DiskFullError(AmtError, OSError):
     """There is no room to write a file; its `errno` is ENOSPC."""

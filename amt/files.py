@@ -6,6 +6,7 @@ and whole, and what belongs together is one file or one folder.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
@@ -21,6 +22,7 @@ from typing import BinaryIO
 from amt.errors import DiskFullError
 
 MAX_LINE_BYTES = 1 << 20  # of a `GrowingFile`
+LOCK = ".lock"  # in a folder that one process holds
 
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _SAFETENSORS_ERRNO = re.compile(r"\(os error (\d+)\)")
@@ -114,6 +116,57 @@ def remove_leftovers(folder: Path, min_age_s: float = 0.0) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
+
+
+def encoding_of(start: bytes) -> str:
+    """How a text file is encoded, by its first bytes: UTF-16 if it says so, else UTF-8, with a mark of that or not."""
+    return "utf-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is made if it is missing, for this process. A process that dies lets go of it.
+
+    Where the system has no such locks nothing is held.
+
+    Raises:
+        BlockingIOError: another process holds it. OSError: it cannot be written.
+    """
+    with explaining_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _lock(lock, folder)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                if os.listdir(folder) == [LOCK]:  # nothing came of it
+                    shutil.rmtree(folder)
+    finally:
+        os.close(lock)
+
+
+def _lock(number: int, folder: Path) -> None:
+    try:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(
+            f"another process is writing to {folder}; wait until it has ended, or name another folder"
+        ) from None
+    except (ImportError, OSError):  # Windows, or a network's file system
+        pass
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove what is in a folder, but for the lock of `alone_in`."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 class GrowingFile:

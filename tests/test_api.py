@@ -178,8 +178,6 @@ def test_texts_with_limits_of_their_own_are_written_as_each_alone(write):
         )
     assert calls[-1] == (450, 450) and calls == sorted(calls) and {total for _, total in calls} == {450}
     assert [len(piece.tokens) for piece in write(texts, duration=2, max_time=0)] == [2] * 5
-    with pytest.raises(ValueError, match="bars needs time_signature=, or a text that names one"):
-        write([*texts, "music"], bars=2)
 
 
 def test_a_stream_keeps_the_length_that_the_text_gives(generator):
@@ -351,7 +349,7 @@ def test_a_piece_without_notes_is_told(write):
             {"temprature": 1},
             "generate does not know the option temprature; it knows .*, bars, begin_suppress_tokens, .*temperature",
         ),
-        ({"temperature": 0}, "temperature must be between 0.0001 and 10000, got 0"),
+        ({"temperature": -1}, "temperature must be between 0 and 10000, got -1"),
         ({"seed": -1}, "seed must be between 0 and .*, got -1"),
         ({"num_return_sequences": 0}, "num_return_sequences must be between 1 and 4096"),
         ({"num_beams": 2, "num_return_sequences": 3}, r"num_return_sequences \(3\) must be at most num_beams \(2\)"),

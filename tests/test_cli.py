@@ -860,3 +860,29 @@ def test_eval_mistakes(run, corpus, options, message):
 def test_retrieval_needs_both_directions(run, corpus, encoder, model):
     code, _, err = run("eval", corpus, "--model", model, "--parts", "retrieval", "--split", "train")
     assert code == 1 and "only writes MIDI" in err and err.count("\n") == 1
+
+
+def test_a_name_that_is_not_utf8_is_a_name(run, folder, song, listener, encoder):
+    name = "caf\udce9.mid"  # bytes of another encoding, as Python names them
+    shutil.copyfile(song, name)
+    for words in (["inspect"], ["tokenize"], ["tokenize", "--ids"], ["tokenize", "--json"]):
+        code, out, err = run(*words, name)
+        assert (code, err) == (0, ""), words
+    assert json.loads(out)["file"] == name
+    code, out, err = run("inspect", "--json", name)
+    assert json.loads(out)["file"] == name
+    code, out, err = run("describe", name, "--model", listener, "--json")
+    assert (code, err) == (0, "") and json.loads(out)["file"] == name
+    code, out, err = run("generate", WALTZ, "--model", listener, "--max-tokens", 20, "-o", f"new-{name}")
+    assert code == 0 and Path(f"new-{name}").exists()
+
+
+def test_a_second_training_in_the_same_folder_is_told(run, folder, corpus):
+    from amt.files import alone_in
+
+    assert run("prepare", corpus, "-o", "data", "--no-embed")[0] == 0
+    with alone_in(Path("run")):
+        code, _, err = run("train", "data", "-o", "run", "--steps", 1)
+    assert code == 1
+    assert err == "amt: another process is writing to run; wait until it has ended, or name another folder\n"
+    assert not list(Path("run").glob("*"))

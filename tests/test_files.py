@@ -11,6 +11,8 @@ import pytest
 from amt.errors import AmtError, DiskFullError
 from amt.files import (
     GrowingFile,
+    alone_in,
+    encoding_of,
     explaining_errors,
     new_file,
     new_folder,
@@ -343,3 +345,43 @@ def test_settings_are_never_empty(small_disk, leave_room):
     with pytest.raises(DiskFullError):
         TrainConfig(max_steps=777).save(disk / "train.json")
     assert TrainConfig.load(disk / "train.json") == TrainConfig()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from amt.files import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_is_held_by_one_process(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        message = f"another process is writing to {folder}; wait until it has ended"
+        with pytest.raises(BlockingIOError, match=message), alone_in(folder):
+            raise AssertionError("held twice")
+        assert folder.is_dir()
+        other.kill()  # what dies lets go
+        other.wait()
+    with alone_in(folder):
+        (folder / "result").write_text("x")
+    with alone_in(folder):
+        pass
+    assert sorted(os.listdir(folder)) == [".lock", "result"]
+
+
+def test_a_held_folder_in_which_nothing_was_made_goes(tmp_path):
+    with pytest.raises(ValueError, match="no"), alone_in(tmp_path / "run"):
+        raise ValueError("no")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_encoding_of_a_text():
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        contents = "für".encode(encoding)
+        assert contents.decode(encoding_of(contents)) == "für"

@@ -56,12 +56,19 @@ class Arrangement:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Standard MIDI File; `path` becomes the whole new file or stays what it was.
 
+        A name that ends in .wav, .flac or .ogg gets sound, by FluidSynth.
+
         Raises:
-            OSError: it cannot be written there.
+            OSError: it cannot be written there. BackendUnavailableError: the name means sound, and what makes it is
+                not here.
         """
         from amt.files import write_atomically
+        from amt.views.sound import is_audio, render
 
-        write_atomically(Path(path), self.to_bytes())
+        if is_audio(path):
+            render(self.to_bytes(), path)
+        else:
+            write_atomically(Path(path), self.to_bytes())
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the notes over time with matplotlib, one colour an instrument.

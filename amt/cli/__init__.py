@@ -14,6 +14,7 @@ from typer.main import get_command
 from amt.cli.arrange import arrange
 from amt.cli.bench import bench
 from amt.cli.describe import describe
+from amt.cli.edit import edit
 from amt.cli.errors import FAILED, INTERRUPTED, exit_code, explain, tell
 from amt.cli.eval import evaluate
 from amt.cli.generate import generate
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, arrange, read, describe, search, inspect, tokenize, prepare, train, info):
+for command in (generate, edit, arrange, read, describe, search, inspect, tokenize, prepare, train, info):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")

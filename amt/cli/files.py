@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -24,8 +25,11 @@ def shown(name: str) -> str:
 
 def read_text(name: str) -> str:
     """The text of a file or of standard input."""
+    from amt.files import encoding_of
+
+    contents = sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
     try:
-        return sys.stdin.read() if name == STANDARD else Path(name).read_text(encoding="utf-8")
+        return io.TextIOWrapper(io.BytesIO(contents), encoding=encoding_of(contents)).read()
     except UnicodeDecodeError as error:
         raise ValueError(f"{shown(name)} is not text in UTF-8; give a text file") from error
 
@@ -50,9 +54,23 @@ def write(output: str | None, contents: bytes) -> None:
         write_atomically(Path(output), contents)
 
 
+def write_music(output: str, midi: bytes) -> None:
+    """Write a MIDI file, or its sound where the name means sound."""
+    from amt.views.sound import is_audio, render
+
+    if output != STANDARD and is_audio(output):
+        render(midi, output)
+    else:
+        write(output, midi)
+
+
 def check_output(output: str) -> None:
     """Refuse, before any work is done, what cannot be written after it."""
+    from amt.views.sound import check_renderer, is_audio
+
     path = Path(output)
+    if is_audio(path):
+        check_renderer(path)
     if output == STANDARD:
         if sys.stdout.isatty():
             raise UsageError("a MIDI file is not for the screen; write to a file with -o FILE.mid, or into a pipe")

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from amt.cli import files
-from amt.cli.errors import UsageError, checking_options, warn
+from amt.cli.errors import UsageError, checking_options
+from amt.cli.pieces import names_of_pieces, warn_of, write_pieces
 from amt.cli.progress import progress_bar
 from amt.cli.tables import CHOICE, given_values, with_tables
-
-if TYPE_CHECKING:
-    from amt.generation.piece import Piece
 
 SPEED = "What runs"
 
@@ -36,7 +31,8 @@ def generate(
             "--output",
             "-o",
             metavar="FILE",
-            help="The MIDI file; - is stdout. Without it: named after the text, and never written over another file.",
+            help="The MIDI file (.wav, .flac: its sound); - is stdout. Without it: named after the text, and never"
+            " written over another file.",
         ),
     ] = None,
     num: Annotated[
@@ -55,7 +51,10 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print facts of each piece as a line of JSON.")] = False,
     rerank: Annotated[
         int | None,
-        typer.Option(help="Write so many candidates and keep those that fit TEXT best.", rich_help_panel=CHOICE),
+        typer.Option(
+            help="Write so many candidates and keep what fits TEXT best; usually 2; 1: off.",
+            rich_help_panel=CHOICE,
+        ),
     ] = None,
     rerank_by: Annotated[
         str | None,
@@ -63,6 +62,14 @@ def generate(
             help="facts: what does most of TEXT; model: what the model finds nearest.", rich_help_panel=CHOICE
         ),
     ] = None,
+    obey: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="said: what TEXT states of instruments, tempo, metre and length holds; soft: it is left to the model.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = "said",
     negative_prompt: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="With guidance, what the music should not be like.", rich_help_panel=CHOICE),
@@ -100,7 +107,7 @@ def generate(
         text = files.read_text(text).strip()
     if not text.strip():
         raise UsageError('the text is empty; describe the music, as in: amt generate "a slow sad waltz for piano"')
-    names = _names(output, text, num, as_json=as_json)
+    names = names_of_pieces(output, files.name_for(text), num, as_json=as_json)
     choice = {"negative_prompt": negative_prompt, "rerank": rerank, "rerank_by": rerank_by}
     given |= {name: value for name, value in choice.items() if value is not None}
     if greedy:
@@ -118,6 +125,7 @@ def generate(
         options: dict[str, Any] = {
             "num_return_sequences": num,
             "prompt_midi": prompt,
+            "obey": obey,
             "backend": backend,
             "dtype": dtype,
             "progress": show,
@@ -129,55 +137,7 @@ def generate(
         else:
             found: Any = api.generate(text, model=load(model, allow_download=allow_download), **options)
             pieces = found if isinstance(found, list) else [found]
-    for name, piece in zip(names, pieces, strict=False):  # beam search may find fewer
-        files.write(name, piece.to_bytes())
-        if as_json:
-            print(json.dumps(_facts(name, piece), ensure_ascii=False))
-        else:
-            plan = [] if piece.plan is None else [f"  plan: {piece.plan}"]
-            for line in (_sentence(name, piece), *plan, *(f"  {row}" for row in piece.report)):
-                print(line, file=sys.stderr if name == files.STANDARD else sys.stdout)
+    write_pieces(names, pieces, as_json=as_json)
     if show_profile:
         print(measured, file=sys.stderr)
-    for warning in dict.fromkeys(warning for piece in pieces for warning in piece.warnings):
-        warn(warning)
-
-
-def _names(output: str | None, text: str, num: int, *, as_json: bool) -> list[str]:
-    if output == files.STANDARD and (num > 1 or as_json):
-        raise UsageError("-o - writes one MIDI file to stdout and nothing else; name a file for --num or --json")
-    names = files.numbered(output or files.name_for(text), num)
-    for name in names:
-        files.check_output(name)
-        if output is None and Path(name).exists():
-            raise FileExistsError(f"{name} is there already; name the new file, as in: -o {Path(name).stem}-new.mid")
-    return names
-
-
-def _facts(name: str, piece: Piece) -> dict[str, Any]:
-    return {
-        "path": name,
-        "text": piece.text,
-        "seed": piece.seed,
-        "num_tokens": len(piece.tokens),
-        "num_notes": len(piece.notes),
-        "duration_s": round(piece.duration_s, 3),
-        "instruments": piece.instruments,
-        "plan": None if piece.plan is None else str(piece.plan),
-        "backend": piece.backend,
-        "backend_reason": piece.backend_reason,
-        "report": [dataclasses.asdict(row) for row in piece.report],
-        "warnings": piece.warnings,
-    }
-
-
-def _sentence(name: str, piece: Piece) -> str:
-    from amt.cli import words
-
-    facts = [
-        words.duration(piece.duration_s),
-        words.listing(piece.instruments) or "no instruments",
-        words.count(len(piece.notes), "note"),
-    ]
-    facts += [] if piece.seed is None else [f"seed {piece.seed}"]
-    return f"{name}: {', '.join(facts)}"
+    warn_of(pieces)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -17,9 +17,11 @@ LIMITS, CHOICE = "Limits that the music keeps to", "How the model chooses"
 NONE = "none"  # takes away a limit that there usually is
 
 
-def table_parameters() -> Iterator[inspect.Parameter]:
+def table_parameters(without: Collection[str] = ()) -> Iterator[inspect.Parameter]:
     """A parameter of a command for each limit, and for each option that has a name on the command line."""
     for field, panel in _rows():
+        if field.name in without:
+            continue
         name = field.metadata.get("command") or f"--{field.name.replace('_', '-')}"
         kinds = typing.get_type_hints(Limits if panel == LIMITS else GenerationConfig)[field.name]
         is_text = "written" in field.metadata or "usual" in field.metadata
@@ -75,11 +77,11 @@ READ: dict[Any, Callable[[str], Any]] = {
 }
 
 
-def with_tables(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, whose last parameter `**table` becomes the parameters of the tables."""
+def with_tables(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """The command, whose last parameter `**table` becomes the parameters of the tables, but for some rows."""
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    added = list(table_parameters())
+    added = list(table_parameters(without))
     command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in (*own, *added)} | {"return": None}
     return command

@@ -65,7 +65,7 @@ def tokenize(
             pages.append(" ".join(map(str, encoding.ids.tolist())) + "\n")
         else:
             pages.append(_page(name, encoding, tokenizer))
-    files.write(output, "".join(pages).encode())
+    files.write(output, "".join(pages).encode(errors="backslashreplace"))  # names may be no UTF-8
     if len(pages) < len(names):
         raise typer.Exit(FAILED)
 
@@ -79,8 +79,10 @@ def _page(name: str, encoding: Encoding, tokenizer: EventTokenizer) -> str:
     losses = [
         f"{field.replace('_', ' ')} {value}"
         for field, value in encoding.report._asdict().items()
-        if value and field not in ("num_notes", "kept_notes", "moved_us_max")
+        if value and field not in ("num_notes", "kept_notes", "moved_us_max", "tempo_ppm_max")
     ]
+    if encoding.report.tempo_ppm_max >= 1000:  # a mark's own microseconds are whole, too
+        losses.append(f"tempo changed by {encoding.report.tempo_ppm_max / 10_000:.1f} % at most")
     if encoding.report.moved_us_max:
         losses.append(f"moved by {encoding.report.moved_ms_max:.1f} ms at most")
     head = f"# {name}: {len(encoding)} tokens, {encoding.report.kept_notes} of {encoding.report.num_notes} notes"
@@ -125,4 +127,4 @@ def _decode(names: list[str], preset: Preset, output: str | None) -> None:
     repairs = [f"{field.replace('_', ' ')} {value}" for field, value in report._asdict().items() if value]
     if repairs:
         warn(f"not a whole piece: {', '.join(repairs)}")
-    files.write(output, data.to_bytes())
+    files.write_music(output, data.to_bytes())

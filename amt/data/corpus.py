@@ -6,10 +6,13 @@ import dataclasses
 import json
 import lzma
 import os
+import posixpath
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from amt.files import encoding_of
 
 ARCHIVES = ("*.tar", "*.tar.gz", "*.tar.xz")
 TABLES = ("*.jsonl", "*.jsonl.xz", "*.parquet")
@@ -51,6 +54,7 @@ def read_corpus(
         ImportError: a Parquet table without pyarrow.
     """
     folder = Path(folder)
+    sources = (sources,) if isinstance(sources, str) else sources
     skip = on_skip or (lambda name, reason: None)
     rows = _rows(folder)
     wanted = {name: row for name, row in rows.items() if sources is None or row.get("source", "") in sources}
@@ -59,10 +63,11 @@ def read_corpus(
             continue
         with tarfile.open(archive) as members:
             for member in members:
-                row = wanted.pop(member.name, None)
+                name = posixpath.normpath(member.name)  # "./a.mid" of `tar c .` is a.mid
+                row = wanted.pop(name, None)
                 stream = members.extractfile(member) if row is not None and member.isfile() else None
                 if row is not None and stream is not None:
-                    yield from _piece(member.name, stream.read, row, skip)
+                    yield from _piece(name, stream.read, row, skip)
     for name, row in wanted.items():
         yield from _piece(name, (folder / name).read_bytes, row, skip)
 
@@ -84,6 +89,7 @@ def _rows(folder: Path) -> dict[str, dict[str, Any]]:
             name = row.get("file") or row.get("location") if isinstance(row, dict) else None
             if not isinstance(name, str):
                 raise ValueError(f"{place}: expected an object with a file, got {str(row)[:60]!r}")
+            name = posixpath.normpath(name)
             first = rows.get(name)
             if first is None:
                 rows[name] = row
@@ -120,15 +126,17 @@ def _table(path: Path) -> Iterator[tuple[str, Any]]:
         except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
             raise ValueError(f"{path} is not a Parquet file that can be read: {error}") from error
         return
-    open_text = lzma.open if path.suffix == ".xz" else open
-    with open_text(path, "rt", encoding="utf-8-sig") as lines:  # some programs begin a file with a mark of its encoding
+    open_file = lzma.open if path.suffix == ".xz" else open
+    with open_file(path, "rb") as stream:
+        encoding = encoding_of(stream.read(2))
+    with open_file(path, "rt", encoding=encoding) as lines:
         number = 0
         try:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield f"{path}, line {number}", json.loads(line)
-        except UnicodeDecodeError as error:
-            reason = f"not UTF-8 ({error.reason}); save the table as UTF-8"
+        except UnicodeError as error:
+            reason = f"not UTF-8 ({getattr(error, 'reason', error)}); save the table as UTF-8"
             raise ValueError(f"{path}, behind line {number}: {reason}") from error
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}, line {number}: not JSON ({error})") from error

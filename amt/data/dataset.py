@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from amt.data.augment import Augmentation, Varied, without_plan
+from amt.data.edits import EditSampler
 from amt.data.prepare import SEGMENT_DTYPE
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout, TokenFeatures, features_of
+from amt.midi.tokenizer import EventTokenizer
 from amt.request.attributes import attributes_of, varied_facts
 from amt.text.encoder import UNCONDITIONAL
 
@@ -27,22 +29,33 @@ class Batch:
 
     `features`: for a model with state features, those of each row's tokens but the last, after which nothing follows.
     `attributes`: for a model that reads them, the numbers of what each row is told of its piece.
+    `num_given`: of each row the tokens that are given, at least the first; None: it is that alone. A row that asks for
+    an edit is given its context.
     """
 
     token_ids: np.ndarray
     captions: list[str]
     features: list[TokenFeatures] | None = None
     attributes: list[list[int]] | None = None
+    num_given: np.ndarray | None = None
+
+    @property
+    def is_edit(self) -> np.ndarray:
+        """(batch,) bool: which rows ask for an edit."""
+        num_given = np.ones(len(self.captions)) if self.num_given is None else self.num_given
+        return np.asarray(num_given > 1)
 
     @property
     def has_caption(self) -> np.ndarray:
-        """(batch,) bool: which captions say something of the music."""
-        return np.array([caption != UNCONDITIONAL for caption in self.captions])
+        """(batch,) bool: which captions say something of the music, and the row is music as it sounds."""
+        says_something = [caption != UNCONDITIONAL for caption in self.captions]
+        return np.array([says and not is_edit for says, is_edit in zip(says_something, self.is_edit, strict=True)])
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that are predicted: all but the first of each row."""
-        return int((self.token_ids[:, 1:] != 0).sum())
+        """Tokens that are predicted: all but those that are given."""
+        num_given = len(self.captions) if self.num_given is None else int(self.num_given.sum())
+        return int((self.token_ids != 0).sum()) - num_given
 
 
 class PreparedSplit:
@@ -91,6 +104,10 @@ class PreparedSplit:
         with open(self._folder / "facts.jsonl", encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]
 
+    @functools.cached_property
+    def _edits(self) -> EditSampler:
+        return EditSampler(EventTokenizer(self.tokenizer_config))
+
     def _check(self) -> None:
         """Raise ValueError if the three files do not fit each other."""
         rows = self.segments
@@ -124,6 +141,7 @@ class PreparedSplit:
         attribute_dropout: float = 0.0,
         no_attributes: float = 0.0,
         plan_dropout: float = 0.0,
+        edit_share: float = 0.0,
     ) -> Batch:
         """The batch of one step: rows of at most `max_len` tokens, sorted by length.
 
@@ -134,6 +152,7 @@ class PreparedSplit:
             attribute_dropout: share of the kinds that a row is not told; each is drawn for itself.
             no_attributes: share of the rows that are told none.
             plan_dropout: share of the rows whose plan is left out.
+            edit_share: share of the rows that ask for an edit; see `amt.data.edits`.
         """
         block, place = divmod(step, STEPS_PER_BLOCK)
         # The block is a high word of the counter, whose low word counts the draws: no two blocks share any.
@@ -150,7 +169,10 @@ class PreparedSplit:
         bars_draws = rng.random(num_rows)
         attribute_draws = rng.random((num_rows, 1 + len(attributes)))
         plan_draws = rng.random(num_rows)
-        token_rows, captions, num_bars = [], [], []
+        edit_draws = rng.random(num_rows)
+        num_given = np.ones(batch_size, np.int64)
+        token_rows: list[np.ndarray] = []
+        captions, num_bars = [], []
         told: list[list[int]] = []
         for row in order[group * batch_size : (group + 1) * batch_size]:
             texts = self.pieces[pieces[row]]["captions"]
@@ -160,9 +182,15 @@ class PreparedSplit:
             varied = Varied(ids[:max_len], texts[int(caption_draws[row] * len(texts))])
             if augmentation is not None:
                 varied = augmentation.apply(*varied[:2], augmentation_draws[row], self.tokenizer_config)
-            token_rows.append(varied.ids)
+            edit = None
+            if edit_draws[row] < edit_share:
+                edit_rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 1, row, block]))
+                edit = self._edits.edited(varied.ids, edit_rng, max_len)
+            if edit is not None:
+                num_given[len(token_rows)] = self._edits.num_given(edit)
+            token_rows.append(varied.ids if edit is None else edit)
             captions.append(varied.caption)
-            knows_bars = layout is not None and bars_draws[row] >= bars_dropout
+            knows_bars = edit is None and layout is not None and bars_draws[row] >= bars_dropout
             num_bars.append(int(self.segments["bars"][chosen[row]]) if knows_bars else 0)
             all_draw, *draws = attribute_draws[row]
             kept = [kind for kind, draw in zip(attributes, draws, strict=True) if draw >= attribute_dropout]
@@ -176,7 +204,8 @@ class PreparedSplit:
         if layout is not None:
             rows = zip(token_rows, num_bars, strict=True)
             features = [features_of(layout, [ids[:-1]], [number]) for ids, number in rows]
-        return Batch(pad(token_rows), captions, features, told if attributes else None)
+        given = num_given if edit_share else None
+        return Batch(pad(token_rows), captions, features, told if attributes else None, given)
 
 
 def pad(rows: list[np.ndarray]) -> np.ndarray:

@@ -31,7 +31,7 @@ from amt.config import check_range
 from amt.data.corpus import CorpusPiece, read_corpus
 from amt.data.plans import plan_of_piece
 from amt.errors import MidiError
-from amt.files import explaining_errors, new_folder, remove_leftovers, write_atomically
+from amt.files import alone_in, empty_folder, explaining_errors, new_folder, remove_leftovers, write_atomically
 from amt.midi.canonical import to_canonical
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
@@ -87,9 +87,11 @@ def prepare(
     Raises:
         FileExistsError: `out` exists. FileNotFoundError, ValueError: as `read_corpus`, or nothing is left to prepare.
         DiskFullError: there is no room; what is done is kept, and a later call goes on from there.
+        BlockingIOError: another process is preparing the same folder.
         OSError: `out` cannot be written.
     """
     out = Path(out)
+    sources = (sources,) if isinstance(sources, str) else sources
     if out.exists():
         raise FileExistsError(f"{out} exists; choose another folder or remove it")
     config = tokenizer_config or TokenizerConfig()
@@ -99,13 +101,15 @@ def prepare(
     jobs = jobs or os.cpu_count() or 1
     check_range("jobs", jobs, 1, 1024)
     folders, weights = _corpora(corpus)
-    part = _Part(out.with_name(out.name + ".part"), {"tokenizer": config.to_dict(), "max_len": max_len})
-    try:
-        return _prepare(part, folders, weights, out, config, sources, embed, jobs, progress)
-    except BaseException:
-        part.remove_whole()
-        part.remove_if_empty()
-        raise
+    folder = out.with_name(out.name + ".part")
+    with alone_in(folder):
+        part = _Part(folder, {"tokenizer": config.to_dict(), "max_len": max_len})
+        try:
+            return _prepare(part, folders, weights, out, config, sources, embed, jobs, progress)
+        except BaseException:
+            part.remove_whole()
+            part.remove_if_empty()
+            raise
 
 
 def _prepare(
@@ -125,7 +129,7 @@ def _prepare(
         for name, folder in folders.items()
         for piece in read_corpus(folder, sources, lambda name, reason: skipped.append({"file": name, "reason": reason}))
     )
-    blocks = part.encode(pieces, jobs, progress)
+    blocks = part.encode(_in_one_split(pieces, skipped), jobs, progress)
     whole = part.folder / "whole"
     part.remove_whole()
     failures = skipped + [failure for block in blocks for failure in part.notes(block)["failures"]]
@@ -157,6 +161,18 @@ def _prepare(
     return summary
 
 
+def _in_one_split(pieces: Iterable[CorpusPiece], skipped: list[dict[str, str]]) -> Iterator[CorpusPiece]:
+    """The pieces without those whose file is in another split already, under another name."""
+    first: dict[bytes, tuple[str, str]] = {}
+    for piece in pieces:
+        split, name = first.setdefault(hashlib.sha256(piece.midi).digest(), (piece.split, piece.name))
+        if split == piece.split:
+            yield piece
+        else:
+            reason = f"the same file as {name}, which is {split}; left out of {piece.split}"
+            skipped.append({"file": piece.name, "reason": reason})
+
+
 def _corpora(
     corpus: Folder | Sequence[Folder] | Mapping[Folder, float],
 ) -> tuple[dict[str, Path], dict[str, float] | None]:
@@ -186,7 +202,7 @@ class _Part:
         path = folder / "settings.json"
         wanted = json.dumps(settings, sort_keys=True)
         if not path.is_file() or path.read_text(encoding="utf-8") != wanted:  # of another run, or of none
-            shutil.rmtree(folder, ignore_errors=True)
+            empty_folder(folder)
             try:
                 with explaining_errors(folder):
                     (folder / "blocks").mkdir(parents=True)
@@ -329,6 +345,8 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
                 midi = midi.replace(plan=plan_of_piece(midi, piece.row))
             midi, moved = _canonical(midi, piece.row, config)
             parts = segments(midi, tokenizer, max_len)
+            if not parts:
+                raise ValueError(f"no note in it that the preset {config.preset!r} has a token for")
         except (MidiError, ValueError) as error:
             notes["failures"].append({"file": piece.name, "reason": str(error)})
             continue

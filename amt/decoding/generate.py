@@ -74,10 +74,10 @@ def decode(
     for index, prompt in enumerate(request.prompts):
         results.append([])
         for sequence in range(request.sequences_per_prompt):
-            streamer.put(torch.tensor([prompt.prefix]))
+            streamer.put(torch.tensor([prompt.prefix], device="cpu"))
             state = choice.start(request.only(index, sequence), deadline)
             for number, token in enumerate(tokens_of(state), start=1):
-                streamer.put(torch.tensor([token.token_id]))
+                streamer.put(torch.tensor([token.token_id], device="cpu"))
                 tell(done + number)
             streamer.end()
             results[-1] += state.read()[0]

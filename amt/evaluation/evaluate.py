@@ -151,7 +151,7 @@ def evaluate_loss(
 
     net = opened.checkpoint.model
     max_len = net.config.max_sequence_length + 1
-    note_on = torch.tensor([event.kind == "note_on" for event in opened.tokenizer.vocabulary.events])
+    note_on = torch.tensor([event.kind == "note_on" for event in opened.tokenizer.vocabulary.events], device="cpu")
     nats, num_tokens, num_notes = [], [], []
     for piece in pieces:
         try:
@@ -160,7 +160,10 @@ def evaluate_loss(
             continue
         if opened.tokenizer.config.canonical_key:
             midi = to_canonical(midi, parse_key(str(piece.row.get("key", "")))).midi
-        ids = segments(midi, opened.tokenizer, max_len)[0].ids
+        parts = segments(midi, opened.tokenizer, max_len, 1)
+        if not parts:  # no notes
+            continue
+        ids = parts[0].ids
         token_ids = torch.from_numpy(ids.astype(np.int64))[None]
         embeddings, mask = opened.text_encoder.encode([caption_of(piece, caption)])
         with torch.inference_mode():

@@ -1,52 +1,118 @@
-"""Several candidates for a text, the one that fits best first."""
+"""Several candidates for a text, decoded in one batch; the one that fits best is kept."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from amt.config import check_choice
+from amt.generation.generator import write
+from amt.midi.sanity import sanity
 
 if TYPE_CHECKING:
+    from amt.decoding.backends import Choice
     from amt.generation.piece import Piece
     from amt.models.opened import OpenedModel
+    from amt.request.request import Request
 
 RerankBy = Literal["facts", "model"]
 RERANK_BY: tuple[RerankBy, ...] = ("facts", "model")
+
+# For one piece so many take at most twice the time of one; docs/status.md has the figures.
+CANDIDATES = 2
+# For several pieces of a text together.
+MOST_CANDIDATES = 16
+# How often more are written where all of them have no note.
+RETRIES = 2
+
+
+def num_candidates(rerank: int | None, num_pieces: int, *, is_sampling: bool) -> int:
+    """How many candidates are written for the pieces of a text; the number depends on nothing else.
+
+    Args:
+        rerank: what the call says; None: the usual number, where tokens are drawn and nobody follows them.
+    """
+    if rerank is not None:
+        return max(rerank, num_pieces)
+    return max(min(num_pieces * CANDIDATES, MOST_CANDIDATES), num_pieces) if is_sampling else num_pieces
 
 
 def check_rerank(rerank: object, by: object, opened: OpenedModel, num_beams: object = 1) -> None:
     """Raise ValueError if candidates cannot be ranked so."""
     from amt.retrieval.embedding import reads_midi
 
-    if not isinstance(rerank, int) or isinstance(rerank, bool) or rerank < 1:
+    if rerank is not None and (not isinstance(rerank, int) or isinstance(rerank, bool) or rerank < 1):
         raise ValueError(f"rerank must be a whole number of candidates, at least 1; got {rerank!r}")
-    if isinstance(num_beams, int) and 1 < num_beams < rerank:
+    if isinstance(rerank, int) and isinstance(num_beams, int) and 1 < num_beams < rerank:
         raise ValueError(f"rerank ({rerank}) must be at most num_beams ({num_beams}): beam search has no more results")
     check_choice("rerank_by", by, RERANK_BY)
-    if rerank > 1 and by == "model" and not reads_midi(opened.checkpoint.model):
+    if rerank != 1 and by == "model" and not reads_midi(opened.checkpoint.model):
         raise ValueError('rerank_by="model" needs a model that also reads MIDI (MusicTextTransformer); take "facts"')
 
 
-def ranked(pieces: Sequence[Piece], opened: OpenedModel, by: RerankBy) -> list[Piece]:
-    """The pieces of one text, the best first; of equal ones the one that was written first.
+def write_best(
+    opened: OpenedModel,
+    request: Request,
+    choice: Choice,
+    num_pieces: int,
+    by: RerankBy = "facts",
+    *,
+    streamer: Any = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[list[Piece]]:
+    """For each text the best of the pieces that are written for it.
 
-    "model": by the cosine between the text's embedding and what the model's MIDI -> text direction makes of the piece
-    (-1 without notes). "facts": by the share of `report` that is met, and then by that cosine, if the model has one.
+    Where all of them have no note, more are written.
     """
+    results = write(opened, request, choice, streamer=streamer, progress=progress)
+    options = request.options
+    is_drawn = options.do_sample and options.num_beams == 1 and options.max_time is None and streamer is None
+    for index, retry in itertools.product(range(len(results)), range(RETRIES if is_drawn else 0)):
+        if not any(len(piece.notes) for piece in results[index]):
+            prompt = request.prompts[index]
+            first = prompt.first_sequence + (retry + 1) * options.num_return_sequences
+            again = dataclasses.replace(request, prompts=(dataclasses.replace(prompt, first_sequence=first),))
+            results[index] = write(opened, again, choice)[0]
+    return [ranked(pieces, opened, by, num_pieces) if len(pieces) > num_pieces else pieces for pieces in results]
+
+
+def faults(piece: Piece) -> int:
+    """How many things are wrong with a piece: what was asked for and is not there, and what no sane music has."""
+    return sum(not row.is_met for row in piece.report) + len(sanity(piece.music))
+
+
+def ranked(pieces: Sequence[Piece], opened: OpenedModel, by: RerankBy, num: int | None = None) -> list[Piece]:
+    """The best pieces of one text, the best first; of equal ones the one that was written first.
+
+    "facts": by `faults`; a piece without notes is last. Equal ones, and with "model" all, go by the cosine between the
+    text's embedding and what the model's MIDI -> text direction makes of the piece, if it has one (-1 without notes).
+
+    Args:
+        num: how many; None: all.
+    """
+
+    def fit(piece: Piece) -> tuple[bool, int]:
+        return (False, 0) if by == "model" else (not len(piece.notes), faults(piece))
+
+    fits = {id(piece): fit(piece) for piece in pieces}
+    found: list[Piece] = []
+    for _, group in itertools.groupby(sorted(pieces, key=lambda each: fits[id(each)]), lambda each: fits[id(each)]):
+        if num is None or len(found) < num:
+            equal = list(group)
+            found += _by_model(equal, opened) if len(equal) > 1 else equal
+    return found[:num]
+
+
+def _by_model(pieces: Sequence[Piece], opened: OpenedModel) -> list[Piece]:
+    """The pieces, the one nearest to the text first, each with its cosine."""
     from amt.retrieval.embedding import cosines, embed, reads_midi
 
-    found = list(pieces)
-    if reads_midi(opened.checkpoint.model):
-        (wanted,) = opened.caption_embeddings([pieces[0].text or ""])
-        embeddings = [embed(piece.music, opened) for piece in pieces]
-        fits = [-1.0 if embedding is None else float(cosines(embedding[None], wanted)[0]) for embedding in embeddings]
-        found = [dataclasses.replace(piece, text_cosine=cosine) for piece, cosine in zip(pieces, fits, strict=True)]
-
-    def fit(piece: Piece) -> tuple[float, float]:
-        met = [row.is_met for row in piece.report]
-        share = sum(met) / len(met) if met and by == "facts" else 0.0
-        return share, piece.text_cosine or 0.0
-
-    return sorted(found, key=fit, reverse=True)
+    if not reads_midi(opened.checkpoint.model):
+        return list(pieces)
+    (wanted,) = opened.caption_embeddings([pieces[0].text or ""])
+    embeddings = [embed(piece.music, opened) for piece in pieces]
+    fits = [-1.0 if embedding is None else float(cosines(embedding[None], wanted)[0]) for embedding in embeddings]
+    found = [dataclasses.replace(piece, text_cosine=cosine) for piece, cosine in zip(pieces, fits, strict=True)]
+    return sorted(found, key=lambda piece: -(piece.text_cosine or 0.0))

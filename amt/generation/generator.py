@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from amt.config import check_choice
 from amt.generation.keys import asked_key, facts_at_home, moved, semitones_above_home
 from amt.generation.piece import Piece
 from amt.generation.stream import Stream
@@ -15,9 +16,11 @@ from amt.midi.continued import Continued
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
+from amt.midi.vocabulary import Vocabulary
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
 from amt.request.limits import LENGTHS, Limits, with_said_plan, with_usual
+from amt.request.obey import OBEY, Obey, Obeyed, obeyed
 from amt.request.options import GenerationConfig
 from amt.request.reading import Reading, check_text, read
 from amt.request.target import Target, target_of
@@ -36,6 +39,7 @@ def ask(
     limits: Limits,
     *,
     named: Collection[str] | None = None,
+    obey: Obey = "said",
     prompt_midi: MidiSource | None = None,
     negative_prompt: str | None = None,
     logits_processor: Sequence[Any] | None = None,
@@ -50,28 +54,30 @@ def ask(
         ValueError: something cannot be meant so. MidiError: `prompt_midi` cannot be read.
     """
     from amt.decoding.checks import make_prompt, seed_of
-    from amt.request.request import Request, completed
+    from amt.request.request import Request
 
+    check_choice("obey", obey, OBEY)
     for text in texts:
         check_text(text)
     config = opened.tokenizer.config
     warnings: list[str] = []
     readings = [read(text) for text in texts]
-    of_each = [completed(limits, each) for each in readings]
-    if named is not None and prompt_midi is None:
+    # What cannot be kept is an error before a file is read.
+    wishes = [obeyed(limits, each, named, config, obey) for each in readings]
+    of_each = [each.limits for each in wishes]
+    if named is not None and obey == "said" and prompt_midi is None:
         of_each = [
             with_said_plan(each, reading, named, config) for each, reading in zip(of_each, readings, strict=True)
         ]
-    for each in of_each:
-        each.constraints(config)  # what cannot be kept is an error before the file is read
     seeds = [seed_of(options, None) for _ in texts]
     continued: Continued | None = None
     semitones = [0] * len(texts)
     if prompt_midi is not None:
         continued, higher = _to_continue(prompt_midi, opened, readings[0], of_each[0])
         semitones = [higher] * len(texts)
-        for each in of_each:
-            _check_prefix(opened, continued.ids, higher, each)
+        _check_prefix(opened, continued.ids, higher, limits)
+        wishes = [_as_far_as_kept(each, limits, continued.ids, config, higher) for each in wishes]
+        of_each = [each.limits for each in wishes]
     elif config.canonical_key:
         keys = [asked_key(reading, each) for reading, each in zip(readings, of_each, strict=True)]
         semitones = [semitones_above_home(*of_text) for of_text in zip(keys, texts, seeds, strict=True)]
@@ -112,6 +118,8 @@ def ask(
             text=text,
             reading=readings[index],
             limits=of_each[index],
+            said=wishes[index].said,
+            warnings=(*readings[index].warnings, *wishes[index].warnings),
         )
         for index, text in enumerate(texts)
     ]
@@ -172,6 +180,66 @@ def _check_room(grammar: Grammar, room: int) -> None:
         )
 
 
+def ask_edit(
+    opened: OpenedModel,
+    text: str | None,
+    options: GenerationConfig,
+    limits: Limits,
+    *,
+    prefixes: Sequence[Sequence[int]],
+    semitones: int = 0,
+    named: Collection[str] | None = None,
+    negative_prompt: str | None = None,
+    logits_processor: Sequence[Any] | None = None,
+    stopping_criteria: Sequence[Any] | None = None,
+) -> Request:
+    """The request of one window of an edit: a prompt for each prefix, all with the same text, seed and limits.
+
+    Args:
+        prefixes: edits up to their first `fill`.
+        semitones: by how much the piece is higher than what the model reads.
+    """
+    from amt.decoding.checks import make_prompt, seed_of
+    from amt.request.request import Request
+    from amt.text.encoder import UNCONDITIONAL
+
+    config = opened.tokenizer.config
+    reading = Reading() if text is None else read(text)
+    if named is not None:
+        limits = with_usual(limits, {*named, "max_rest_beats", "entry_by_beats"}, config)
+    grammar = Grammar(config, moved(limits.constraints(config), -semitones))
+    words = UNCONDITIONAL if text is None else text
+    seed = seed_of(options, None)
+    with stage("text encoder"):
+        (states,) = opened.text_encoder.encode_each([words])
+    prompts = [
+        make_prompt(
+            opened.checkpoint.model.config,
+            options,
+            index,
+            (states, None),
+            prefix=prefix,
+            seed=seed,
+            first_sequence=index,
+            grammar=grammar,
+            attributes=_attributes(opened, reading, limits),
+            semitones=semitones,
+            text=words,
+            reading=reading,
+            limits=limits,
+        )
+        for index, prefix in enumerate(prefixes)
+    ]
+    return Request(
+        tuple(prompts),
+        options,
+        _negative(opened, options, negative_prompt),
+        tuple(logits_processor or ()),
+        tuple(stopping_criteria or ()),
+        warnings=tuple(opened.text_encoder.truncation_warnings([words])),
+    )
+
+
 def _attributes(opened: OpenedModel, reading: Reading, limits: Limits) -> tuple[int, ...]:
     """What a model that reads attributes is told of a request."""
     kinds = opened.checkpoint.model.config.attributes
@@ -222,7 +290,7 @@ def _piece(
 ) -> Piece:
     with stage("file"):
         piece = Piece.of_prompt(tuple(token_ids), opened.tokenizer.config, prompt)
-    warnings = [*prompt.reading.warnings, *request.warnings]
+    warnings = [*prompt.warnings, *request.warnings]
     if not len(piece.notes):
         warnings.append("the model wrote no notes; try another seed or other words")
     return dataclasses.replace(
@@ -272,6 +340,20 @@ def _check_prefix(opened: OpenedModel, prefix: Sequence[int], higher: int, limit
             raise ValueError(
                 f"the MIDI file to continue does not keep to {name} {value!r}; leave that out or give another file"
             )
+
+
+def _as_far_as_kept(wish: Obeyed, call: Limits, prefix: Sequence[int], config: TokenizerConfig, higher: int) -> Obeyed:
+    """Without what the words say that the music to continue does not keep: it comes first."""
+    limits, said, warnings = wish.limits, set(wish.said), list(wish.warnings)
+    for name in sorted(wish.said):
+        if name not in LENGTHS and not _keeps(prefix, Limits(**{name: getattr(limits, name)}), config, higher):
+            limits = dataclasses.replace(limits, **{name: getattr(call, name)})
+            said.discard(name)
+            warnings.append(f"the MIDI file to continue does not keep to the {name.replace('_', ' ')} of the text")
+    index = None if config.preset != "score" else limits.constraints(config).tempo_index
+    if index is not None:  # the music to continue keeps the tempo that it has
+        limits = dataclasses.replace(limits, tempo=60e6 / Vocabulary(config).tempo_us_per_beat(index))
+    return Obeyed(limits, frozenset(said), tuple(warnings))
 
 
 def _check_length(continued: Continued, constraints: Constraints, config: TokenizerConfig) -> None:

@@ -22,7 +22,9 @@ from amt.midi.limits import Constraints
 from amt.midi.plan import Plan
 from amt.midi.programs import DRUMS, program_name
 from amt.request.reading import Reading, read
-from amt.request.report import ReportRow, compare
+from amt.request.report import compare
+from amt.request.rows import ReportRow
+from amt.views.sound import is_audio, render
 
 if TYPE_CHECKING:
     import mido
@@ -85,10 +87,13 @@ class Piece:
             last_tick = _last_tick(music, constraints, tokenizer_config)
         if prompt.continued is None:
             music = _ended_at(music, last_tick)
+            exact_us = prompt.limits.tempo_us_per_beat
+            if exact_us is not None and tokenizer_config.preset == "score":  # the tokens have its nearest mark
+                music = music.replace(tempos=[Tempo(0, exact_us)])
         else:
             music = prompt.continued.joined(tokens[len(prompt.prefix) :], last_tick, prompt.semitones)
         asked = moved(constraints, prompt.semitones)
-        rows = compare(prompt.reading, prompt.limits, asked, music, tokenizer_config)
+        rows = compare(prompt.reading, prompt.limits, asked, music, tokenizer_config, prompt.said)
         return cls(tuple(tokens), music, prompt.text, prompt.seed, report=rows)
 
     @property
@@ -128,10 +133,16 @@ class Piece:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Standard MIDI File; `path` becomes the whole new file or stays what it was.
 
+        A name that ends in .wav, .flac or .ogg gets sound, by FluidSynth.
+
         Raises:
-            OSError: it cannot be written there.
+            OSError: it cannot be written there. BackendUnavailableError: the name means sound, and what makes it is
+                not here.
         """
-        write_atomically(Path(path), self.to_bytes())
+        if is_audio(path):
+            render(self.to_bytes(), path)
+        else:
+            write_atomically(Path(path), self.to_bytes())
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the notes over time with matplotlib, one colour an instrument.

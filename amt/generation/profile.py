@@ -9,7 +9,10 @@ from typing import Any
 from amt.generation.piece import Piece
 
 STAGES = ("text encoder", "encoder", "decode", "file")
-NOT_STREAMED = ("progress", "streamer", "num_return_sequences", "num_beams", "length_penalty", "early_stopping")
+NOT_STREAMED = (
+    "progress", "streamer", "num_return_sequences", "num_beams", "length_penalty", "early_stopping", "rerank",
+    "rerank_by",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from amt.generation.piece import Piece
 from amt.midi.canonical import in_range
@@ -43,6 +43,9 @@ class Stream:
         self._written: list[NewToken] = []
         self._num_given = 0
         self._is_cancelled = False
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Stream is bound to the model that is writing; copy or pickle its result()")
 
     def __iter__(self) -> Iterator[TimedEvent]:
         return self

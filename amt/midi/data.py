@@ -113,6 +113,9 @@ class NoteTable(Sequence[Note]):
         return f"NoteTable({len(self)} notes)"
 
 
+AUDIO = (".wav", ".mp3", ".flac", ".ogg", ".m4a", ".aiff")  # endings that nobody gives to MIDI
+
+
 class MidiData:
     """The contents of a MIDI file. Immutable: make a new one to change something.
 
@@ -279,8 +282,10 @@ class MidiData:
         """Write a Standard MIDI File; `path` becomes the whole new file or stays what it was.
 
         Raises:
-            ValueError: as `to_bytes`. OSError: it cannot be written there.
+            ValueError: as `to_bytes`, or the name is that of an audio file. OSError: it cannot be written there.
         """
+        if Path(path).suffix.lower() in AUDIO:
+            raise ValueError(f"{path} is the name of an audio file, and this writes MIDI; name a .mid file")
         write_atomically(Path(path), self.to_bytes())
 
     def to_mido(self) -> mido.MidiFile:

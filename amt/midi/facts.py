@@ -114,8 +114,8 @@ def measure(midi: MidiData) -> Facts:
     end_ticks = int(notes.end_ticks.max()) if len(notes) else 0
     duration_s = float(ticks_to_seconds(end_ticks, midi.tempos, midi.ticks_per_beat))
     keys = estimate_keys(notes)
-    tempo = _longest(midi.tempos, end_ticks, Tempo(0, 500_000))
-    metre = _longest(midi.time_signatures, end_ticks, TimeSignature(0, 4, 4))
+    tempo = longest(midi.tempos, end_ticks, Tempo(0, 500_000))
+    metre = longest(midi.time_signatures, end_ticks, TimeSignature(0, 4, 4))
     return Facts(
         num_notes=len(notes),
         duration_s=duration_s,
@@ -191,7 +191,7 @@ def key_name(key: Key) -> str:
     return f"{PITCH_CLASS_NAMES[key[0]]} {'minor' if key[1] else 'major'}"
 
 
-def _longest(changes: Sequence[Any], end_ticks: int, default: Any) -> Any:
+def longest(changes: Sequence[Any], end_ticks: int, default: Any) -> Any:
     """The value that is in force for most ticks before `end_ticks`."""
     if not changes or changes[0].tick > 0:
         changes = [default, *changes]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from amt.midi.reference import grammar as reference
 from amt.midi.vocabulary import vocabulary_of
 
 __all__ = ["Constraints", "Grammar", "GrammarState"]
+
+_Way: TypeAlias = "tuple[_Way, int] | None"
 
 
 class GrammarState(Protocol):
@@ -40,10 +43,23 @@ class GrammarState(Protocol):
 
 
 class _NativeState:
-    """The C++ state."""
+    """The C++ state, and the tokens that led to it, so that it can be made again in another process.
 
-    def __init__(self, state: Any, vocab_size: int):
-        self._state, self._vocab_size = state, vocab_size
+    Args:
+        grammar: what it is a state of.
+        state: the compiled one.
+        way: None at the start, or the way before the last token, and that token.
+    """
+
+    def __init__(self, grammar: Grammar, state: Any, way: _Way = None):
+        self._grammar, self._state, self._way = grammar, state, way
+
+    def __reduce__(self) -> tuple[Callable[[Grammar, list[int]], GrammarState], tuple[Grammar, list[int]]]:
+        token_ids, way = [], self._way
+        while way is not None:
+            way, token_id = way
+            token_ids.append(token_id)
+        return _state_after, (self._grammar, token_ids[::-1])
 
     @property
     def is_finished(self) -> bool:
@@ -58,14 +74,15 @@ class _NativeState:
         return int(self._state.tokens_to_close)
 
     def allowed(self, remaining: int | None = None) -> np.ndarray:
-        mask: np.ndarray = self._state.allowed(remaining, self._vocab_size)
+        mask: np.ndarray = self._state.allowed(remaining, self._grammar.vocab_size)
         return mask
 
     def advance(self, token_id: int) -> None:
         self._state.advance(token_id)
+        self._way = (self._way, int(token_id))
 
     def copy(self) -> _NativeState:
-        return _NativeState(self._state.copy(), self._vocab_size)
+        return _NativeState(self._grammar, self._state.copy(), self._way)
 
 
 class Grammar:
@@ -92,6 +109,9 @@ class Grammar:
         if native is not None:
             self._native = native.Grammar(config.to_text(), self.constraints.to_text())
 
+    def __reduce__(self) -> tuple[type[Grammar], tuple[TokenizerConfig, Constraints]]:
+        return Grammar, (self.config, self.constraints)  # the compiled part is made anew
+
     @property
     def is_native(self) -> bool:
         """Whether its states are the compiled ones."""
@@ -100,5 +120,12 @@ class Grammar:
     def start(self) -> GrammarState:
         """The state before `bos`."""
         if self._native is not None and native is not None:
-            return _NativeState(native.GrammarState(self._native), self.vocab_size)
+            return _NativeState(self, native.GrammarState(self._native))
         return reference.GrammarState(self.config, self.constraints)
+
+
+def _state_after(grammar: Grammar, token_ids: list[int]) -> GrammarState:
+    state = grammar.start()
+    for token_id in token_ids:
+        state.advance(token_id)
+    return state

@@ -6,10 +6,10 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from amt.errors import MidiError
-from amt.midi.data import MidiData
+from amt.midi.data import MidiData, NoteTable
 from amt.midi.native import native
 
 if TYPE_CHECKING:
@@ -23,7 +23,34 @@ class HasMusic(Protocol):
     def music(self) -> MidiData: ...
 
 
-MidiSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | mido.MidiFile | MidiData | HasMusic"
+class Stream(Protocol):
+    """Something open to read from, like a file, `io.BytesIO`, or a member of a zip archive."""
+
+    def read(self) -> bytes: ...
+
+
+class Entry(Protocol):
+    """A file that is no path of the system, like `zipfile.Path` or a resource of a package."""
+
+    def read_bytes(self) -> bytes: ...
+
+
+class Score(Protocol):
+    """A score of symusic."""
+
+    def dumps_midi(self) -> bytes: ...
+
+
+class PrettyMidi(Protocol):
+    """What pretty_midi calls `PrettyMIDI`."""
+
+    def write(self, filename: Any) -> None: ...
+
+
+MidiSource: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | mido.MidiFile | MidiData | NoteTable | HasMusic"
+    " | Stream | Entry | Score | PrettyMidi"
+)
 
 # What other files start with, and what they are.
 _FOREIGN = (
@@ -53,30 +80,73 @@ def read_midi(source: MidiSource, *, strict: bool = False) -> MidiData:
     channel where it starts; a note-off ends the oldest note that sounds on its track, channel and pitch.
 
     Args:
-        source: a path, the file's bytes, a mido.MidiFile, or what holds the music already: `MidiData`, a `Piece`.
+        source: a path, the file's bytes, an open stream of them, a `mido.MidiFile`, `pretty_midi.PrettyMIDI` or score
+            of symusic, or what holds the music already: `MidiData`, a `NoteTable` (480 ticks per beat), a `Piece`.
         strict: refuse files that need a repair.
 
     Raises:
         MidiError: not a MIDI file, or damaged beyond repair; it says where. OSError: the file cannot be opened.
+        TypeError: none of these.
     """
     if isinstance(source, MidiData):
         return source
+    if isinstance(source, NoteTable):
+        return MidiData(source)
     if isinstance(music := getattr(source, "music", None), MidiData):
         return music
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+        path = Path(os.fsdecode(source))
         try:
             return _read_bytes(_load(path), strict)
         except MidiError as error:
             raise MidiError(f"{path}: {error.reason}", error.byte_offset) from None
+    return _read_bytes(_bytes_of(source), strict)
+
+
+def _bytes_of(source: Any) -> bytes:
+    """The file that an object is, or would be written as."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source)
     mido = sys.modules.get("mido")
     if mido is not None and isinstance(source, mido.MidiFile):
+        return _bytes_of_mido(source, mido)
+    if type(source).__module__.split(".")[0] == "pretty_midi" and hasattr(source, "write"):
         buffer = io.BytesIO()
-        source.save(file=buffer)
-        return _read_bytes(buffer.getvalue(), strict)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _read_bytes(bytes(source), strict)
-    raise TypeError(f"source must be a path, bytes or a mido.MidiFile, got {type(source).__name__}")
+        source.write(buffer)
+        return buffer.getvalue()
+    for name in ("dumps_midi", "read_bytes", "read"):
+        if callable(method := getattr(source, name, None)):
+            contents = method()
+            if not isinstance(contents, (bytes, bytearray, memoryview)):
+                raise TypeError(f"source must give bytes, got {type(contents).__name__}; open the file with mode 'rb'")
+            return bytes(contents)
+    raise TypeError(
+        "source must be a path, bytes, an open file, or music of AMT, mido, pretty_midi or symusic, got"
+        f" {type(source).__name__}"
+    )
+
+
+def _bytes_of_mido(file: mido.MidiFile, mido: Any) -> bytes:
+    """The file as mido writes it; where its texts do not fit its encoding, in UTF-8."""
+    buffer = io.BytesIO()
+    try:
+        file.save(file=buffer)
+    except UnicodeEncodeError:
+        copy = mido.MidiFile(type=file.type, ticks_per_beat=file.ticks_per_beat, charset="utf-8")
+        copy.tracks += [mido.MidiTrack(map(_in_unicode, track)) for track in file.tracks]
+        buffer = io.BytesIO()
+        copy.save(file=buffer)
+    return buffer.getvalue()
+
+
+def _in_unicode(message: Any) -> Any:
+    """A message of mido whose text is text: what was read of bytes in another encoding may not be."""
+    texts = {
+        name: value.encode("utf-8", "replace").decode("utf-8")
+        for name in ("text", "name")
+        if isinstance(value := getattr(message, name, None), str)
+    }
+    return message.copy(**texts) if texts else message
 
 
 def _load(path: Path) -> bytes:

@@ -12,10 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from amt.midi.data import MidiData
+from amt.midi.elements import TimeSignature
+from amt.midi.facts import longest
 from amt.midi.programs import DRUMS
+from amt.midi.units import ticks_to_seconds
 
 # Organs, strings, choirs and pads may hold a note for 16 beats, others for 8.
-_SUSTAINED = np.isin(np.arange(129), [*range(16, 24), *range(40, 56), *range(88, 104)])
+SUSTAINED = np.isin(np.arange(129), [*range(16, 24), *range(40, 56), *range(88, 104)])
 MAX_HUNG_SHARE = 0.01
 MAX_POLYPHONY = 10.0
 MAX_TOP_RUN = 12
@@ -25,7 +28,7 @@ FEELS = ("backbeat", "four", "swing", "walking", "offbeat")
 
 
 class _Notes:
-    """Notes in quarter notes from the start, sorted by start."""
+    """Notes in quarter notes from the start, sorted by start; bars are those of the metre that lasts longest."""
 
     def __init__(self, midi: MidiData):
         notes = midi.notes
@@ -35,8 +38,10 @@ class _Notes:
         self.program = np.where(notes.is_drum, DRUMS, notes.program)
         self.is_pitched = ~notes.is_drum
         self.beats = float(self.end.max(initial=0.0))
-        signature = midi.time_signatures[0] if midi.time_signatures else None
-        self.bar = 4.0 if signature is None else 4.0 * signature.numerator / signature.denominator
+        last_tick = int(notes.end_ticks.max(initial=0))
+        self.seconds = float(ticks_to_seconds(last_tick, midi.tempos, midi.ticks_per_beat))
+        signature = longest(midi.time_signatures, last_tick, TimeSignature(0, 4, 4))
+        self.bar = 4.0 * signature.numerator / signature.denominator
 
     def bar_contents(self) -> list[frozenset[tuple[int, int, int]]]:
         """For each bar its (twelfth of a beat, pitch, program)."""
@@ -79,18 +84,20 @@ def _polyphony(start: np.ndarray, end: np.ndarray, beats: float) -> float:
 def sanity(midi: MidiData) -> list[str]:
     """What is wrong with a piece, in words; nothing if it is sane.
 
-    At least 16 notes and 8 s; at most 1 % of the pitched notes longer than 8 beats (16 for what sustains: organs,
-    strings, choirs, pads); no top pitch more than 12 times in a row; at most 20 % of the bars empty; at most 10 pitched
-    notes at once, by sixteenths; of 6 bars or more at most 60 % the same; at least 5 pitches; at the end no more than
-    two bars of silence.
+    At least 16 notes and 8 s up to the end of the last; at most 1 % of the pitched notes longer than 8 beats (16 for
+    what sustains: organs, strings, choirs, pads); no top pitch more than 12 times in a row; at most 20 % of the bars
+    empty; at most 10 pitched notes at once, by sixteenths; of 6 bars or more at most 60 % the same; at least 5 pitches;
+    at the end no more than two bars of silence.
     """
     notes = _Notes(midi)
-    if len(notes.start) < 16 or midi.duration_s < 8:
-        return [f"too little: {len(notes.start)} notes, {midi.duration_s:.0f} s"]
     problems = []
+    if len(notes.start) < 16 or notes.seconds < 8:
+        problems.append(f"too little: {len(notes.start)} notes, {notes.seconds:.0f} s")
+    if not len(notes.start):
+        return problems
     pitched = notes.is_pitched
     start, end, pitch = notes.start[pitched], notes.end[pitched], notes.pitch[pitched]
-    limit = np.where(_SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
+    limit = np.where(SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
     hung = int((end - start > limit).sum())
     if len(start) and hung / len(start) > MAX_HUNG_SHARE:
         problems.append(f"{hung} hanging notes")

@@ -93,41 +93,75 @@ def _plan_between(data: MidiData, start: int, end: int) -> Plan | None:
 
 
 def segments(data: MidiData, tokenizer: EventTokenizer, max_len: int, max_segments: int | None = None) -> list[Segment]:
-    """A piece as segments of at most `max_len` tokens.
+    """A piece as segments of at most `max_len` tokens, each with a note; none if the piece has no note.
 
-    Cuts lie on bar lines, where about nine tenths of `max_len` are full; what is still too long is cut off.
+    Cuts lie on bar lines, where about nine tenths of `max_len` are full; what is still too long is cut off. Changes of
+    tempo and metre behind the last note are left out.
 
     Args:
         max_segments: only the first ones; None: all.
     """
+    data = _to_the_last_note(data)
     ids = tokenizer.encode(data).ids
     if len(ids) <= max_len:
-        return [Segment(ids, True)]
+        return [Segment(ids, True)] if _has_note(ids, tokenizer) else []
     starts = data.notes.start_ticks
     bars = bars_at(data, starts)
-    notes_per_segment = max(1, int(0.9 * max_len * len(starts) / len(ids)))
+    usual_num_notes = max(1, int(0.9 * max_len * len(starts) / len(ids)))
     parts: list[Segment] = []
     first = end = 0
     while first < len(starts) and (max_segments is None or len(parts) < max_segments):
         # A bar that was cut in two does not begin again.
         begin = max(end, int(bars[first])) if parts else 0
-        last = first + notes_per_segment
-        is_end = last >= len(starts)
-        if is_end:
-            end = data.end_ticks + 1
-            last = len(starts)
-        else:
-            end = int(bars[last])
-            if end <= starts[first]:  # one bar holds more than a segment
-                end = int(starts[last])
-            last = int(np.searchsorted(starts, end))
-            if last == first:
-                last = int(np.searchsorted(starts, starts[first], "right"))
-                end = int(starts[first]) + 1
-        part = tokenizer.encode(cut(data, begin, end)).ids
-        parts.append(Segment((part if is_end else part[:-1])[:max_len], not parts))
+        num_notes, fewest, most = usual_num_notes, 0, len(starts)
+        while True:
+            end, last = _end_of_part(data, bars, first, num_notes)
+            is_end = last >= len(starts)
+            part = tokenizer.encode(cut(data, begin, end)).ids
+            # Where tokens are not spread evenly over the notes, the usual number of them is far off.
+            better = int(0.9 * num_notes * max_len / len(part))
+            if len(part) > max_len and num_notes > fewest + 1:
+                most, num_notes = num_notes, max(better, fewest + 1)
+            elif 2 * len(part) < max_len and not is_end and num_notes + 1 < most:
+                fewest, num_notes = num_notes, min(better, most - 1)
+            else:
+                break
+        segment = Segment((part if is_end else part[:-1])[:max_len], not parts)
+        if _has_note(segment.ids, tokenizer):
+            parts.append(segment)
         first = last
     return parts
+
+
+def _to_the_last_note(data: MidiData) -> MidiData:
+    """The piece without what changes behind its last note."""
+    end = int(data.notes.end_ticks.max(initial=0))
+    maps = (data.tempos, data.time_signatures)
+    if all(not changes or changes[-1].tick < max(end, 1) for changes in maps):
+        return data
+    tempos, time_signatures = ([change for change in changes if change.tick < max(end, 1)] for changes in maps)
+    return data.replace(tempos=tempos, time_signatures=time_signatures)
+
+
+def _has_note(ids: np.ndarray, tokenizer: EventTokenizer) -> bool:
+    lowest, highest = (tokenizer.vocabulary.token_id("note_on", pitch) for pitch in (0, 127))
+    return bool(((ids >= lowest) & (ids <= highest)).any())
+
+
+def _end_of_part(data: MidiData, bars: np.ndarray, first: int, num_notes: int) -> tuple[int, int]:
+    """Where a part that begins with note `first` ends, and the first note behind it: near so many notes, at a bar."""
+    starts = data.notes.start_ticks
+    last = first + num_notes
+    if last >= len(starts):
+        return data.end_ticks + 1, len(starts)
+    end = int(bars[last])
+    if end <= starts[first]:  # one bar holds more than a segment
+        end = int(starts[last])
+    last = int(np.searchsorted(starts, end))
+    if last == first:
+        last = int(np.searchsorted(starts, starts[first], "right"))
+        end = int(starts[first]) + 1
+    return end, last
 
 
 def last_bars(data: MidiData, tokenizer: EventTokenizer, max_len: int) -> MidiData:

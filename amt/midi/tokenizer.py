@@ -17,6 +17,7 @@ from amt.midi.data import MidiData, NoteTable
 from amt.midi.native import native
 from amt.midi.reader import MidiSource, read_midi
 from amt.midi.reference import tokenizer as reference
+from amt.midi.reference.edits import StepHole, edit_row
 from amt.midi.vocabulary import Vocabulary
 
 FILES_PER_CALL = 64  # between two calls of a batch's progress
@@ -37,6 +38,12 @@ class EncodeReport(NamedTuple):
     clamped_gaps: int = 0
     clamped_steps: int = 0
     moved_us_max: int = 0
+    dropped_kits: int = 0
+    dropped_drum_lengths: int = 0
+    dropped_pedals: int = 0
+    dropped_key_signatures: int = 0
+    clamped_tempos: int = 0
+    tempo_ppm_max: int = 0
 
     @property
     def moved_ms_max(self) -> float:
@@ -100,6 +107,9 @@ class EventTokenizer:
         if native is not None:
             self._native = native.Tokenizer(self.config.to_text())
 
+    def __reduce__(self) -> tuple[type[EventTokenizer], tuple[TokenizerConfig]]:
+        return EventTokenizer, (self.config,)  # the compiled part is made anew
+
     @property
     def vocab_size(self) -> int:
         """The number of token ids."""
@@ -131,26 +141,56 @@ class EventTokenizer:
         token_ids, counts = reference.encode(data, self.config)
         return Encoding(np.asarray(token_ids, np.int32), EncodeReport(**counts))
 
-    def decode(self, ids: Iterable[int] | np.ndarray) -> MidiData:
+    def decode(self, ids: Iterable[int] | np.ndarray, *, only_fill: bool = False) -> MidiData:
         """The music of token ids; any ids of the vocabulary decode.
+
+        Args:
+            only_fill: of an edit's notes and pedals those of the fill alone.
 
         Raises:
             ValueError: an id that is not in the vocabulary.
         """
-        return self.decode_with_report(ids)[0]
+        return self.decode_with_report(ids, only_fill=only_fill)[0]
 
-    def decode_with_report(self, ids: Iterable[int] | np.ndarray) -> tuple[MidiData, DecodeReport]:
+    def decode_with_report(
+        self, ids: Iterable[int] | np.ndarray, *, only_fill: bool = False
+    ) -> tuple[MidiData, DecodeReport]:
         """The music of token ids, and what had to be put right.
+
+        Args:
+            only_fill: of an edit's notes and pedals those of the fill alone.
 
         Raises:
             ValueError: an id that is not in the vocabulary.
         """
         array = self._checked(ids)
         if self._native is not None:
-            data, report = self._native.decode(array)
+            data, report = self._native.decode(array, only_fill)
             return MidiData.from_native(data), DecodeReport._make(report)
-        data, counts = reference.decode(array.tolist(), self.config)
+        data, counts = reference.decode(array.tolist(), self.config, only_fill=only_fill)
         return data, DecodeReport(**counts)
+
+    def edit_row(
+        self, ids: Sequence[int] | np.ndarray, holes: Iterable[StepHole], end_step: int | None = None
+    ) -> np.ndarray:
+        """A row of music as an edit, int32: a context with holes, and what fills them; docs/tokens.md, "Edits".
+
+        Args:
+            ids: of music; without its last notes, if it has no `eos`, they end where it does.
+            holes: those of one program lie outside of those of all, and none touches another.
+            end_step: the music is cut off there; None: nowhere.
+
+        Raises:
+            ValueError: the ids are no music with a header, the holes do not fit each other or are too many, or the
+                vocabulary has no edits.
+        """
+        if not self.config.has_plans_and_edits:
+            raise ValueError('there are edits in version 2 of the preset "score" only')
+        array = self._checked(ids)
+        if self._native is not None:
+            row: np.ndarray = self._native.edit_row(array, list(holes), end_step)
+            return row
+        return np.array(edit_row(array.tolist(), holes, self.config, end_step), np.int32)
 
     def to_midi_bytes(self, ids: Iterable[int] | np.ndarray) -> bytes:
         """The MIDI file of token ids.
@@ -181,6 +221,8 @@ class EventTokenizer:
             progress: True shows a bar; a function is called with how many more files are done.
             names: what to call the files in failures; default: their places.
         """
+        if isinstance(files, (bytes, bytearray, memoryview, str)):
+            raise TypeError("encode_many takes a list of the bytes of files; for one file use encode")
         names = names if names is not None else [f"file {index}" for index in range(len(files))]
         num_threads = num_threads or os.cpu_count() or 1
         with _Progress(progress, len(files)) as advance:
@@ -206,6 +248,8 @@ class EventTokenizer:
         progress: bool | Callable[[int], object] = False,
     ) -> EncodedBatch:
         """Encode many files on several threads; see `encode_many`. A file that cannot be opened is a failure, too."""
+        if isinstance(paths, (str, bytes, os.PathLike)):
+            raise TypeError("encode_files takes a list of paths; for one file use encode")
         batch = EncodedBatch([], [])
         per_call = FILES_PER_CALL * (num_threads or os.cpu_count() or 1)
         with _Progress(progress, len(paths)) as advance:

@@ -197,8 +197,8 @@ class Written:
             before, num_taken = again._now.copy(), len(again.ids)
             again.extend([token_id])
             is_first = num_taken and self._vocabulary.events[again.ids[num_taken - 1]].kind == "time_shift"
-            is_near = len(self.ids) - num_taken <= max_len
-            if is_near and is_first and self._vocabulary.events[token_id].kind != "time_shift":
+            is_start = is_first and self._vocabulary.events[token_id].kind != "time_shift"
+            if is_start and len(self.ids) - num_taken <= max_len:
                 starts.append((num_taken, before.step, before))
         return starts
 

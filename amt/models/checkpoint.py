@@ -38,7 +38,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SETTINGS = ("config.json", "tokenizer.json", "text_encoder.json", "generation_config.json")
 CAPTIONS = "captions.txt"
-KEPT = ("README.md", "NOTICES.md", CAPTIONS)  # what a new checkpoint leaves as it is
+KEPT = ("README.md", "NOTICES.md", CAPTIONS, "captions.embeddings")  # what a new checkpoint leaves as it is
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 MAX_JSON_BYTES = 1 << 24
@@ -317,7 +317,7 @@ def _empty_model(
             f" got {config.max_sequence_length} * {config.d_model}"
         )
     try:
-        with _WithoutWeights():
+        with torch.device("cpu"), _WithoutWeights():  # whatever the default of this process is
             return build_model(config, tokenizer_config)
     except ValueError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error

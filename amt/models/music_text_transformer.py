@@ -52,6 +52,7 @@ class MusicTextTransformer(MusicTransformer):
         qk_norm: bool = False,
         zero_outputs: bool = False,
         attributes: tuple[str, ...] = (),
+        edits: bool = False,
         tokenizer_config: TokenizerConfig | None = None,
     ):
         super().__init__(
@@ -74,6 +75,7 @@ class MusicTextTransformer(MusicTransformer):
             qk_norm=qk_norm,
             zero_outputs=zero_outputs,
             attributes=attributes,
+            edits=edits,
             tokenizer_config=tokenizer_config,
         )
         self.config = dataclasses.replace(self.config, architecture="music_text", midi_to_text_len=midi_to_text_len)

@@ -45,7 +45,7 @@ class MusicTransformer(nn.Module):
         positions: "sinusoidal", "rotary" or "relative"; see `amt.nn.positions.Positions`.
         tie_output: whether the output layer's weight is the token embedding's.
         pad_token_id: the token that stands for no token.
-        state_features, rotary_time, qk_norm, zero_outputs, attributes: see `ModelConfig`.
+        state_features, rotary_time, qk_norm, zero_outputs, attributes, edits: see `ModelConfig`.
         tokenizer_config: what the tokens mean, for state_features and rotary_time; default: that of
             `TokenizerConfig()`.
 
@@ -75,6 +75,7 @@ class MusicTransformer(nn.Module):
         qk_norm: bool = False,
         zero_outputs: bool = False,
         attributes: tuple[str, ...] = (),
+        edits: bool = False,
         tokenizer_config: TokenizerConfig | None = None,
     ):
         super().__init__()
@@ -98,6 +99,7 @@ class MusicTransformer(nn.Module):
             qk_norm=qk_norm,
             zero_outputs=zero_outputs,
             attributes=attributes,
+            edits=edits,
         )
         if not 0 <= pad_token_id < vocab_size:
             raise ValueError(f"pad_token_id must be between 0 and {vocab_size - 1}, got {pad_token_id}")

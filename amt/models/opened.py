@@ -14,6 +14,7 @@ import numpy as np
 from amt.errors import CheckpointError
 from amt.files import standing
 from amt.midi.tokenizer import EventTokenizer
+from amt.text.kept import kept_embeddings
 
 if TYPE_CHECKING:
     from amt.models.checkpoint import Checkpoint
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "score-small"
+CAPTION_EMBEDDINGS = "captions.embeddings"  # beside a model's captions.txt: their embeddings
 
 
 class OpenedModel:
@@ -57,10 +59,20 @@ class OpenedModel:
         return digest.hexdigest()
 
     def caption_embeddings(self, texts: Sequence[str]) -> np.ndarray:
-        """The embeddings of texts, (len(texts), dim) float32, of unit length; they stay in memory for the next call."""
+        """The embeddings of texts, (len(texts), dim) float32, of unit length.
+
+        They stay in memory for the next call, and those of many texts on disk, too: see `amt.text.kept`.
+        """
         new = [text for text in dict.fromkeys(texts) if text not in self._captions]
         if new:
-            self._captions.update(zip(new, self.text_encoder.sentence_embeddings(new), strict=True))
+            captions = self.checkpoint.captions
+            found = kept_embeddings(
+                new,
+                self.checkpoint.text_spec,
+                lambda texts: self.text_encoder.sentence_embeddings(texts),
+                None if captions is None else captions.with_name(CAPTION_EMBEDDINGS),
+            )
+            self._captions.update(zip(new, found, strict=True))
         return np.stack([self._captions[text] for text in texts])
 
 

@@ -20,6 +20,8 @@ class ModelConfig(Config):
     turn by musical time. `qk_norm` gives queries and keys of self-attention one length. `zero_outputs` begins training
     with layers that add nothing. `attributes` are kinds of known facts that the decoder attends to beside the text,
     names out of docs/attributes.md.
+
+    `edits`: whether rows that ask for edits were among those that it learned; see docs/editing.md.
     """
 
     architecture: Literal["music", "music_text"] = "music"
@@ -42,6 +44,7 @@ class ModelConfig(Config):
     qk_norm: bool = False
     zero_outputs: bool = False
     attributes: tuple[str, ...] = ()
+    edits: bool = False
 
     def check(self) -> None:
         check_range("vocab_size", self.vocab_size, 4, MAX_VOCAB_SIZE)

@@ -88,7 +88,7 @@ class RowResult:
 
 def empty_block(num_bytes: int) -> torch.Tensor:
     """Bytes that begin at a multiple of 64; not written to."""
-    block = torch.empty(num_bytes + ALIGNMENT, dtype=torch.uint8)
+    block = torch.empty(num_bytes + ALIGNMENT, dtype=torch.uint8, device="cpu")
     skip = -block.data_ptr() % ALIGNMENT
     return block[skip : skip + num_bytes]
 
@@ -169,9 +169,12 @@ class Generation:
             "tokens_left": [prompt.tokens_left for prompt in prompts],
             "negative_memory": [-1 if p.negative_memory is None else p.negative_memory for p in prompts],
         }
-        self._progress = torch.zeros(3 + len(STAGES), dtype=torch.int64)
+        self._progress = torch.zeros(3 + len(STAGES), dtype=torch.int64, device="cpu")
         self._run = ops().generation_run_.default
-        self._new_ids, self._new_log_probs = torch.zeros(MAX_ROWS, dtype=torch.int32), torch.zeros(MAX_ROWS)
+        self._new_ids, self._new_log_probs = (
+            torch.zeros(MAX_ROWS, dtype=torch.int32, device="cpu"),
+            torch.zeros(MAX_ROWS, dtype=torch.float32, device="cpu"),
+        )
         self._new = self._new_ids.numpy(), self._new_log_probs.numpy()  # the same memory
         with translated_errors():
             self._number: int = ops().generation_start(
@@ -182,9 +185,14 @@ class Generation:
                 [] if grammars is None else list(grammars[1]),
                 features,
                 [memory.float().contiguous() for memory in memories],
-                [torch.empty(0, dtype=torch.uint8) if mask is None else mask.to(torch.uint8) for mask in masks],
-                torch.tensor([token for prompt in prompts for token in prompt.prefix], dtype=torch.int32),
-                torch.tensor([token for prompt in prompts for token in prompt.history], dtype=torch.int32),
+                [
+                    torch.empty(0, dtype=torch.uint8, device="cpu") if mask is None else mask.to(torch.uint8)
+                    for mask in masks
+                ],
+                torch.tensor([token for prompt in prompts for token in prompt.prefix], dtype=torch.int32, device="cpu"),
+                torch.tensor(
+                    [token for prompt in prompts for token in prompt.history], dtype=torch.int32, device="cpu"
+                ),
             )
         weakref.finalize(self, ops().generation_end, self._number)
 
@@ -217,10 +225,10 @@ class Generation:
         """
         num_rows, num_tokens = token_ids.shape
         if parents is None:
-            parents = torch.arange(num_rows)
+            parents = torch.arange(num_rows, device="cpu")
         with translated_errors():
             vocab_size: int = ops().packed_vocab_size(self.packed)
-            logits = torch.empty(num_rows, num_tokens, vocab_size)
+            logits = torch.empty(num_rows, num_tokens, vocab_size, dtype=torch.float32, device="cpu")
             ops().generation_append_(
                 self._number,
                 parents.to(torch.int32),
@@ -234,10 +242,10 @@ class Generation:
     def read(self) -> list[list[RowResult]]:
         """For each prompt what there is of its results, the best first."""
         shape = (self.num_prompts, self.num_rows)
-        lengths = torch.zeros(*shape, 3, dtype=torch.int64)
-        token_ids = torch.zeros(*shape, self.max_len, dtype=torch.int32)
-        log_probs = torch.zeros(*shape, self.max_len)
-        scores = torch.zeros(shape, dtype=torch.float64)
+        lengths = torch.zeros(*shape, 3, dtype=torch.int64, device="cpu")
+        token_ids = torch.zeros(*shape, self.max_len, dtype=torch.int32, device="cpu")
+        log_probs = torch.zeros(*shape, self.max_len, dtype=torch.float32, device="cpu")
+        scores = torch.zeros(shape, dtype=torch.float64, device="cpu")
         with translated_errors():
             ops().generation_read_(self._number, lengths, token_ids, log_probs, scores)
             finish_reasons = str(ops().finish_reasons()).split(",")

@@ -131,18 +131,20 @@ def room_for(tensor: torch.Tensor) -> torch.Tensor:
 
 def _padding(call: Call) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     mask = call.key_padding_mask
-    bytes_of_mask = torch.empty(0, dtype=torch.uint8) if mask is None else mask.contiguous().view(torch.uint8)
+    bytes_of_mask = (
+        torch.empty(0, dtype=torch.uint8, device="cpu") if mask is None else mask.contiguous().view(torch.uint8)
+    )
     return bytes_of_mask, _lengths(call.key_lengths), _lengths(call.query_lengths)
 
 
 def _lengths(lengths: torch.Tensor | None) -> torch.Tensor:
-    return torch.empty(0, dtype=torch.int32) if lengths is None else lengths.to(torch.int32).contiguous()
+    return torch.empty(0, dtype=torch.int32, device="cpu") if lengths is None else lengths.to(torch.int32).contiguous()
 
 
 def _tables(rotary: Rotary | None) -> Rotary:
     """(seq_len, head_dim) each, or (batch, seq_len, head_dim)."""
     if rotary is None:
-        return torch.empty(0), torch.empty(0)
+        return torch.empty(0, dtype=torch.float32, device="cpu"), torch.empty(0, dtype=torch.float32, device="cpu")
     cosine, signed_sine = (table.float().squeeze(-2).squeeze(-2).contiguous() for table in rotary)
     return cosine, signed_sine
 

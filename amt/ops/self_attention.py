@@ -102,7 +102,7 @@ def self_attention_backward(
 ) -> torch.Tensor:
     """The gradient of qkv."""
     call = _call(key_padding_mask, key_lengths, query_lengths, seed, is_causal, window, dropout_p, scale)
-    grad_qkv = torch.empty(qkv.shape, dtype=qkv.dtype)
+    grad_qkv = torch.empty(qkv.shape, dtype=qkv.dtype, device="cpu")
     rotary, grads = _rotary(cosine, signed_sine), _unbind(grad_qkv)
     native_attention.backward(grad, None, *_unbind(qkv), output, lse, call, grads, rotary)
     return grad_qkv

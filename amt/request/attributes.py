@@ -17,6 +17,7 @@ from typing import Any
 from amt.midi.programs import program_number
 from amt.midi.theory import Key, parse_key
 from amt.midi.vocabulary import DRUMS, NUM_PROGRAMS, time_signature_index
+from amt.request.casting import cast
 from amt.request.limits import Limits
 from amt.request.reading import Reading, read
 
@@ -145,12 +146,15 @@ def facts_of_request(reading: Reading, limits: Limits) -> Facts:
         "key": limits.key or ("" if reading.key is None else reading.key.value.name),
     }
     tempo, metre = reading.implied_tempo, reading.implied_metre
-    facts["quarter_bpm"] = limits.tempo or (None if tempo is None else (tempo.low + tempo.high) / 2)
+    facts["quarter_bpm"] = None if tempo is None else (tempo.low + tempo.high) / 2
+    if limits.tempo is not None:
+        facts["quarter_bpm"] = sum(limits.tempo) / 2 if isinstance(limits.tempo, (tuple, list)) else limits.tempo
     facts["meter"] = limits.time_signature or ("" if metre is None else "{}/{}".format(*metre))
-    if limits.instruments is not None:
-        facts["programs"] = [program_number(each) for each in limits.instruments]
-    elif reading.parts:
-        facts["programs"] = [part.programs[0] for part in reading.parts if part.programs]
+    players = limits.instruments if limits.instruments is not None else limits.required_instruments
+    if players is not None:
+        facts["programs"] = [program_number(each) for each in players]
+    else:
+        facts["programs"] = [role.program for role in cast(reading)]
     if facts.get("programs"):
         facts["drums"] = DRUMS in facts["programs"]
     return facts

@@ -13,11 +13,12 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, TypedDict
 
-from amt.config import setting
+from amt.config import make_plain, setting
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, Constraints
 from amt.midi.metres import bar_length
 from amt.midi.programs import DRUMS, program_name, program_number
+from amt.midi.sanity import SUSTAINED
 from amt.midi.theory import parse_key
 from amt.midi.vocabulary import (
     NUM_TIME_SIGNATURES,
@@ -36,6 +37,8 @@ LENGTHS = ("max_beats", "duration", "bars")
 # A length that is asked for is met within these.
 BARS_AROUND = 1
 DURATION_AROUND = Fraction(5, 100)
+# The longest note where only such instruments may play as do not sustain: no organ, strings, choir or pad.
+USUAL_NOTE_BEATS = 8.0
 
 Pitches = int | str | Mapping[str | int, int | str]
 
@@ -45,8 +48,8 @@ class Limits:
     """Hard limits of a generation, as a musician names them; None leaves the choice to the model.
 
     `instruments` are General MIDI names ("violin", "drums") or program numbers 0..127 (128 = drums); they all play,
-    unless `required_instruments` says which must. `tempo` is kept throughout, as its nearest metronome mark, or lies
-    between two (`(90, 110)`); `time_signature` is kept throughout. `bars` and `duration` are what the piece comes to:
+    unless `required_instruments` says which must. `tempo` is kept throughout, or is a metronome mark between two
+    (`(90, 110)`); `time_signature` is kept throughout. `bars` and `duration` are what the piece comes to:
     it ends in that bar, or within 5 % of the seconds.
     `min_pitch` and `max_pitch` are numbers or names ("C4"), for all instruments but drums or for some
     (`{"cello": "C2"}`). `chords` and `form` are a plan that the music is written over, by a model that has plans. It
@@ -81,7 +84,10 @@ class Limits:
     max_beats: float | None = setting(None, "Length in quarter notes, at most.", only_score=True)
     max_polyphony: int | None = setting(None, "Notes that sound at once, at most; drums do not count.")
     max_note_beats: float | None = setting(
-        None, 'The longest note in quarter notes; usually 16; "none" for any.', only_score=True, usual=16.0
+        None,
+        'The longest note in quarter notes; usually 16, and 8 where nobody sustains; "none" for any.',
+        only_score=True,
+        usual=16.0,
     )
     max_rest_beats: float | None = setting(
         None, 'The longest silence in quarter notes; usually 8; "none" for any.', only_score=True, usual=8.0
@@ -97,6 +103,14 @@ class Limits:
     form: str | None = setting(
         None, 'Sections, like "verse chorus verse chorus", "AABA" or "intro 4 A8 B8 A8".', only_score=True
     )
+
+    @property
+    def tempo_us_per_beat(self) -> int | None:
+        """The tempo of the file where a single one is asked for, whatever the nearest metronome mark of the tokens."""
+        return round(60_000_000 / self.tempo) if isinstance(self.tempo, (int, float)) else None
+
+    def __post_init__(self) -> None:
+        make_plain(self)
 
     def constraints(self, config: TokenizerConfig) -> Constraints:
         """The constraints for a tokenizer.
@@ -183,6 +197,9 @@ class Limits:
                 indices = (tempo["tempo_index"],) * 2
             vocabulary = Vocabulary(config)
             steps_us = [Fraction(vocabulary.tempo_us_per_beat(i), config.steps_per_beat) for i in indices]
+            if self.tempo_us_per_beat is not None:  # tokens count their mark, the file has the tempo itself
+                mark = Fraction(vocabulary.tempo_us_per_beat(indices[0]), self.tempo_us_per_beat)
+                min_us, max_us = math.ceil(min_us * mark), max(1, math.floor(max_us * mark))
         if max_us < steps_us[0]:
             shortest = math.ceil(steps_us[0] / 1000) / 1000
             raise ValueError(f"duration must be at least {shortest} seconds at this tempo, got {self.duration!r}")
@@ -248,6 +265,10 @@ def with_usual(limits: Limits, named: Collection[str], config: TokenizerConfig) 
         and field.name not in named
         and (config.preset == "score" or not field.metadata.get("only_score"))
     }
+    if "max_note_beats" in usual and limits.instruments is not None:
+        programs = program_numbers(limits.instruments, "instruments")
+        if not SUSTAINED[list(programs)].any():
+            usual["max_note_beats"] = USUAL_NOTE_BEATS
     return dataclasses.replace(limits, **usual)
 
 
@@ -270,24 +291,29 @@ def with_said_plan(limits: Limits, reading: Reading, named: Collection[str], con
     return limits
 
 
-class LimitOptions(TypedDict, total=False):
-    """The fields of `Limits` as keyword arguments, for editors and type checkers."""
+class PartLimitOptions(TypedDict, total=False):
+    """The fields of `Limits` that hold for a part of a piece, as keyword arguments."""
 
     instruments: Sequence[str | int] | None
     required_instruments: Sequence[str | int] | None
     forbidden_instruments: Sequence[str | int] | None
-    max_instruments: int | None
-    entry_by_beats: float | None
-    tempo: float | tuple[float, float] | None
-    time_signature: str | None
     key: str | None
     min_pitch: Pitches | None
     max_pitch: Pitches | None
-    max_beats: float | None
     max_polyphony: int | None
     max_note_beats: float | None
     max_rest_beats: float | None
     max_filler_tokens: int | None
+
+
+class LimitOptions(PartLimitOptions, total=False):
+    """The fields of `Limits` as keyword arguments, for editors and type checkers."""
+
+    max_instruments: int | None
+    entry_by_beats: float | None
+    tempo: float | tuple[float, float] | None
+    time_signature: str | None
+    max_beats: float | None
     duration: float | None
     bars: int | None
     chords: str | None
@@ -296,7 +322,9 @@ class LimitOptions(TypedDict, total=False):
 
 def program_numbers(instruments: Sequence[str | int], name: str, *, may_be_empty: bool = False) -> tuple[int, ...]:
     """The programs of one instrument or several, by number or name."""
-    if isinstance(instruments, (str, int)):
+    if isinstance(instruments, str):
+        instruments = [name for name in instruments.split(",") if name.strip()]  # "violin, cello"
+    elif isinstance(instruments, int):
         instruments = [instruments]
     if not instruments and not may_be_empty:
         raise ValueError(f"{name} must name at least one; leave it out to allow all")
@@ -321,6 +349,11 @@ def _tempo(tempo: float | Sequence[float], config: TokenizerConfig) -> dict[str,
     low, high = (_tempo_index(bpm, config) for bpm in tempo)
     if tempo[0] > tempo[1]:
         raise ValueError(f"tempo must have the slowest first, got {tempo!r}")
+    marks = config.tempos_bpm
+    low += marks[low] < tempo[0]
+    high -= marks[high] > tempo[1]
+    if low > high:  # no mark lies between them
+        low = high = _tempo_index((tempo[0] + tempo[1]) / 2, config)
     return {"tempo_min_index": low, "tempo_max_index": high}
 
 

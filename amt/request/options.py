@@ -11,12 +11,15 @@ from typing import Literal, TypedDict
 
 from amt.config import MAX_VOCAB_SIZE, Config, check_range, setting
 
+MIN_TEMPERATURE = 1e-4  # of sampling: below, scores by temperature are no numbers any more
+
 
 @dataclasses.dataclass(frozen=True)
 class GenerationConfig(Config):
     """How tokens are chosen. Names and meanings are those of `transformers.GenerationConfig`; `seed` is ours.
 
-    `seed` None draws a fresh one, which the result reports. `max_time` is in seconds.
+    `seed` None draws a fresh one, which the result reports. `max_time` is in seconds. `temperature=0` is
+    `do_sample=False`: greedy, as in other engines.
 
     `guidance_scale`: classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598: the scores of a token are
     negative + guidance_scale * (own - negative), of its log-probabilities after the text and after a negative one.
@@ -33,7 +36,7 @@ class GenerationConfig(Config):
     min_new_tokens: int = setting(0, "Length in tokens, at least.", 0, 1 << 20, engine=True)
     do_sample: bool = setting(True, "Draw tokens; without it and without beams the likeliest is taken.")
     temperature: float = setting(
-        1.0, "Above 1 is wilder, below 1 tamer.", 1e-4, 1e4, engine=True, command="--temperature"
+        1.0, "Above 1 is wilder, below 1 tamer; 0: greedy.", 0.0, 1e4, engine=True, command="--temperature"
     )
     top_k: int = setting(0, "Choose among so many tokens; 0: all.", 0, MAX_VOCAB_SIZE, engine=True, command="--top-k")
     top_p: float = setting(
@@ -82,7 +85,18 @@ class GenerationConfig(Config):
         None, "The same number gives the same music; it is printed.", 0, (1 << 64) - 1, command="--seed"
     )
 
+    def __post_init__(self) -> None:
+        if isinstance(self.temperature, (int, float)) and self.temperature == 0:
+            object.__setattr__(self, "do_sample", False)
+            object.__setattr__(self, "temperature", 1.0)
+        super().__post_init__()
+
     def check(self) -> None:
+        if self.temperature < MIN_TEMPERATURE:
+            raise ValueError(
+                f"temperature must be 0 (greedy, as do_sample=False) or between {MIN_TEMPERATURE:g} and 10000,"
+                f" got {self.temperature!r}"
+            )
         check_range("min_new_tokens", self.min_new_tokens, 0, self.max_new_tokens)
         if self.num_beams > 1 and not self.do_sample and self.num_return_sequences > self.num_beams:
             raise ValueError(

@@ -221,6 +221,11 @@ class Reading:
             return "minor" if Key(0, self.mode.value).is_minor else "major"
         return next((mode for mood in self.moods if (mode := MOODS[mood.value].mode)), None)
 
+    @property
+    def mood_of_mode(self) -> str:
+        """The mood that implies a mode, or ""."""
+        return next((mood.value for mood in self.moods if MOODS[mood.value].mode), "")
+
 
 def check_text(text: object) -> None:
     """Raise ValueError unless this is a text that can be read."""

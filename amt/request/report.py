@@ -12,70 +12,58 @@ from amt.midi.chords import QUALITIES
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import TimeSignature
-from amt.midi.facts import estimate_key, key_name
 from amt.midi.limits import Constraints
 from amt.midi.plan import Plan, half_bar_ticks
-from amt.midi.programs import DRUMS, program_name
+from amt.midi.programs import DRUMS
 from amt.midi.vocabulary import Vocabulary, time_signature
 from amt.request.limits import BARS_AROUND, DURATION_AROUND, Limits, bar_beats, program_numbers
 from amt.request.reading import Reading
+from amt.request.rows import ReportRow, bpm_words, listing, programs_in, signature_words
+from amt.request.stated import stated
 
-TEMPO_TOLERANCE = 0.05  # of what a text asks for
-DURATION_TOLERANCE = 0.1
 ROUNDING_S = 1e-6
 CHORDAL = 0.6  # the share of the notes' time in the chords, from which on they are kept: others pass
 
 
-@dataclasses.dataclass(frozen=True)
-class ReportRow:
-    """One thing that was asked for, and what came.
-
-    Attributes:
-        name: of the limit; of what the text asks for "key", "tempo", "time_signature", "instruments", "without" or
-            "duration".
-        asked, got: in words.
-        is_met: whether the notes keep it.
-        is_hard: whether it was an option, or became one with `bars`; otherwise the text asked for it.
-    """
-
-    name: str
-    asked: str
-    got: str
-    is_met: bool
-    is_hard: bool
-
-    def __str__(self) -> str:
-        verdict = "kept" if self.is_met else "not kept"
-        return f"{self.name.replace('_', ' ')}: asked for {self.asked}, got {self.got}: {verdict}"
-
-
 def compare(
-    reading: Reading, limits: Limits | None, constraints: Constraints | None, music: MidiData, config: TokenizerConfig
+    reading: Reading,
+    limits: Limits | None,
+    constraints: Constraints | None,
+    music: MidiData,
+    config: TokenizerConfig,
+    said: frozenset[str] = frozenset(),
 ) -> list[ReportRow]:
-    """A row for each hard limit, then one for each other thing that the text asks for.
+    """A row for each hard limit of the call, then one for each other thing that the text asks for.
 
-    Hard: what docs/generation.md says of each limit; `max_filler_tokens` has no row, as notes do not show it. Soft: the
-    estimated key (`amt.midi.facts`), the first time signature and the instruments are those of the text, nobody plays
-    whom it refuses, the first tempo is within 5 % and the duration within 10 %.
+    What each row measures: docs/generation.md; `max_filler_tokens` has none, as notes do not show it. A piece without
+    notes keeps nothing.
+
+    Args:
+        said: the names of the limits that the text gave, not the call.
     """
-    hard = [] if limits is None or constraints is None else list(_hard(limits, constraints, music, config))
-    names = {row.name for row in hard}
+    limits = limits or Limits()
+    own = dataclasses.replace(limits, **dict.fromkeys(said))
+    rows = [] if constraints is None else list(_hard(own, constraints, music, config))
+    names = {row.name for row in rows}
     if config.preset != "score":
-        names |= {"tempo", "time_signature"}  # its music has none: there is nothing to measure
-    return hard + [row for row in _soft(reading, music) if row.name not in names]
+        names |= {"tempo", "time_signature", "bars"}  # its music has none: there is nothing to measure
+    rows += [row for row in stated(reading, limits, said, music) if row.name not in names]
+    if len(music.notes):
+        return rows
+    return [dataclasses.replace(row, got="no notes", is_met=False) for row in rows]
 
 
 def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: TokenizerConfig) -> Iterator[ReportRow]:
     pitched = music.notes[~music.notes.is_drum]
-    if constraints.pitch_classes is not None:
+    if limits.key is not None and constraints.pitch_classes is not None:
         num_outside = int((~np.isin(pitched.pitch % 12, constraints.pitch_classes)).sum())
         got = f"{num_outside} of {len(pitched)} notes outside its scale"
-        yield ReportRow("key", str(limits.key), got, num_outside == 0, True)
+        yield ReportRow("key", str(limits.key), got, num_outside == 0 < len(pitched), True)
     if limits.tempo is not None:
-        yield _tempo_row(constraints, limits.tempo, music, config)
-    if constraints.time_signature_index is not None:
+        yield _tempo_row(constraints, limits.tempo, limits.tempo_us_per_beat, music, config)
+    if limits.time_signature is not None and constraints.time_signature_index is not None:
         asked = "{}/{}".format(*time_signature(constraints.time_signature_index))
-        signatures = list(dict.fromkeys(map(_signature, music.time_signatures)))
+        signatures = list(dict.fromkeys(map(signature_words, music.time_signatures)))
         yield ReportRow("time_signature", asked, ", ".join(signatures), signatures == [asked], True)
     yield from _instrument_rows(limits, constraints, music)
     yield from _pitch_rows(limits, constraints, music)
@@ -139,7 +127,11 @@ def _at_most(name: str, limit: float, beats: float, step: float) -> ReportRow:
 
 
 def _tempo_row(
-    constraints: Constraints, asked: float | Sequence[float], music: MidiData, config: TokenizerConfig
+    constraints: Constraints,
+    asked: float | Sequence[float],
+    exact_us: int | None,
+    music: MidiData,
+    config: TokenizerConfig,
 ) -> ReportRow:
     low, high = constraints.tempo_min_index, constraints.tempo_max_index
     if constraints.tempo_index is not None:
@@ -147,28 +139,30 @@ def _tempo_row(
     vocabulary = Vocabulary(config)
     shortest, longest = vocabulary.tempo_us_per_beat(high or 0), vocabulary.tempo_us_per_beat(low or 0)
     is_met = all(shortest <= tempo.us_per_beat <= longest for tempo in music.tempos)
-    got = ", ".join(dict.fromkeys(_bpm(tempo.bpm) for tempo in music.tempos))
+    if exact_us is not None:
+        is_met = all(tempo.us_per_beat in (exact_us, shortest) for tempo in music.tempos)
+    got = ", ".join(dict.fromkeys(bpm_words(tempo.bpm) for tempo in music.tempos))
     between = [asked] if isinstance(asked, (int, float)) else list(asked)
-    words = _bpm(between[-1]) if len(between) == 1 else f"{between[0]:g} to {_bpm(between[1])}"
+    words = bpm_words(between[-1]) if len(between) == 1 else f"{between[0]:g} to {bpm_words(between[1])}"
     return ReportRow("tempo", words, got, is_met, True)
 
 
 def _instrument_rows(limits: Limits, constraints: Constraints, music: MidiData) -> Iterator[ReportRow]:
-    programs = _programs(music)
-    got = _listing(programs)
+    programs = programs_in(music)
+    got = listing(programs)
     if limits.instruments is not None:
         allowed = constraints.programs or ()
         missing = {*(constraints.required_programs or ())} if limits.required_instruments is None else set()
         is_met = set(programs) <= {*allowed} and missing <= {*programs}
-        yield ReportRow("instruments", _listing(allowed), got, is_met, True)
+        yield ReportRow("instruments", listing(allowed), got, is_met, True)
     if limits.required_instruments:
         required = constraints.required_programs or ()
         is_met = set(required) <= {*programs}
-        yield ReportRow("required_instruments", _listing(required), got, is_met, True)
+        yield ReportRow("required_instruments", listing(required), got, is_met, True)
     if limits.forbidden_instruments:
         forbidden = program_numbers(limits.forbidden_instruments, "forbidden_instruments")
         is_met = not {*forbidden} & {*programs}
-        yield ReportRow("forbidden_instruments", f"no {_listing(forbidden)}", got, is_met, True)
+        yield ReportRow("forbidden_instruments", f"no {listing(forbidden)}", got, is_met, True)
     if limits.max_instruments is not None:
         asked = f"at most {limits.max_instruments}"
         yield ReportRow("max_instruments", asked, str(len(programs)), len(programs) <= limits.max_instruments, True)
@@ -218,55 +212,6 @@ def _longest_rest(music: MidiData) -> int:
     ends = np.where(notes.is_drum, notes.start_ticks, notes.end_ticks)
     heard = np.concatenate([[0], np.maximum.accumulate(ends)[:-1]]) if len(notes) else np.zeros(0, np.int64)
     return int((notes.start_ticks - heard).max(initial=0))
-
-
-def _soft(reading: Reading, music: MidiData) -> Iterator[ReportRow]:
-    if reading.key is not None and reading.key.value.mode in ("major", "minor"):
-        asked = (reading.key.value.tonic, reading.key.value.is_minor)
-        key = estimate_key(music.notes)
-        yield ReportRow("key", key_name(asked), "none" if key is None else key_name(key), key == asked, False)
-    if reading.tempo_bpm is not None:
-        bpm = music.tempos[0].bpm if music.tempos else 120.0
-        is_met = abs(bpm - reading.tempo_bpm) <= TEMPO_TOLERANCE * reading.tempo_bpm
-        yield ReportRow("tempo", _bpm(reading.tempo_bpm), _bpm(bpm), is_met, False)
-    if reading.metre is not None:
-        signature = music.time_signatures[0] if music.time_signatures else TimeSignature(0, 4, 4)
-        is_met = (signature.numerator, signature.denominator) == reading.metre.value
-        yield ReportRow("time_signature", "{}/{}".format(*reading.metre.value), _signature(signature), is_met, False)
-    programs = _programs(music)
-    if reading.parts:
-        # "guitar" is any guitar; an orchestra may have anything beside what is named.
-        all_play = all(not {*part.programs}.isdisjoint(programs) for part in reading.parts)
-        no_other = reading.allowed_programs is None or reading.allowed_programs.issuperset(programs)
-        names = ", ".join(part.name for part in reading.parts)
-        yield ReportRow("instruments", names, _listing(programs), all_play and no_other, False)
-    if reading.refused:
-        names = ", ".join(said.value.name for said in reading.refused)
-        is_met = reading.forbidden_programs.isdisjoint(programs)
-        yield ReportRow("without", names, _listing(programs), is_met, False)
-    if reading.seconds is not None:
-        low, high = reading.seconds.value.low, reading.seconds.value.high
-        is_met = (1 - DURATION_TOLERANCE) * low <= music.duration_s
-        is_met = is_met and (high is None or music.duration_s <= (1 + DURATION_TOLERANCE) * high)
-        yield ReportRow("duration", f"about {reading.seconds.value} s", f"{music.duration_s:.4g} s", is_met, False)
-
-
-def _programs(music: MidiData) -> list[int]:
-    """Those that play, ascending; 128 = drums."""
-    programs: list[int] = np.unique(np.where(music.notes.is_drum, DRUMS, music.notes.program)).tolist()
-    return programs
-
-
-def _listing(programs: Sequence[int]) -> str:
-    return ", ".join(map(program_name, programs)) or "none"
-
-
-def _signature(signature: TimeSignature) -> str:
-    return f"{signature.numerator}/{signature.denominator}"
-
-
-def _bpm(bpm: float) -> str:
-    return f"{round(bpm, 1):g} quarter notes a minute"
 
 
 def _highest_polyphony(start_ticks: np.ndarray, end_ticks: np.ndarray) -> int:

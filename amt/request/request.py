@@ -59,6 +59,8 @@ class Prompt:
         attributes: the numbers of what is asked for, for a model that reads them; see `amt.request.attributes`.
         semitones: by how much what is written is moved at the end, for a model of the canonical key.
         text, reading, limits: the words, what they ask for, and what the music is held to.
+        said: the names of the limits that the words gave.
+        warnings: what the user should know of this text, one line each.
     """
 
     states: Text
@@ -75,6 +77,8 @@ class Prompt:
     text: str = ""
     reading: Reading = Reading()  # noqa: RUF009 (it is frozen)
     limits: Limits = Limits()  # noqa: RUF009
+    said: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
 
     @property
     def history(self) -> tuple[int, ...]:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from amt.config import check_range
+from amt.files import encoding_of
 from amt.midi.facts import Facts, measure
 from amt.midi.plan import Plan
 from amt.midi.reader import MidiSource, read_midi
 from amt.midi.sentence import sentence
-from amt.models.opened import ModelSource, OpenedModel, load
+from amt.models.opened import CAPTION_EMBEDDINGS, ModelSource, OpenedModel, load
 from amt.retrieval.embedding import cosines, embed
+from amt.text.kept import digest_of, write
 
 MAX_BANK_BYTES = 1 << 28
 
@@ -113,11 +115,32 @@ def own_bank(opened: OpenedModel) -> list[str]:
     return [] if path is None else read_bank(path)
 
 
+def keep_own_bank(opened: OpenedModel) -> Path:
+    """Write the embeddings of a model's captions.txt beside it, so that nobody who gets the model waits for them.
+
+    Raises:
+        ValueError: the model has no captions.txt. OSError: they cannot be written there.
+    """
+    captions = opened.checkpoint.captions
+    if captions is None:
+        raise ValueError("the model has no captions.txt; put one into its folder, with a caption a line")
+    texts = own_bank(opened)
+    path = captions.with_name(CAPTION_EMBEDDINGS)
+    write(path, digest_of(texts, opened.checkpoint.text_spec), opened.text_encoder.sentence_embeddings(texts))
+    return path
+
+
 def _lines(path: Path) -> list[str]:
     if path.is_file() and path.stat().st_size > MAX_BANK_BYTES:
         raise ValueError(f"{path} is larger than {MAX_BANK_BYTES} bytes; give fewer captions")
     try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
+        contents = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"there is no file {path} with a bank of captions; give the path of a text file, or a list of captions"
+        ) from None
+    try:
+        return contents.decode(encoding_of(contents)).split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8; give a text file with one caption a line") from error
 

@@ -67,8 +67,8 @@ def embed_pieces(model: MusicTextTransformer, pieces: Sequence[Sequence[np.ndarr
     ]
     parts = [np.frombuffer(ids, np.int64) for ids in number_of]
     device = next(model.parameters()).device
-    vectors = torch.zeros(len(parts), model.config.text_embedding_dim)
-    total = torch.zeros(len(pieces), model.config.text_embedding_dim)
+    vectors = torch.zeros(len(parts), model.config.text_embedding_dim, dtype=torch.float32, device="cpu")
+    total = torch.zeros(len(pieces), model.config.text_embedding_dim, dtype=torch.float32, device="cpu")
     order = sorted(range(len(parts)), key=lambda index: -len(parts[index]))
     first = 0
     with torch.inference_mode():

@@ -75,6 +75,8 @@ class EmbeddingCache:
         Returns:
             one (text_len, dim) float16 array for each caption, memory-mapped and read-only.
         """
+        if isinstance(captions, str):
+            raise TypeError(f"captions must be a list of texts, got {captions[:40]!r}; put it into brackets")
         keys = [hashlib.sha256(caption.encode()).digest() for caption in captions]
         missing = {key: caption for key, caption in zip(keys, captions, strict=True) if key not in self._places}
         new = sorted(missing.items(), key=lambda item: len(item[1]))  # similar lengths make full batches

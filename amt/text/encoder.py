@@ -116,6 +116,7 @@ class TextEncoder:
         allow_download: bool = False,
     ):
         spec = TextEncoderSpec() if spec is None else spec
+        self._folder, self._allow_download = folder, allow_download
         path = find_encoder_files(spec, allow_download=allow_download) if folder is None else Path(folder)
         is_bert = _read_json(path / "config.json").get("model_type") == "bert"
         names = [name for name, _ in spec.files] or _encoder_file_names(path)
@@ -133,6 +134,9 @@ class TextEncoder:
         self.spec = dataclasses.replace(spec, files=tuple(digests))
         self._tokenize, self._token_states = (_open_bert if is_bert else _open_other)(path, self.spec)
 
+    def __reduce__(self) -> tuple[Callable[..., TextEncoder], tuple[Any, ...]]:
+        return _opened, (self.spec, self._folder, self._allow_download)  # from its files, which are checked again
+
     def encode(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Embed texts one by one, so that a text gets the same bits alone or among others, with any number of threads.
 
@@ -149,9 +153,10 @@ class TextEncoder:
         """As `encode`, without padding: (1, text_len, dim) float32 for each text."""
         import torch
 
+        _check_list(texts)
         if not texts:
             raise ValueError("texts must hold at least one text, got none")
-        token_ids = [torch.tensor([self._token_ids(text)]) for text in texts]
+        token_ids = [torch.tensor([self._token_ids(text)], device="cpu") for text in texts]
         return side_by_side(self._embed, token_ids, torch.get_num_threads())
 
     def encode_batch(
@@ -168,15 +173,16 @@ class TextEncoder:
         """
         import torch
 
+        _check_list(texts)
         check_range("batch_size", batch_size, 1, 1 << 16)
         all_ids = [self._token_ids(text) for text in texts]
         order = sorted(range(len(texts)), key=lambda index: len(all_ids[index]))
-        rows: list[torch.Tensor] = [torch.empty(0)] * len(texts)
+        rows: list[torch.Tensor] = [torch.empty(0, dtype=torch.float32, device="cpu")] * len(texts)
         start = 0
         while start < len(order):
             text_len = len(all_ids[order[start]])
             batch = [index for index in order[start : start + batch_size] if len(all_ids[index]) == text_len]
-            states = self._embed(torch.tensor([all_ids[index] for index in batch]))
+            states = self._embed(torch.tensor([all_ids[index] for index in batch], device="cpu"))
             for index, row in zip(batch, states.unbind(0), strict=True):
                 rows[index] = row
             start += len(batch)
@@ -188,7 +194,7 @@ class TextEncoder:
         """What MIDI -> text learns to say of each text, (len(texts), dim), of unit length."""
         import torch
 
-        blocks = [torch.zeros(0, self.spec.dim)]
+        blocks = [torch.zeros(0, self.spec.dim, dtype=torch.float32, device="cpu")]
         for first in range(0, len(texts), BATCH_TEXTS):
             blocks.append(sentence_embedding(*pad_embeddings(self.encode_batch(texts[first : first + BATCH_TEXTS]))))
         return torch.cat(blocks).numpy()
@@ -220,6 +226,15 @@ class TextEncoder:
             if self.spec.pooling == "mean":
                 states = torch.nn.functional.normalize(states.mean(1, keepdim=True), dim=-1)
         return states.clone()  # outside of inference mode: may take part in training
+
+
+def _check_list(texts: object) -> None:
+    if isinstance(texts, (str, bytes)):  # which would be read letter by letter
+        raise TypeError(f"texts must be a list of texts, got {texts[:40]!r}; put it into brackets")
+
+
+def _opened(spec: TextEncoderSpec, folder: str | os.PathLike[str] | None, allow_download: bool) -> TextEncoder:
+    return TextEncoder(spec, folder=folder, allow_download=allow_download)
 
 
 def find_encoder_files(spec: TextEncoderSpec, *, allow_download: bool = False) -> Path:

@@ -24,10 +24,14 @@ def pad_embeddings(rows: Sequence[torch.Tensor | npt.NDArray[Any]]) -> tuple[tor
     """
     import torch
 
-    embeddings = torch.zeros(len(rows), max(len(row) for row in rows), rows[0].shape[-1])
-    mask = torch.zeros(embeddings.shape[:2], dtype=torch.bool)
+    embeddings = torch.zeros(
+        len(rows), max(len(row) for row in rows), rows[0].shape[-1], dtype=torch.float32, device="cpu"
+    )
+    mask = torch.zeros(embeddings.shape[:2], dtype=torch.bool, device="cpu")
     for index, row in enumerate(rows):
-        embeddings[index, : len(row)] = torch.tensor(row) if isinstance(row, np.ndarray) else row
+        embeddings[index, : len(row)] = (
+            torch.tensor(row, dtype=torch.float32, device="cpu") if isinstance(row, np.ndarray) else row
+        )
         mask[index, : len(row)] = True
     return embeddings, mask
 

@@ -33,6 +33,7 @@ class TrainConfig(Config):
         attribute_dropout: share of the attributes that a row is not told, each drawn for itself.
         no_attributes: share of the rows that are told none.
         plan_dropout: share of the rows whose plan is left out.
+        edit_share: share of the rows that ask for an edit; the trained model then says that it can.
         transpose, tempo_change, velocity_change, caption_dropout: see `amt.data.augment.Augmentation`.
     """
 
@@ -66,6 +67,7 @@ class TrainConfig(Config):
     attribute_dropout: float = 0.35
     no_attributes: float = 0.1
     plan_dropout: float = 0.3
+    edit_share: float = 0.0
     seed: int = 0
     save_every: int = 200
     eval_every: int = 200
@@ -93,7 +95,7 @@ class TrainConfig(Config):
         check_range("tempo_change", self.tempo_change, 0.0, 1.0)
         check_range("velocity_change", self.velocity_change, 0, 63)
         check_range("caption_dropout", self.caption_dropout, 0.0, 1.0)
-        for name in ("bars_dropout", "attribute_dropout", "no_attributes", "plan_dropout"):
+        for name in ("bars_dropout", "attribute_dropout", "no_attributes", "plan_dropout", "edit_share"):
             check_range(name, getattr(self, name), 0.0, 1.0)
         check_range("seed", self.seed, 0, (1 << 64) - 1)
         for name in ("save_every", "eval_every", "eval_batches"):

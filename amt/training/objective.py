@@ -33,6 +33,7 @@ class Rows:
         has_caption: (rows,) bool: see `Batch.has_caption`.
         features: of all tokens but the last of each row; None: the model has no state features.
         attribute_ids: (rows, num_attributes) int64, padded with 0; None: the model reads none.
+        num_given: (rows,) int64: see `Batch.num_given`.
     """
 
     token_ids: torch.Tensor
@@ -41,6 +42,7 @@ class Rows:
     has_caption: torch.Tensor
     features: FeatureInputs | None = None
     attribute_ids: torch.Tensor | None = None
+    num_given: torch.Tensor | None = None
 
     @classmethod
     def of(
@@ -69,7 +71,7 @@ class Rows:
             features = collate(layout, chosen, token_ids.shape[1] - 1).to(device)
         attribute_ids = None
         if batch.attributes is not None:
-            told = [torch.tensor(batch.attributes[row], dtype=torch.int64) for row in rows]
+            told = [torch.tensor(batch.attributes[row], dtype=torch.int64, device="cpu") for row in rows]
             attribute_ids = torch.nn.utils.rnn.pad_sequence(told, batch_first=True).to(device)
         return cls(
             torch.from_numpy(token_ids).to(device),
@@ -78,6 +80,7 @@ class Rows:
             torch.from_numpy(batch.has_caption[rows]).to(device),
             features,
             attribute_ids,
+            None if batch.num_given is None else torch.from_numpy(batch.num_given[rows]).to(device),
         )
 
 
@@ -96,7 +99,9 @@ class Objective(torch.nn.Module):
         self.config = config
         kinds = [event.kind for event in Vocabulary(tokenizer_config).events]
         self.is_header: torch.Tensor
-        self.register_buffer("is_header", torch.tensor([kind in ("time_signature", "tempo") for kind in kinds]))
+        self.register_buffer(
+            "is_header", torch.tensor([kind in ("time_signature", "tempo") for kind in kinds], device="cpu")
+        )
 
     def forward(self, rows: Rows, num_tokens: int, num_captions: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss to differentiate, and the sums to report.
@@ -111,6 +116,9 @@ class Objective(torch.nn.Module):
                 that have a caption.
         """
         targets = rows.token_ids[:, 1:]
+        if rows.num_given is not None:  # what is given is not predicted: as padding, it has no loss
+            places = torch.arange(1, rows.token_ids.shape[1], device=targets.device)
+            targets = targets.masked_fill(places < rows.num_given[:, None], 0)
         device = targets.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.config.precision == "bfloat16"):
             logits = self.model(
@@ -123,7 +131,7 @@ class Objective(torch.nn.Module):
         losses = token_losses(logits, targets)
         nats = losses.detach().sum()
         loss = (losses * self._weights(targets)).sum() / num_tokens
-        error = torch.zeros((), device=loss.device)
+        error = torch.zeros((), device=loss.device, dtype=torch.float32)
         if isinstance(self.model, MusicTextTransformer) and rows.has_caption.any():
             text_loss, error = self._midi_to_text(self.model, rows)
             part = int(rows.has_caption.sum())
@@ -133,7 +141,7 @@ class Objective(torch.nn.Module):
 
     def _weights(self, targets: torch.Tensor) -> torch.Tensor:
         """The weight of each target, as it broadcasts to their shape."""
-        weights = torch.ones(targets.shape, device=targets.device)
+        weights = torch.ones(targets.shape, device=targets.device, dtype=torch.float32)
         weights[:, HEADER_LEN : HEADER_LEN + self.config.lead_len] = self.config.lead_weight
         weights[:, :HEADER_LEN][self.is_header[targets[:, :HEADER_LEN]]] = self.config.header_weight
         return weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import time
@@ -15,7 +16,7 @@ import torch
 
 from amt.data.augment import Augmentation
 from amt.data.dataset import Batch, PreparedSplit
-from amt.files import explaining_errors
+from amt.files import alone_in, explaining_errors
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout
 from amt.midi.vocabulary import Vocabulary
@@ -56,7 +57,7 @@ def evaluate_loss(
 ) -> dict[str, float]:
     """Mean cross-entropy a token over fixed batches of a split; for both directions the squared error, too."""
     objective.eval()
-    sums, num_tokens, num_captions = torch.zeros(2), 0, 0
+    sums, num_tokens, num_captions = torch.zeros(2, dtype=torch.float32, device="cpu"), 0, 0
     for step in range(config.eval_batches):
         batch = split.batch(
             0,
@@ -115,9 +116,27 @@ def train(
         FileNotFoundError: `data` is not a prepared folder. ValueError: the run was begun with another model, or the
             model does not fit the data. FloatingPointError: the loss became NaN or infinite.
         DiskFullError: there is no room in `run` for what comes next; the states that it has stay.
+        BlockingIOError: another process is training there.
     """
-    data, run = Path(data), Path(run)
     ranks = Ranks.join(device)
+    with alone_in(Path(run)) if ranks.is_first else contextlib.nullcontext():
+        return _train(
+            Path(data), Path(run), ranks, model_config, config, text_spec, init, parallel, tensorboard, progress
+        )
+
+
+def _train(
+    data: Path,
+    run: Path,
+    ranks: Ranks,
+    model_config: ModelConfig | None,
+    config: TrainConfig | None,
+    text_spec: TextEncoderSpec | None,
+    init: str | os.PathLike[str] | None,
+    parallel: Parallel,
+    tensorboard: bool,
+    progress: Callable[[dict[str, Any]], object] | None,
+) -> Path:
     spec = text_spec or TextEncoderSpec()
     train_split, valid_split = PreparedSplit(data, "train"), _valid_split(data)
     vocab_size = len(Vocabulary(train_split.tokenizer_config))
@@ -129,6 +148,8 @@ def train(
             raise ValueError(
                 f"{name} must be {wanted} for {data}, got {given}; use another run's folder or ModelConfig"
             )
+    if config.edit_share and not train_split.tokenizer_config.has_plans_and_edits:
+        raise ValueError(f"edit_share needs tokens for edits; prepare {data} with version 2 of the tokenizer")
     if config.batch_size < config.accumulation_steps * ranks.world_size:
         raise ValueError(
             f"batch_size {config.batch_size} is too small for {config.accumulation_steps} accumulation_steps in"
@@ -137,7 +158,7 @@ def train(
     torch.manual_seed(config.seed)
     model = build_model(model_config, train_split.tokenizer_config)
     if init is not None:
-        _load_common_weights(model, Path(init), train_split.tokenizer_config, spec)
+        _load_common_weights(model, model_config, Path(init), train_split.tokenizer_config, spec)
     objective = Objective(model, config, train_split.tokenizer_config).to(ranks.device)
     is_sharded = parallel == "fsdp" and ranks.world_size > 1
     if is_sharded and config.ema_decay:
@@ -172,6 +193,7 @@ def train(
                 layout=model.feature_layout,
                 bars_dropout=config.bars_dropout,
                 plan_dropout=config.plan_dropout,
+                edit_share=config.edit_share,
                 attributes=model.config.attributes,
                 attribute_dropout=config.attribute_dropout,
                 no_attributes=config.no_attributes,
@@ -210,6 +232,7 @@ def train(
             if is_last:
                 break
     checkpoint = run / "checkpoint"
+    model_config = dataclasses.replace(model_config, edits=model_config.edits or config.edit_share > 0)
     trained = build_model(model_config, train_split.tokenizer_config)
     source = model if average is None else average.module
     trained.load_state_dict({name: whole(value) for name, value in source.state_dict().items()})
@@ -232,7 +255,7 @@ def _backward(
     The batch is cut into parts that are computed one after the other; each process takes every world_size-th row of
     each part. Gradients are averaged over processes, so each multiplies its loss by their number.
     """
-    sums = torch.zeros(2, device=ranks.device)
+    sums = torch.zeros(2, device=ranks.device, dtype=torch.float32)
     parts = np.array_split(np.arange(config.batch_size), config.accumulation_steps)
     for place, part in enumerate(parts):
         rows = Rows.of(batch, part[ranks.rank :: ranks.world_size], text, ranks.device, layout)
@@ -246,7 +269,11 @@ def _backward(
 
 
 def _load_common_weights(
-    model: torch.nn.Module, folder: Path, tokenizer_config: TokenizerConfig, spec: TextEncoderSpec
+    model: torch.nn.Module,
+    model_config: ModelConfig,
+    folder: Path,
+    tokenizer_config: TokenizerConfig,
+    spec: TextEncoderSpec,
 ) -> None:
     """Begin with the weights of a trained model; stacks that it has not keep their fresh ones.
 
@@ -261,7 +288,7 @@ def _load_common_weights(
             raise ValueError(f"{folder} was trained with another {name} than the data; begin with another model")
     own = model.state_dict()
     common = {name: value for name, value in checkpoint.model.state_dict().items() if name in own}
-    known, features = checkpoint.model.config.state_features, model.config.state_features  # type: ignore[union-attr]
+    known, features = checkpoint.model.config.state_features, model_config.state_features
     if known and features[: len(known)] == known:
         table = "state_features.weight"
         fresh = torch.zeros(len(own[table]) - len(common[table]), own[table].shape[1])

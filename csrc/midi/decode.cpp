@@ -4,7 +4,9 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
+#include "holes.h"
 #include "tokenizer.h"
 
 namespace amt::midi {
@@ -28,7 +30,7 @@ class Decoder {
     data.time_signatures.push_back({0, 4, 4});
   }
 
-  Decoding run(const int32_t* ids, size_t num_ids) {
+  Decoding run(const int32_t* ids, size_t num_ids, bool only_fill) {
     result_.data.notes.reserve(num_ids / 3);
     for (size_t i = 0; i < num_ids; ++i) {
       if (ids[i] < 0 || ids[i] >= vocabulary_.size()) {
@@ -39,7 +41,7 @@ class Decoder {
       if (event.kind == Kind::kEos) break;
       apply(event);
     }
-    close();
+    close(only_fill);
     return std::move(result_);
   }
 
@@ -70,7 +72,7 @@ class Decoder {
         note_off(event.value);
         break;
       case Kind::kTimeShift:
-        now_ += event.value;
+        now_ += part_ == Part::kFill ? std::min<int64_t>(event.value, fill_end_ - now_) : event.value;
         if (now_ >= std::numeric_limits<int32_t>::max() / ticks_per_step_ - drum_steps_) {
           throw std::invalid_argument("the tokens last longer than a MIDI file can (2^31 ticks)");
         }
@@ -82,10 +84,12 @@ class Decoder {
         program_ = event.value;
         break;
       case Kind::kTempo:
+        if (is_ignored(part_ == Part::kFill)) break;
         set(data.tempos, Tempo{ticks(now_), vocabulary_.tempo_us(event.value)},
             [](const Tempo& a, const Tempo& b) { return a.us_per_beat == b.us_per_beat; });
         break;
       case Kind::kTimeSignature:
+        if (is_ignored(part_ == Part::kFill)) break;
         set(data.time_signatures,
             TimeSignature{ticks(now_), static_cast<uint8_t>(Vocabulary::numerator(event.value)),
                           Vocabulary::denominator(event.value)},
@@ -107,8 +111,16 @@ class Decoder {
           end_pedal(program_);
         }
         break;
-      default:  // edits
-        ++result_.report.ignored_tokens;
+      case Kind::kEdit:
+        if (!is_ignored(part_ != Part::kNone)) part_ = Part::kContext;
+        break;
+      case Kind::kHole:
+        is_ignored(part_ != Part::kContext || !holes_.take(now_, event.value, program_));
+        break;
+      case Kind::kFill:
+        fill();
+        break;
+      default:
         break;
     }
   }
@@ -133,6 +145,31 @@ class Decoder {
       planned_half_bars_ += half_bars_;
       section_ = PlanChord::kSameSection;
     }
+  }
+
+  bool is_ignored(bool is_so) {
+    result_.report.ignored_tokens += is_so;
+    return is_so;
+  }
+
+  // Ends what sounds, and goes to the next part; nothing is in force there, as at a beginning.
+  void fill() {
+    HoleTrack::Interval part{0, 0};
+    if (part_ != Part::kNone) {
+      end_all();
+      holes_.close(now_);
+      part = holes_.next_interval(fill_end_);
+    }
+    if (is_ignored(!part.is_there())) return;
+    if (part_ == Part::kContext) {
+      num_notes_of_context_ = result_.data.notes.size();
+      num_pedals_of_context_ = result_.data.pedals.size();
+    }
+    part_ = Part::kFill;
+    now_ = part.start;
+    fill_end_ = part.end;
+    program_ = 0;
+    velocities_.fill(vocabulary_.bin_velocity(vocabulary_.config().num_velocities / 2));
   }
 
   // The last change of a tick counts; a change to the value in force is none.
@@ -202,22 +239,80 @@ class Decoder {
     pedal_start_[program] = kSilent;
   }
 
-  void close() {
-    result_.report.ignored_tokens += section_ != PlanChord::kSameSection;  // it has no chord
-    MidiData& data = result_.data;
-    for (Note& note : data.notes) {
+  void end_all() {
+    for (Note& note : result_.data.notes) {
       if (note.end_ticks == kSilent) {
         note.end_ticks = std::max(ticks(now_), note.start_ticks + ticks_per_step_);
         ++result_.report.closed_notes;
       }
     }
+    std::fill(open_.begin(), open_.end(), kSilent);
     for (int program = 0; program < kDrums; ++program) {
       if (pedal_start_[program] != kSilent) end_pedal(program);
+    }
+  }
+
+  // One note for equal program, pitch and start; a note ends where the next of its pitch starts.
+  void cut_overlaps() {
+    std::vector<Note>& notes = result_.data.notes;
+    const auto place = [](const Note& note) { return std::make_tuple(note.is_drum, note.program, note.pitch); };
+    std::sort(notes.begin(), notes.end(), [&place](const Note& a, const Note& b) {
+      return std::make_tuple(place(a), a.start_ticks, -a.end_ticks, -a.velocity) <
+             std::make_tuple(place(b), b.start_ticks, -b.end_ticks, -b.velocity);
+    });
+    size_t num_kept = 0;
+    for (const Note& note : notes) {
+      if (num_kept > 0 && place(notes[num_kept - 1]) == place(note)) {
+        Note& before = notes[num_kept - 1];
+        if (before.start_ticks == note.start_ticks) continue;
+        before.end_ticks = std::min(before.end_ticks, note.start_ticks);
+      }
+      notes[num_kept++] = note;
+    }
+    notes.resize(num_kept);
+    std::sort(notes.begin(), notes.end(), [](const Note& a, const Note& b) {
+      return std::make_tuple(a.start_ticks, a.is_drum, a.program, a.pitch) <
+             std::make_tuple(b.start_ticks, b.is_drum, b.program, b.pitch);
+    });
+  }
+
+  void unite_pedals() {
+    std::vector<PedalSpan>& pedals = result_.data.pedals;
+    std::sort(pedals.begin(), pedals.end(), [](const PedalSpan& a, const PedalSpan& b) {
+      return std::make_tuple(a.program, a.start_ticks, a.end_ticks) <
+             std::make_tuple(b.program, b.start_ticks, b.end_ticks);
+    });
+    size_t num_kept = 0;
+    for (const PedalSpan& span : pedals) {
+      if (num_kept > 0 && pedals[num_kept - 1].program == span.program &&
+          span.start_ticks < pedals[num_kept - 1].end_ticks) {
+        pedals[num_kept - 1].end_ticks = std::max(pedals[num_kept - 1].end_ticks, span.end_ticks);
+      } else {
+        pedals[num_kept++] = span;
+      }
+    }
+    pedals.resize(num_kept);
+  }
+
+  void close(bool only_fill) {
+    result_.report.ignored_tokens += section_ != PlanChord::kSameSection;  // it has no chord
+    MidiData& data = result_.data;
+    end_all();
+    if (only_fill) {
+      const bool is_filled = part_ == Part::kFill;
+      const size_t num_notes = is_filled ? num_notes_of_context_ : data.notes.size();
+      const size_t num_pedals = is_filled ? num_pedals_of_context_ : data.pedals.size();
+      data.notes.erase(data.notes.begin(), data.notes.begin() + static_cast<std::ptrdiff_t>(num_notes));
+      data.pedals.erase(data.pedals.begin(), data.pedals.begin() + static_cast<std::ptrdiff_t>(num_pedals));
     }
     if (has_dropped_) {
       data.notes.erase(std::remove_if(data.notes.begin(), data.notes.end(),
                                       [](const Note& note) { return note.end_ticks == note.start_ticks; }),
                        data.notes.end());
+    }
+    if (part_ == Part::kFill) {
+      cut_overlaps();
+      unite_pedals();
     }
     for (const Note& note : data.notes) data.end_ticks = std::max(data.end_ticks, note.end_ticks);
     for (const PedalSpan& pedal : data.pedals) data.end_ticks = std::max(data.end_ticks, pedal.end_ticks);
@@ -235,8 +330,14 @@ class Decoder {
   std::vector<int32_t> open_;         // by program and pitch: the sounding note's index, for drums the last hit's
   std::vector<int32_t> pedal_start_;  // by program, in ticks
   bool has_dropped_ = false;
+  enum class Part : uint8_t { kNone, kContext, kFill };  // of an edit
+
   int64_t now_ = 0;
   int program_ = 0;
+  Part part_ = Part::kNone;
+  HoleTrack holes_;
+  int64_t fill_end_ = 0;  // of the part that is being filled
+  size_t num_notes_of_context_ = 0, num_pedals_of_context_ = 0;
   bool is_planned_ = false;                    // the music has begun: no plan may come any more
   int section_ = PlanChord::kSameSection;      // that has no chord yet
   int half_bars_ = 0, planned_half_bars_ = 0;  // in force; of the plan so far
@@ -246,8 +347,8 @@ class Decoder {
 
 }  // namespace
 
-Decoding decode(const int32_t* ids, size_t num_ids, const Vocabulary& vocabulary) {
-  return Decoder(vocabulary).run(ids, num_ids);
+Decoding decode(const int32_t* ids, size_t num_ids, const Vocabulary& vocabulary, bool only_fill) {
+  return Decoder(vocabulary).run(ids, num_ids, only_fill);
 }
 
 }  // namespace amt::midi

@@ -64,6 +64,7 @@ class Encoder {
   Encoding run() {
     survey();
     quantise_notes();
+    result_.report.dropped_key_signatures = static_cast<int64_t>(data_.key_signatures.size());
     for (size_t place = 1; place < num_places_; ++place) collect_notes(place);
     const std::vector<Span> pedals = quantise_pedals();
     if (is_score_) {
@@ -136,7 +137,9 @@ class Encoder {
   void quantise_notes() {
     EncodeReport& report = result_.report;
     report.num_notes = static_cast<int64_t>(data_.notes.size());
-    std::array<bool, 128> is_merged{};
+    std::array<bool, 128> is_merged{}, is_kit{};
+    const int64_t steps_per_beat = vocabulary_.config().steps_per_beat;
+    const int64_t drum_length = std::max<int64_t>(1, steps_per_beat / 4) * data_.ticks_per_beat;
     for (const Note& note : data_.notes) {
       if (note.is_drum && !is_score_) {
         ++report.dropped_drums;
@@ -149,6 +152,9 @@ class Encoder {
         end = static_cast<int32_t>(grid_.step_of_note(note.end_ticks));
         report.lengthened_notes += end <= start;
         end = std::max(end, start + 1);
+      } else {
+        is_kit[note.program & 127] = true;
+        report.dropped_drum_lengths += (int64_t{note.end_ticks} - note.start_ticks) * steps_per_beat != drum_length;
       }
       *places_[place_of_[program_of(note)]].notes_end++ = {
           start, end, static_cast<uint8_t>(note.pitch & 127),
@@ -156,6 +162,7 @@ class Encoder {
     }
     const auto num_programs = std::count(is_merged.begin(), is_merged.end(), true);
     if (!is_score_ && num_programs > 1) report.merged_programs = num_programs;
+    report.dropped_kits = std::count(is_kit.begin() + 1, is_kit.end(), true);
     report.moved_us_max = grid_.moved_us_max();
   }
 
@@ -193,10 +200,13 @@ class Encoder {
   std::vector<Span> quantise_pedals() {
     std::vector<Span> spans;
     for (const PedalSpan& pedal : data_.pedals) {
-      if (pedal.is_drum) continue;
       const Span span{static_cast<int32_t>(grid_.step(pedal.start_ticks)),
                       static_cast<int32_t>(grid_.step(pedal.end_ticks)), place_of_[program_of(pedal)]};
-      if (span.end > span.start) spans.push_back(span);
+      if (pedal.is_drum || span.end <= span.start) {
+        ++result_.report.dropped_pedals;
+      } else {
+        spans.push_back(span);
+      }
     }
     std::sort(spans.begin(), spans.end(),
               [](const Span& a, const Span& b) { return a.place != b.place ? a.place < b.place : a.start < b.start; });
@@ -244,10 +254,21 @@ class Encoder {
     first_time_signature_ = collect_changes(tokens, vocabulary_.time_signature(common_time), kTimeSignatureRank);
     tokens.clear();
     for (const Tempo& tempo : sorted_by_tick(data_.tempos)) {
-      tokens.push_back({static_cast<int32_t>(grid_.step(tempo.tick)),
-                        vocabulary_.tempo(vocabulary_.tempo_index(tempo.us_per_beat))});
+      const int index = vocabulary_.tempo_index(tempo.us_per_beat);
+      tokens.push_back({static_cast<int32_t>(grid_.step(tempo.tick)), vocabulary_.tempo(index)});
+      note_tempo(tempo.us_per_beat, vocabulary_.tempo_us(index));
     }
     first_tempo_ = collect_changes(tokens, vocabulary_.tempo(vocabulary_.tempo_index(500'000)), kTempoRank);
+  }
+
+  // Keeps how far tempos are from the marks that stand for them.
+  void note_tempo(int64_t us_per_beat, int64_t mark) {
+    EncodeReport& report = result_.report;
+    const int last = static_cast<int>(vocabulary_.config().tempos_bpm.size()) - 1;
+    const int64_t slowest = vocabulary_.tempo_us(0), fastest = vocabulary_.tempo_us(last);
+    report.clamped_tempos += us_per_beat > slowest || us_per_beat < fastest;
+    report.tempo_ppm_max =
+        std::max(report.tempo_ppm_max, std::abs(mark - us_per_beat) * 1'000'000 / std::max<int64_t>(us_per_beat, 1));
   }
 
   // Returns the token of step 0: the last one there, or else `first`.

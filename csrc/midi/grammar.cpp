@@ -59,6 +59,11 @@ Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
   if (limits_notes()) given.max_polyphony = std::min<int64_t>(given.max_polyphony, kMaxTimedNotes);
   survey_plan();
   us_scale_ = vocabulary_.config().is_score ? vocabulary_.config().steps_per_beat : 1;
+  if (vocabulary_.config().has_plans_and_edits) {
+    VocabularyConfig config = vocabulary_.config();
+    config.has_plans_and_edits = false;  // it is asked for rules alone
+    of_context_ = std::make_shared<const Grammar>(Vocabulary(std::move(config)), Constraints());
+  }
   has_demands_ =
       limits_rests() || given.required_programs.any() || given.min_steps > 0 || given.min_us > 0 || given.min_bars > 0;
 }
@@ -151,17 +156,20 @@ bool GrammarState::is_body_allowed(Event event) const {
     case Kind::kSection:
     case Kind::kChord:
     case Kind::kBars:
-    case Kind::kEdit:
-    case Kind::kHole:
-    case Kind::kFill:
       return false;
+    case Kind::kEdit:
+      return stage_ == Stage::kPlan;
+    case Kind::kHole:
+      return may_hole(event.value);
+    case Kind::kFill:
+      return may_fill();
   }
   return false;
 }
 
 std::bitset<kNumPitches> GrammarState::startable(int program) const {
   if (is_last_step_ || program >= due_program_ || !may_use(program)) return {};
-  std::bitset<kNumPitches> pitches = grammar_->playable(program);
+  std::bitset<kNumPitches> pitches = rules().playable(program);
   if (phase_of(program) == kOns) pitches &= pitches_from(last_pitch_ + 1);
   if (program == kDrums) return pitches;
   return is_full() ? std::bitset<kNumPitches>() : pitches & ~sounding_[program];
@@ -175,17 +183,20 @@ bool GrammarState::may_note_off(int pitch) const {
 }
 
 bool GrammarState::may_time_shift(int64_t steps) const {
-  if (is_dangling() || last_ == Last::kShift || gap_ + steps > vocabulary().config().max_gap_steps) return false;
+  if (is_dangling() || last_ == Last::kShift) return false;
+  if (!is_in_context() && !is_in_fill() && gap_ + steps > vocabulary().config().max_gap_steps) return false;
   if (!has_room(steps) || (!has_room(steps + 1) && !is_any_open())) return false;
+  if (is_in_fill() && !is_any_open() && !may_any_play(steps)) return false;
   return steps <= steps_to_deadline();
 }
 
 bool GrammarState::may_change(Kind kind, int index) const {
   const bool is_tempo = kind == Kind::kTempo;
+  if (is_in_fill()) return false;
   if (!is_after_shift() && num_changes_now_ == 0) return false;
   if (group_ >= 0 || is_dangling() || is_last_step_) return false;
   if (num_changes_now_ >= (is_tempo ? 2 : 1)) return false;
-  if (is_tempo) return index == kNone || (index != tempo_ && grammar_->may_have_tempo(index));
+  if (is_tempo) return index == kNone || (index != tempo_ && rules().may_have_tempo(index));
   if (constraints().time_signature_index >= 0 || index == time_signature_) return false;
   if (index == kNone || constraints().max_bars == Constraints::kUnlimited) return true;
   const int64_t bars_left = constraints().max_bars - bars_begun(now_);
@@ -205,10 +216,35 @@ bool GrammarState::may_pedal_off() const {
 bool GrammarState::may_program(int program) const {
   if (is_dangling() || program == program_ || program <= group_ || program > due_program_) return false;
   if (is_last_step_) return may_close(program, -1);
-  return is_open(program) || may_pedal_on(program) || may_any_note_on(program);
+  return is_open(program) || may_pedal_on(program) || may_any_note_on(program) || may_hole_of(program);
 }
 
-bool GrammarState::may_eos() const { return !is_any_open() && last_ == Last::kEvent; }
+bool GrammarState::may_eos() const {
+  return !is_any_open() && last_ == Last::kEvent && !is_in_context() && num_parts_left_ == 0;
+}
+
+bool GrammarState::may_hole(int place) const {
+  if (place < kAllBegin) {
+    return is_in_context() && program_ >= 0 && phase_of(program_) == kNoPhase && holes_.may_take(place, program_);
+  }
+  return is_in_context() && !is_dangling() && group_ < 0 && num_changes_now_ < 3 && holes_.may_take(place, 0);
+}
+
+bool GrammarState::may_hole_of(int program) const {
+  return is_in_context() && (holes_.may_take(kHoleBegins, program) || holes_.may_take(kHoleEnds, program));
+}
+
+bool GrammarState::may_fill() const {
+  if (is_any_open() || last_ != Last::kEvent) return false;
+  if (is_in_context()) return !holes_.missing().is_any() && !holes_.is_empty();
+  return is_in_fill() && num_parts_left_ > 0;
+}
+
+bool GrammarState::may_any_play(int64_t steps) const {
+  std::bitset<kNumPrograms> programs = holes_.missing_at(now_ + steps).set() & constraints().programs;
+  if (num_programs_ >= constraints().max_programs) programs &= has_begun_ | constraints().required_programs;
+  return programs.any();
+}
 
 bool GrammarState::may_close(int program, int pitch) const {
   if (!is_last_step_) return true;
@@ -230,6 +266,7 @@ int64_t GrammarState::steps_to_deadline() const {
 }
 
 bool GrammarState::is_early(int64_t step) const {
+  if (edit_ != Edit::kNone) return false;
   return step < constraints().min_steps ||
          elapsed_us_ + (step - now_) * step_us_ < constraints().min_us * grammar_->us_scale() ||
          bars_begun(step) < constraints().min_bars;
@@ -280,7 +317,7 @@ int64_t GrammarState::tokens_to_close() const {
   }
   const auto num_pedals = static_cast<int64_t>(has_pedal_.count());
   const auto num_programs = static_cast<int64_t>(open_programs().count());
-  return note + needs_shift + 1 + num_sounding_ + num_pedals + num_programs - is_named + named_twice;
+  return note + needs_shift + 1 + num_sounding_ + num_pedals + num_programs - is_named + named_twice + num_parts_left_;
 }
 
 // The same as is_body_allowed for every id, with what a kind's tokens have in common asked once.
@@ -313,6 +350,9 @@ void GrammarState::body_allowed(uint8_t* mask) const {
     allow(first, end - first, [this, kind](int index) { return may_change(kind, index); });
   }
   for (const int id : {ids.pedal_off(), ids.pedal_on()}) mask[id] = is_body_allowed(ids.event(id));
+  if (!is_in_context() && !is_in_fill()) return;
+  allow(ids.hole(0), kNumHolePlaces, [this](int place) { return may_hole(place); });
+  mask[ids.fill()] = may_fill();
 }
 
 int64_t GrammarState::tokens_to_close_after(Event event) const {
@@ -331,8 +371,8 @@ void GrammarState::allowed(uint8_t* mask, int64_t remaining) const {
     if (stage_ == Stage::kPlan) plan_allowed(mask);
     if (stage_ == Stage::kBody || may_end_plan()) body_allowed(mask);
   }
-  if (remaining >= 0) keep_in_time(mask, remaining);
-  if (grammar_->has_demands() && is_past_header) keep_demanded(mask, remaining);
+  if (remaining >= 0 && !is_in_context()) keep_in_time(mask, remaining);
+  if (rules().has_demands() && is_past_header) keep_demanded(mask, remaining);
 }
 
 void GrammarState::keep_in_time(uint8_t* mask, int64_t remaining) const {
@@ -401,6 +441,7 @@ void GrammarState::apply(Event event) {
       elapsed_us_ += event.value * step_us_;
       if (num_sounding_ > 0) last_sound_ = now_;
       is_last_step_ = !has_room(1);
+      if (is_in_fill()) open_to_ = holes_.missing_at(now_).set();
       find_first_due();
       group_ = -1;
       phase_ = kNoPhase;
@@ -420,7 +461,7 @@ void GrammarState::apply(Event event) {
       break;
     case Kind::kTempo:
       tempo_ = event.value;
-      step_us_ = grammar_->step_us(tempo_);
+      step_us_ = rules().step_us(tempo_);
       find_last_step(now_);
       if (stage_ == Stage::kTempo) {
         stage_ = grammar_->has_plan() ? Stage::kPlan : Stage::kBody;
@@ -452,12 +493,48 @@ void GrammarState::apply(Event event) {
     case Kind::kSection:
     case Kind::kChord:
     case Kind::kBars:
-    case Kind::kEdit:
-    case Kind::kHole:
-    case Kind::kFill:
       break;  // never allowed
+    case Kind::kEdit:
+      edit_ = Edit::kContext;
+      find_last_step(now_);
+      break;
+    case Kind::kHole:
+      holes_.take(now_, event.value, program_);
+      open_to_ = ~holes_.missing().set();
+      if (event.value < kAllBegin) {
+        enter(kHole);
+      } else {
+        num_changes_now_ = 3;
+      }
+      break;
+    case Kind::kFill:
+      begin_part();
+      break;
   }
   gap_ = 0;
+}
+
+// Goes to where the next part of a fill begins; as at a beginning, no program and no velocity is in force.
+void GrammarState::begin_part() {
+  if (is_in_context()) {
+    edit_ = Edit::kFill;
+    has_begun_.reset();
+    num_programs_ = static_cast<int64_t>(constraints().required_programs.count());
+    num_parts_left_ = holes_.num_intervals();
+    fill_end_ = 0;
+  }
+  const HoleTrack::Interval part = holes_.next_interval(fill_end_);
+  --num_parts_left_;
+  now_ = last_sound_ = part.start;
+  fill_end_ = part.end;
+  open_to_ = holes_.missing_at(now_).set();
+  group_ = program_ = -1;
+  phase_ = kNoPhase;
+  velocities_.fill(-1);
+  num_fillers_ = 0;
+  has_played_.reset();
+  is_last_step_ = !has_room(1);
+  find_first_due();
 }
 
 void GrammarState::begin(int program) {
@@ -477,7 +554,7 @@ void GrammarState::begin_note(int pitch) {
   sounding_[program_][pitch] = true;
   has_notes_[program_] = true;
   ++num_sounding_;
-  if (!grammar_->limits_notes()) return;
+  if (!rules().limits_notes()) return;
   timed_[num_timed_++] = {static_cast<uint32_t>(now_), static_cast<uint8_t>(program_), static_cast<uint8_t>(pitch)};
 }
 
@@ -486,7 +563,7 @@ void GrammarState::end_note(int pitch) {
   sounding_[program_][pitch] = false;
   has_notes_[program_] = sounding_[program_].any();
   --num_sounding_;
-  if (!grammar_->limits_notes()) return;
+  if (!rules().limits_notes()) return;
   const auto end = timed_.begin() + num_timed_;
   const auto is_it = [this, pitch](const SoundingNote& note) {
     return note.program == program_ && note.pitch == pitch;

@@ -4,10 +4,12 @@
 #include <array>
 #include <bitset>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
+#include "holes.h"
 #include "named_values.h"
 #include "plan.h"
 #include "vocabulary.h"
@@ -81,6 +83,9 @@ class Grammar {
   const Vocabulary& vocabulary() const { return vocabulary_; }
   const Constraints& constraints() const { return constraints_; }
 
+  // What holds in the context of an edit, which is given: nothing but its form. nullptr: there are no edits.
+  const Grammar* of_context() const { return of_context_.get(); }
+
   // The pitches that the constraints let a program play at all.
   const std::bitset<kNumPitches>& playable(int program) const { return playable_[program]; }
   bool may_have_tempo(int index) const { return constraints_.tempo_min_index <= index && index <= tempo_max_; }
@@ -126,6 +131,7 @@ class Grammar {
   int tempo_max_;
   int64_t us_scale_;
   bool has_demands_;
+  std::shared_ptr<const Grammar> of_context_;
 };
 
 // A note that sounds, and the step at which it began, modulo 2^32.
@@ -161,10 +167,14 @@ class GrammarState {
   enum class Stage : uint8_t { kStart, kTimeSignature, kTempo, kPlan, kBody, kFinished };
   enum class PlanLast : uint8_t { kNothing, kSection, kBars, kChord };
   enum class Last : uint8_t { kEvent, kShift, kLargestShift, kProgram, kVelocity };
-  enum Phase : int8_t { kNoPhase = -1, kOffs, kPedalUp, kPedalDown, kOns };
+  enum Phase : int8_t { kNoPhase = -2, kHole, kOffs, kPedalUp, kPedalDown, kOns };
+  // Which part of an edit this is, if it is one.
+  enum class Edit : uint8_t { kNone, kContext, kFill };
 
+  // What holds here.
+  const Grammar& rules() const { return edit_ == Edit::kContext ? *grammar_->of_context() : *grammar_; }
   const Vocabulary& vocabulary() const { return grammar_->vocabulary(); }
-  const Constraints& constraints() const { return grammar_->constraints(); }
+  const Constraints& constraints() const { return rules().constraints(); }
   bool is_score() const { return vocabulary().config().is_score; }
   bool is_dangling() const { return last_ == Last::kProgram || last_ == Last::kVelocity; }
   bool is_after_shift() const { return last_ == Last::kShift || last_ == Last::kLargestShift; }
@@ -202,7 +212,7 @@ class GrammarState {
   int64_t room() const;
   bool is_held(Event event) const;
   int longest_free_shift() const;
-  std::bitset<kNumPrograms> missing() const { return constraints().required_programs & ~has_played_; }
+  std::bitset<kNumPrograms> missing() const { return constraints().required_programs & ~has_played_ & open_to_; }
   // Whether so many steps from now the programs that are missing have to begin.
   bool must_enter(int64_t steps) const;
 
@@ -218,13 +228,23 @@ class GrammarState {
   bool may_pedal_off() const;
   bool may_program(int program) const;
   bool may_eos() const;
-  bool may_use(int program) const {
+  bool may_hole(int place) const;
+  // Whether a hole of a program may begin or end in its group.
+  bool may_hole_of(int program) const;
+  bool may_fill() const;
+  bool is_in_context() const { return edit_ == Edit::kContext; }
+  bool is_in_fill() const { return edit_ == Edit::kFill; }
+  void begin_part();
+  bool may_use(int program) const { return open_to_[program] && is_free(program); }
+  bool is_free(int program) const {
     return constraints().programs[program] && (num_programs_ < constraints().max_programs || has_begun_[program] ||
                                                constraints().required_programs[program]);
   }
+  // Whether some program may begin something so many steps from now, in a fill.
+  bool may_any_play(int64_t steps) const;
   bool is_full() const { return num_sounding_ >= constraints().max_polyphony; }
-  // Whether so many more steps lie within the length.
-  bool has_room(int64_t steps) const { return now_ + steps <= last_step_; }
+  // Whether so many more steps lie within the length, or within the part that is being filled.
+  bool has_room(int64_t steps) const { return now_ + steps <= (is_in_fill() ? fill_end_ : last_step_); }
   // How many bars have begun at a step from now on, but one that has lasted for no time yet.
   int64_t bars_begun(int64_t step) const { return bars_before_ + (step - metre_start_ + bar_steps_ - 1) / bar_steps_; }
   // Whether a step from now on, at the tempo and in the metre in force, is before the first that may be the last.
@@ -284,7 +304,12 @@ class GrammarState {
   Stage stage_ = Stage::kStart;
   Last last_ = Last::kEvent;
   Phase phase_ = kNoPhase;
-  bool is_last_step_ = false;  // everything ends at this step
+  Edit edit_ = Edit::kNone;
+  HoleTrack holes_;
+  std::bitset<kNumPrograms> open_to_ = std::bitset<kNumPrograms>().set();  // what an edit lets begin something here
+  int64_t fill_end_ = 0;                                                   // of the part that is being filled
+  int64_t num_parts_left_ = 0;                                             // that are to be filled after it
+  bool is_last_step_ = false;                                              // everything ends at this step
   PlanLast plan_last_ = PlanLast::kNothing;
   int plan_at_ = 0, plan_half_bars_ = 0;            // how long the plan is; what a chord lasts, or 0
   int plan_chord_ = -1, plan_chord_half_bars_ = 0;  // the last one of this section, or -1

@@ -15,11 +15,12 @@ constexpr int kHeld = 8;  // what may not come yet ranks behind all the rest
 }  // namespace
 
 bool GrammarState::must_enter(int64_t steps) const {
-  if (now_ + steps >= constraints().entry_by_step) return true;
   const int64_t to_enter = steps_to_enter();
+  if (is_in_fill()) return now_ + steps + to_enter > std::min(holes_.next_change(now_), fill_end_);
+  if (now_ + steps >= constraints().entry_by_step) return true;
   // The tempo may become slower.
-  return !has_room(steps + to_enter) || elapsed_us_ + steps * step_us_ + to_enter * grammar_->slowest_step_us() >
-                                            constraints().max_us * grammar_->us_scale();
+  return !has_room(steps + to_enter) || elapsed_us_ + steps * step_us_ + to_enter * rules().slowest_step_us() >
+                                            constraints().max_us * rules().us_scale();
 }
 
 int64_t GrammarState::room() const {
@@ -41,8 +42,8 @@ int GrammarState::goal(int64_t remaining) const {
 }
 
 bool GrammarState::is_held(Event event) const {
-  if (event.kind == Kind::kEos) {
-    return is_early(now_) || missing().any() || (grammar_->limits_rests() && has_played_.none());
+  if (event.kind == Kind::kEos || event.kind == Kind::kFill) {
+    return is_early(now_) || missing().any() || (rules().limits_rests() && has_played_.none());
   }
   if (event.kind != Kind::kTimeShift) return false;
   if (num_sounding_ == 0 && now_ + event.value - last_sound_ > constraints().max_rest_steps) return true;
@@ -60,7 +61,8 @@ int GrammarState::rank(Event event, int goal, bool is_tight) const {
   const bool is_program = event.kind == Kind::kProgram;
   const bool closes = event.kind == Kind::kNoteOff || (is_program && has_notes_[event.value]);
   if (goal == kAnyNote) {
-    if (is_note || event.kind == Kind::kEos || event.kind == Kind::kNoteOff) return held;
+    const bool is_end = event.kind == Kind::kEos || event.kind == Kind::kFill;
+    if (is_note || is_end || event.kind == Kind::kNoteOff) return held;
     if (is_program && may_any_note_on(event.value)) return held;
     return held + (closes ? (is_full() ? 0 : 1) : is_shift ? 2 : 5);
   }
@@ -87,14 +89,17 @@ void GrammarState::keep_demanded(uint8_t* mask, int64_t remaining) const {
     // What is held goes, unless nothing else is left.
     const int held_shifts = vocabulary().time_shift(longest_free_shift() + 1);
     const int end_of_shifts = vocabulary().time_shift(vocabulary().config().max_time_shift + 1);
-    const bool holds_eos = mask[Vocabulary::kEosId] && is_held({Kind::kEos, 0});
-    if (!holds_eos && held_shifts == end_of_shifts) return;
+    // In a fill either `fill` or `eos` is allowed; `fill` is the last id.
+    const int end = is_in_fill() && mask[vocabulary().fill()] ? vocabulary().fill() : Vocabulary::kEosId;
+    const bool holds_end = mask[end] && is_held({Kind::kEos, 0});
+    if (!holds_end && held_shifts == end_of_shifts) return;
     const auto is_set = [](uint8_t allowed) { return allowed != 0; };
+    const bool is_end_last = end == size - 1;
     const bool is_any_free = std::any_of(mask + Vocabulary::kEosId + 1, mask + held_shifts, is_set) ||
-                             std::any_of(mask + end_of_shifts, mask + size, is_set) ||
-                             (mask[Vocabulary::kEosId] && !holds_eos);
+                             std::any_of(mask + end_of_shifts, mask + size - is_end_last, is_set) ||
+                             (mask[end] && !holds_end);
     if (!is_any_free) return;
-    if (holds_eos) mask[Vocabulary::kEosId] = 0;
+    if (holds_end) mask[end] = 0;
     std::fill(mask + held_shifts, mask + end_of_shifts, uint8_t{0});
     return;
   }

@@ -14,8 +14,13 @@ namespace amt::midi {
 //
 // - A note-off (or a note-on of velocity 0) ends the oldest note that sounds on its track, channel and pitch; stray
 //   ones are ignored. Notes of no length stay. A note without a note-off ends with its track, a repair.
-// - A note's program is the last one that its track gave to its channel; channel 10 is drums. A pedal span has the
-//   program of its start. Other controllers, all-notes-off included, are ignored.
+// - All notes off, all sound off and the changes of mode (controllers 120, 123 to 127) end what sounds on their track
+// and
+//   channel; reset all controllers (121) lifts the pedal.
+// - A note's program is the last one that its track gave to its channel, or, if it gave none, that of the other tracks;
+//   channel 10, banks and exclusive messages say what is drums (channel_voices.h).
+// - A pedal span has the program of the first note that starts under it on its track and channel, or else that of its
+//   start. Where a note of another program starts, it ends, and another one begins. Other controllers are ignored.
 // - Tempo, time and key signatures of all tracks are merged; the last of equal ticks stays.
 // - The tracks of format 2 are pieces of their own: they follow one another, each starting with 120 BPM and 4/4.
 // - SMPTE time is 60 BPM with (frames a second) * (ticks a frame) ticks a beat, and 1.001 s a beat for 29.97 frames;

@@ -119,23 +119,14 @@ Plan plan_of(const std::vector<Marker>& markers, const MidiData& data) {
   return plan;
 }
 
-}  // namespace
-
-TimeSignature first_metre(const MidiData& data) {
-  for (const TimeSignature& signature : data.time_signatures) {
-    if (signature.tick == 0) return signature;
-  }
-  return kDefaultTimeSignature;
-}
-
-MidiData read_smf(const uint8_t* bytes, size_t size, bool strict) {
-  if (size > kMaxFileSize) throw MidiError(0, "the file is larger than 2 GB");
+// One reading of a file: `known` is what an earlier one found of its channels.
+MidiData read_once(const uint8_t* bytes, size_t size, bool strict, VoiceChanges& found, const VoiceChanges* known) {
   MidiData data;
   RepairLog repairs(bytes, strict);
   const auto [begin, end] = unwrap_riff(bytes, bytes + size, repairs);
   const Header header = read_header(begin, end, repairs, bytes, data);
   data.notes.reserve(static_cast<size_t>(end - begin) / 7 + 16);
-  TrackReader track_reader(data, repairs, !header.is_smpte);
+  TrackReader track_reader(data, repairs, !header.is_smpte, ChannelVoices(found, known));
   const uint8_t* next = header.next;
   int64_t start_tick = 0;
   int64_t end_tick = 0;
@@ -192,6 +183,27 @@ MidiData read_smf(const uint8_t* bytes, size_t size, bool strict) {
   data.plan = plan_of(track_reader.markers(), data);
   data.repairs = repairs.take();
   return data;
+}
+
+}  // namespace
+
+TimeSignature first_metre(const MidiData& data) {
+  for (const TimeSignature& signature : data.time_signatures) {
+    if (signature.tick == 0) return signature;
+  }
+  return kDefaultTimeSignature;
+}
+
+MidiData read_smf(const uint8_t* bytes, size_t size, bool strict) {
+  if (size > kMaxFileSize) throw MidiError(0, "the file is larger than 2 GB");
+  VoiceChanges found;
+  MidiData data = read_once(bytes, size, strict, found, nullptr);
+  if (data.format == 2) found.programs = {};  // each track is a piece of its own
+  if (!found.are_needed()) return data;
+  found.sort();
+  data = MidiData();  // its memory, before it is taken again
+  VoiceChanges ignored;
+  return read_once(bytes, size, strict, ignored, &found);
 }
 
 }  // namespace amt::midi

@@ -100,7 +100,7 @@ void FeatureState::advance(int id) {
       note_off(event.value);
       break;
     case Kind::kTimeShift:
-      shift(event.value);
+      shift(edit_ == Edit::kFill ? std::min<int64_t>(event.value, fill_end_ - now_) : event.value);
       break;
     case Kind::kVelocity:
       velocity_ = event.value;
@@ -109,15 +109,35 @@ void FeatureState::advance(int id) {
       program_ = event.value;
       break;
     case Kind::kTimeSignature:
-      begin_metre(event.value);
+      if (edit_ != Edit::kFill) begin_metre(event.value);
+      break;
+    case Kind::kEdit:
+      if (edit_ == Edit::kNone) edit_ = Edit::kContext;
+      break;
+    case Kind::kHole:
+      if (edit_ == Edit::kContext) holes_.take(now_, event.value, own_program());
+      break;
+    case Kind::kFill:
+      if (edit_ != Edit::kNone) begin_part();
       break;
     default:
       break;
   }
+  const bool is_note = event.kind == Kind::kNoteOn || event.kind == Kind::kNoteOff;
+  if ((is_note && edit_ == Edit::kContext) || (event.kind == Kind::kTimeSignature && edit_ != Edit::kFill)) keep(event);
 }
 
-void FeatureState::note_on(int pitch) {
-  const int program = own_program();
+// Keeps an event of the context for the fill.
+void FeatureState::keep(Event event) {
+  if (context_ == nullptr) {
+    context_ = std::make_shared<std::vector<ContextEvent>>();
+  } else if (context_.use_count() > 1) {
+    context_ = std::make_shared<std::vector<ContextEvent>>(*context_);
+  }
+  context_->push_back({now_, event.kind, static_cast<uint8_t>(event.value), static_cast<uint8_t>(own_program())});
+}
+
+void FeatureState::hear(int program) {
   const auto heard = std::lower_bound(heard_.begin(), heard_.end(), program,
                                       [](const HeardProgram& each, int wanted) { return each.program < wanted; });
   if (heard != heard_.end() && heard->program == program) {
@@ -125,6 +145,11 @@ void FeatureState::note_on(int pitch) {
   } else {
     heard_.insert(heard, {now_, program});
   }
+}
+
+void FeatureState::note_on(int pitch) {
+  const int program = own_program();
+  hear(program);
   if (program == kDrums) return;  // they never sound
   const int32_t key = program * kNumPitches + pitch;
   const auto note = std::lower_bound(sounding_.begin(), sounding_.end(), key,
@@ -134,8 +159,7 @@ void FeatureState::note_on(int pitch) {
     return;
   }
   sounding_.insert(note, {now_, key});
-  ++pitch_counts_[static_cast<size_t>(pitch)];
-  pitches_[static_cast<size_t>(pitch / 64)] |= uint64_t{1} << (pitch % 64);
+  count(pitch, 1);
 }
 
 void FeatureState::note_off(int pitch) {
@@ -144,12 +168,46 @@ void FeatureState::note_off(int pitch) {
                                      [](const SoundingNote& each, int32_t wanted) { return each.key < wanted; });
   if (note == sounding_.end() || note->key != key) return;
   sounding_.erase(note);
-  if (--pitch_counts_[static_cast<size_t>(pitch)] == 0) {
-    pitches_[static_cast<size_t>(pitch / 64)] &= ~(uint64_t{1} << (pitch % 64));
-  }
+  count(pitch, -1);
+}
+
+void FeatureState::count(int pitch, int change) {
+  uint16_t& num = pitch_counts_[static_cast<size_t>(pitch)];
+  num = static_cast<uint16_t>(num + change);
+  const uint64_t bit = uint64_t{1} << (pitch % 64);
+  uint64_t& word = pitches_[static_cast<size_t>(pitch / 64)];
+  word = num > 0 ? word | bit : word & ~bit;
 }
 
 void FeatureState::shift(int64_t steps) {
+  const int64_t end = now_ + steps;
+  while (edit_ == Edit::kFill && context_ != nullptr && num_heard_ < context_->size()) {
+    const ContextEvent& event = (*context_)[num_heard_];
+    if (event.step > end) break;
+    move(event.step - now_);
+    ++num_heard_;
+    if (event.kind == Kind::kTimeSignature) {
+      begin_metre(event.value);
+      continue;
+    }
+    const bool is_on = event.kind == Kind::kNoteOn;
+    if (is_on) hear(event.program);
+    if (event.program == kDrums) continue;
+    const int32_t key = event.program * kNumPitches + event.value;
+    const auto place = std::lower_bound(context_sounding_.begin(), context_sounding_.end(), key);
+    const bool sounds = place != context_sounding_.end() && *place == key;
+    if (sounds == is_on) continue;
+    if (is_on) {
+      context_sounding_.insert(place, key);
+    } else {
+      context_sounding_.erase(place);
+    }
+    count(event.value, is_on ? 1 : -1);
+  }
+  move(end - now_);
+}
+
+void FeatureState::move(int64_t steps) {
   now_ += steps;
   step_in_bar_ += steps;
   if (place_ < num_planned()) follow_plan();
@@ -192,6 +250,32 @@ void FeatureState::begin_metre(int index) {
   step_in_bar_ = 0;
   metre_ = index;
   bar_steps_ = layout_->vocabulary().bar_steps(index);
+}
+
+// Goes to where the next part of a fill begins, and takes up the context there.
+void FeatureState::begin_part() {
+  if (edit_ == Edit::kContext) holes_.close(now_);
+  const HoleTrack::Interval part = holes_.next_interval(fill_end_);
+  if (!part.is_there()) return;
+  if (edit_ == Edit::kContext) {
+    edit_ = Edit::kFill;
+    now_ = bar_ = step_in_bar_ = 0;
+    bar_steps_ = int64_t{4} * layout_->vocabulary().config().steps_per_beat;
+    metre_ = kNumMetres;
+    heard_.clear();
+    place_ = 0;
+    section_end_ = 0;
+  }
+  for (const SoundingNote& note : sounding_) count(note.pitch(), -1);
+  sounding_.clear();
+  fill_end_ = part.end;
+  shift(part.start - now_);
+  // How many bars the music has up to the part's end: the same way as the part itself goes.
+  FeatureState there = *this;
+  there.shift(fill_end_ - now_);
+  num_bars_ = there.num_bars_begun();
+  program_ = kNumPrograms;
+  velocity_ = layout_->vocabulary().config().num_velocities;
 }
 
 int16_t FeatureState::age(int64_t start) const { return static_cast<int16_t>(std::min(now_ - start, kLargestNumber)); }
@@ -286,7 +370,7 @@ FeatureEntry* FeatureState::write_pitches(FeatureEntry* out) const {
   for (int word = 0; word < 2; ++word) {
     for (uint64_t bits = pitches_[static_cast<size_t>(word)]; bits != 0; bits &= bits - 1) {
       const int pitch = 64 * word + __builtin_ctzll(bits);
-      *out++ = {static_cast<int16_t>(all + pitch), pitch_counts_[static_cast<size_t>(pitch)]};
+      *out++ = {static_cast<int16_t>(all + pitch), static_cast<int16_t>(pitch_counts_[static_cast<size_t>(pitch)])};
     }
   }
   return out;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "holes.h"
 #include "named_values.h"
 #include "plan.h"
 #include "vocabulary.h"
@@ -117,10 +118,24 @@ class FeatureState {
     int32_t program;
   };
 
+  // What a fill hears of its context: a note_on, a note_off or a time_signature, and its step.
+  struct ContextEvent {
+    int64_t step;
+    Kind kind;
+    uint8_t value, program;
+  };
+  enum class Edit : uint8_t { kNone, kContext, kFill };  // which part of an edit this is, if it is one
+
   int own_program() const { return program_ == kNumPrograms ? 0 : program_; }
+  void hear(int program);
   void note_on(int pitch);
   void note_off(int pitch);
+  void keep(Event event);
+  void begin_part();
+  // Lets time pass; in a fill, the context goes by.
   void shift(int64_t steps);
+  void move(int64_t steps);
+  void count(int pitch, int change);
   void take_plan(Event event);
   // Goes on to the chord of the plan that is in force now, and finds the end of its section.
   void follow_plan();
@@ -143,8 +158,15 @@ class FeatureState {
   int metre_, program_ = kNumPrograms, velocity_;
   std::vector<SoundingNote> sounding_;  // by ascending key
   std::vector<HeardProgram> heard_;     // by ascending program
-  std::array<uint8_t, kNumPitches> pitch_counts_{};
+  std::array<uint16_t, kNumPitches> pitch_counts_{};
   std::array<uint64_t, 2> pitches_{};  // a bit for each that sounds
+  Edit edit_ = Edit::kNone;
+  int64_t fill_end_ = 0;  // of the part that is being filled
+  HoleTrack holes_;
+  // The notes of a context, and all time signatures; states that are copies share it until one of them adds to it.
+  std::shared_ptr<std::vector<ContextEvent>> context_;
+  size_t num_heard_ = 0;                   // events of the context up to now, in a fill
+  std::vector<int32_t> context_sounding_;  // keys of the context's notes that sound, ascending, in a fill
 
   // The plan, which copies share; who writes on at one that is shared makes it its own first.
   std::shared_ptr<std::vector<PlannedChord>> plan_;

@@ -24,6 +24,12 @@ struct EncodeReport {
   int64_t clamped_gaps = 0;
   int64_t clamped_steps = 0;
   int64_t moved_us_max = 0;
+  int64_t dropped_kits = 0;
+  int64_t dropped_drum_lengths = 0;
+  int64_t dropped_pedals = 0;
+  int64_t dropped_key_signatures = 0;
+  int64_t clamped_tempos = 0;
+  int64_t tempo_ppm_max = 0;
 };
 
 struct Encoding {
@@ -45,7 +51,7 @@ struct Decoding {
 };
 
 // Throws std::invalid_argument for an id that is not in the vocabulary, and where the music is longer than a file can
-// be.
-Decoding decode(const int32_t* ids, size_t num_ids, const Vocabulary& vocabulary);
+// be. only_fill: of an edit's notes and pedals those of the fill alone.
+Decoding decode(const int32_t* ids, size_t num_ids, const Vocabulary& vocabulary, bool only_fill = false);
 
 }  // namespace amt::midi

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "byte_reader.h"
+#include "channel_voices.h"
 #include "notes.h"
 #include "plan.h"
 #include "repair_log.h"
@@ -29,8 +30,8 @@ struct Marker {
 // Reads the events of one track after the other into a MidiData.
 class TrackReader {
  public:
-  TrackReader(MidiData& data, RepairLog& repairs, bool has_tempos)
-      : data_(data), repairs_(repairs), has_tempos_(has_tempos) {
+  TrackReader(MidiData& data, RepairLog& repairs, bool has_tempos, ChannelVoices voices)
+      : data_(data), repairs_(repairs), has_tempos_(has_tempos), voices_(voices) {
     sounding_.fill({-1, -1});
   }
 
@@ -44,8 +45,8 @@ class TrackReader {
     uint8_t status = 0;
     bool is_stale = false;  // a meta or system event came after the status byte
     bool has_end_event = false;
-    program_.fill(0);
-    pedal_.fill({-1, 0});
+    voices_.start_track();
+    pedal_.fill({-1, {0, false}, 0});
     while (true) {
       const uint8_t* event = next;
       if (end - event < 2) {
@@ -123,10 +124,11 @@ class TrackReader {
           end_note(channel, first, static_cast<int32_t>(tick));
           break;
         case 0xb:
-          if (first == 64) move_pedal(channel, second >= 64, static_cast<int32_t>(tick));
+          control(channel, first, second, static_cast<int32_t>(tick));
           break;
         case 0xc:
-          program_[channel] = first;
+          voices_.change_program(channel, first, static_cast<int32_t>(tick), used_channels_ >> channel & 1);
+          change_pedal(channel, static_cast<int32_t>(tick));
           break;
         default:  // aftertouch and pitch bend
           break;
@@ -138,7 +140,6 @@ class TrackReader {
 
  private:
   static constexpr int64_t kMaxTicks = INT32_MAX;
-  static constexpr int kDrumChannel = 9;
 
   // Notes that sound on one channel and pitch, oldest first: indices into data_.notes, linked through end_ticks.
   struct Queue {
@@ -148,18 +149,21 @@ class TrackReader {
 
   struct Pedal {
     int32_t start_ticks;  // -1: up
-    uint8_t program;
+    Voice voice;
+    size_t num_notes;  // of all that lie before those of `voice`
   };
 
   void start_note(int channel, uint8_t pitch, uint8_t velocity, int32_t tick) {
     const int32_t index = static_cast<int32_t>(data_.notes.size());
+    if (voices_.knows_changes()) follow(channel, tick);
+    const Voice voice = voices_.at(channel);
     Note& note = data_.notes.emplace_back();  // a temporary would be written in bytes and read as words: slow
     note.start_ticks = tick;
     note.end_ticks = -1;
     note.pitch = pitch;
     note.velocity = velocity;
-    note.program = program_[channel];
-    note.is_drum = channel == kDrumChannel;
+    note.program = voice.program;
+    note.is_drum = voice.is_drum;
     Queue& queue = sounding_[static_cast<size_t>(channel) * 128 + pitch];
     if (queue.first < 0) {
       queue.first = index;
@@ -178,88 +182,32 @@ class TrackReader {
     note.end_ticks = tick;
   }
 
-  void move_pedal(int channel, bool is_down, int32_t tick) {
-    Pedal& pedal = pedal_[channel];
-    if (is_down && pedal.start_ticks < 0) pedal = {tick, program_[channel]};
-    if (is_down || pedal.start_ticks < 0) return;
-    data_.pedals.push_back({pedal.start_ticks, tick, pedal.program, channel == kDrumChannel});
-    pedal.start_ticks = -1;
-  }
+  void control(int channel, uint8_t number, uint8_t value, int32_t tick);
 
-  void close_all(const uint8_t* place, int32_t tick) {
-    for (int channel = 0; channel < 16; ++channel) {
-      if (pedal_[channel].start_ticks >= 0) {
-        move_pedal(channel, false, tick);
-        repairs_.add(place, Fault::kUnclosedPedal);
-      }
-      if (!(used_channels_ >> channel & 1)) continue;
-      for (int pitch = 0; pitch < 128; ++pitch) {
-        while (sounding_[static_cast<size_t>(channel) * 128 + pitch].first >= 0) {
-          end_note(channel, static_cast<uint8_t>(pitch), tick);
-          repairs_.add(place, Fault::kUnclosedNote);
-        }
-      }
-    }
-    used_channels_ = 0;
-  }
+  // All sound off, all notes off, and the changes of mode, which do that, too.
+  void end_notes(int channel, int32_t tick);
+
+  void move_pedal(int channel, bool is_down, int32_t tick);
+
+  // The voice of a channel may have changed under its pedal: the pedal came before its program, or holds for two.
+  void change_pedal(int channel, int32_t tick);
+
+  void follow(int channel, int32_t tick);
+
+  void close_all(const uint8_t* place, int32_t tick);
 
   // Returns the byte after the event, or null if the event does not fit.
-  const uint8_t* read_system_event(const uint8_t* next, const uint8_t* end, int32_t tick, bool& has_end_event) {
-    const uint8_t* event = next;
-    const uint8_t status = *next++;
-    uint8_t type = 0;
-    if (status == 0xff) {
-      if (next == end) return nullptr;
-      type = *next++;
-    } else if (status != 0xf0 && status != 0xf7) {
-      repairs_.add(event, Fault::kSystemMessage);
-      const int data_len = status == 0xf2 ? 2 : status == 0xf1 || status == 0xf3 ? 1 : 0;
-      return end - next < data_len ? nullptr : next + data_len;
-    }
-    const VarLen len = read_var_len(next, end);
-    if (len.next == nullptr || len.value > end - len.next) return nullptr;
-    if (len.next - next > 4) repairs_.add(next, Fault::kLongVarLen);
-    if (status == 0xff) {
-      has_end_event = type == 0x2f;
-      if (!read_meta(type, len.next, len.value, tick)) repairs_.add(event, Fault::kMetaEvent);
-    }
-    return len.next + len.value;
-  }
+  const uint8_t* read_system_event(const uint8_t* next, const uint8_t* end, int32_t tick, bool& has_end_event);
 
   // Returns whether the event is as the standard says.
-  bool read_meta(uint8_t type, const uint8_t* body, int64_t len, int32_t tick) {
-    if (type == 0x51) {
-      if (len < 3) return false;
-      const int32_t us_per_beat = static_cast<int32_t>((read_u16(body) << 8) | body[2]);
-      if (us_per_beat == 0) return false;
-      if (has_tempos_) data_.tempos.push_back({tick, us_per_beat});
-      return len == 3;
-    }
-    if (type == 0x58) {
-      if (len < 2 || body[0] == 0 || body[1] > 30) return false;
-      data_.time_signatures.push_back({tick, body[0], int32_t{1} << body[1]});
-      return len == 4;
-    }
-    if (type == 0x59) {
-      if (len < 2) return false;
-      const int8_t sharps = static_cast<int8_t>(body[0]);
-      if (sharps < -7 || sharps > 7 || body[1] > 1) return false;
-      data_.key_signatures.push_back({tick, sharps, body[1] == 1});
-      return len == 2;
-    }
-    if (type == 0x06 && markers_.size() <= kMaxPlanHalfBars) {
-      const auto chord = parse_marker({reinterpret_cast<const char*>(body), static_cast<size_t>(len)});
-      if (chord) markers_.push_back({tick, *chord});
-    }
-    return true;
-  }
+  bool read_meta(uint8_t type, const uint8_t* body, int64_t len, int32_t tick);
 
   MidiData& data_;
   RepairLog& repairs_;
   bool has_tempos_;
   std::vector<Marker> markers_;
   unsigned used_channels_ = 0;
-  std::array<uint8_t, 16> program_;
+  ChannelVoices voices_;
   std::array<Pedal, 16> pedal_;
   std::array<Queue, 16 * 128> sounding_;
 };

@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <memory>
 #include <numeric>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "../midi/edits.h"
 #include "../midi/grammar.h"
 #include "../midi/smf.h"
 #include "../midi/tokenizer.h"
@@ -42,7 +44,9 @@ py::array_t<int32_t> to_array(std::vector<int32_t> ids) {
 py::tuple to_tuple(const midi::EncodeReport& report) {
   return py::make_tuple(report.num_notes, report.kept_notes, report.merged_notes, report.truncated_notes,
                         report.lengthened_notes, report.dropped_drums, report.merged_programs, report.sustained_notes,
-                        report.dropped_time_signatures, report.clamped_gaps, report.clamped_steps, report.moved_us_max);
+                        report.dropped_time_signatures, report.clamped_gaps, report.clamped_steps, report.moved_us_max,
+                        report.dropped_kits, report.dropped_drum_lengths, report.dropped_pedals,
+                        report.dropped_key_signatures, report.clamped_tempos, report.tempo_ppm_max);
 }
 
 // The counts in the order of amt.midi.tokenizer.DecodeReport.
@@ -153,15 +157,33 @@ void bind_tokenizer(py::module_& m) {
           "be read.")
       .def(
           "decode",
-          [](const Vocabulary& vocabulary, const Ids& ids) {
+          [](const Vocabulary& vocabulary, const Ids& ids, bool only_fill) {
             midi::Decoding decoding;
             {
               py::gil_scoped_release release;
-              decoding = midi::decode(ids.data(), static_cast<size_t>(ids.size()), vocabulary);
+              decoding = midi::decode(ids.data(), static_cast<size_t>(ids.size()), vocabulary, only_fill);
             }
             return py::make_tuple(std::move(decoding.data), to_tuple(decoding.report));
           },
-          py::arg("ids"), "(MidiData, report) of token ids.")
+          py::arg("ids"), py::arg("only_fill") = false, "(MidiData, report) of token ids.")
+      .def(
+          "edit_row",
+          [](const Vocabulary& vocabulary, const Ids& ids, const std::vector<std::array<int64_t, 3>>& holes,
+             std::optional<int64_t> end_step) {
+            std::vector<midi::StepHole> given;
+            for (const auto& [program, start, end] : holes) {
+              if (program < -1 || program > midi::kDrums) throw std::invalid_argument("there is no such program");
+              given.push_back({static_cast<int>(program), start, end});
+            }
+            std::vector<int32_t> row;
+            {
+              py::gil_scoped_release release;
+              row = midi::edit_row(ids.data(), static_cast<size_t>(ids.size()), std::move(given), end_step.value_or(-1),
+                                   vocabulary);
+            }
+            return to_array(std::move(row));
+          },
+          py::arg("ids"), py::arg("holes"), py::arg("end_step"), "See amt.midi.reference.edits.edit_row.")
       .def(
           "decode_bytes",
           [](const Vocabulary& vocabulary, const Ids& ids) {

@@ -125,6 +125,41 @@ def test_tables_of_other_programs(tmp_path, head, tail):
 
 
 def test_a_table_that_is_not_utf8_is_named(tmp_path):
-    (tmp_path / "captions.jsonl").write_bytes(json.dumps({"file": "a.mid", "caption": "x"}).encode("utf-16"))
+    (tmp_path / "captions.jsonl").write_bytes('{"file": "a.mid", "caption": "für Elise"}'.encode("latin-1"))
     with pytest.raises(ValueError, match=r"captions\.jsonl, behind line 0: not UTF-8 \(.*\); save the table as UTF-8"):
         list(read_corpus(tmp_path))
+
+
+def test_names_of_an_archive_may_begin_with_a_dot(tmp_path):
+    rows = [{"file": "a.mid", "caption": "one"}, {"file": "./songs//b.mid", "caption": "two"}]
+    (tmp_path / "captions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "x").write_bytes(b"MThd")
+    with tarfile.open(tmp_path / "songs.tar", "w") as archive:  # as `tar cf songs.tar .` does
+        for name in ("./a.mid", "./songs/b.mid"):
+            archive.add(tmp_path / "x", name)
+    skipped = []
+    pieces = list(read_corpus(tmp_path, on_skip=lambda *what: skipped.append(what)))
+    assert [(piece.name, piece.captions) for piece in pieces] == [("a.mid", ("one",)), ("songs/b.mid", ("two",))]
+    assert skipped == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-mark", "utf-16-be-mark"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_tables_in_other_encodings(tmp_path, encoding, newline):
+    mark = "\ufeff" if encoding.endswith("-mark") else ""
+    lines = [json.dumps({"file": "a.mid", "caption": "für Elise"}, ensure_ascii=False), "", "  "]
+    text = mark + newline.join([*lines, ""])
+    (tmp_path / "captions.jsonl").write_bytes(text.encode(encoding.removesuffix("-mark")))
+    (tmp_path / "a.mid").write_bytes(b"MThd")
+    (piece,) = read_corpus(tmp_path)
+    assert piece.captions == ("für Elise",)
+
+
+def test_half_a_table_in_utf_16_is_named(tmp_path):
+    (tmp_path / "captions.jsonl").write_bytes('{"file": "a.mid"}'.encode("utf-16")[:-1])
+    with pytest.raises(ValueError, match=r"captions\.jsonl, .*not UTF-8"):
+        list(read_corpus(tmp_path))
+
+
+def test_one_source_is_a_source(small_corpus):
+    assert {piece.source for piece in read_corpus(small_corpus, "packed")} == {"packed"}

@@ -11,9 +11,10 @@ from amt.data.augment import Augmentation
 from amt.data.corpus import read_corpus
 from amt.data.dataset import STEPS_PER_BLOCK, PreparedSplit
 from amt.data.prepare import prepare
+from amt.files import alone_in
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
-from amt.midi.elements import Note
+from amt.midi.elements import Note, Tempo
 from amt.midi.features import FeatureLayout, features_of, num_bars_of
 from amt.midi.segments import segments
 from amt.midi.tokenizer import EventTokenizer
@@ -446,3 +447,60 @@ def test_a_corpus_is_named_once(small_corpus, tmp_path):
         prepare([small_corpus, small_corpus], tmp_path / "mixed", embed=False)
     with pytest.raises(ValueError, match="got none"):
         prepare([], tmp_path / "mixed", embed=False)
+
+
+def corpus_of(folder, pieces):
+    """A corpus of (name, music, split)."""
+    folder.mkdir()
+    rows = []
+    for name, music, split in pieces:
+        (folder / name).write_bytes(music.to_bytes())
+        rows.append(json.dumps({"file": name, "caption": "music", "split": split}) + "\n")
+    (folder / "captions.jsonl").write_text("".join(rows))
+    return folder
+
+
+def test_music_without_notes_gives_no_rows(tmp_path):
+    notes = [Note(480 * number, 480 * number + 400, 60, 80) for number in range(9)]
+    drums = [Note(480 * number, 480 * number + 100, 36, 80, is_drum=True) for number in range(9)]
+    tail = [Tempo(4320 + 480 * number, 400_000 + number) for number in range(999)]
+    pieces = [
+        ("empty.mid", MidiData([]), "train"),
+        ("drums.mid", MidiData(drums), "train"),
+        ("tail.mid", MidiData(notes, tempos=tail), "train"),
+    ]
+    corpus = corpus_of(tmp_path / "corpus", pieces)
+    summary = prepare(corpus, tmp_path / "score", embed=False, jobs=1)
+    assert summary["train"]["pieces"] == summary["train"]["segments"] == 2
+    assert summary["failures"] == [
+        {"file": "empty.mid", "reason": "no note in it that the preset 'score' has a token for"}
+    ]
+    config = TokenizerConfig(preset="performance")
+    summary = prepare(corpus, tmp_path / "performance", embed=False, jobs=1, tokenizer_config=config)
+    assert [failure["file"] for failure in summary["failures"]] == ["empty.mid", "drums.mid"]
+    with pytest.raises(ValueError, match="no note in it"):
+        prepare(corpus_of(tmp_path / "nothing", pieces[:1]), tmp_path / "out", embed=False, jobs=1)
+
+
+def test_a_file_under_two_names_is_in_one_split(tmp_path):
+    one, other = (MidiData([Note(0, 480, pitch, 80)]) for pitch in (60, 62))
+    pieces = [
+        ("a.mid", one, "train"),
+        ("b.mid", one, "train"),
+        ("c.mid", one, "test"),
+        ("d.mid", other, "test"),
+        ("e.mid", one, "valid"),
+    ]
+    summary = prepare(corpus_of(tmp_path / "corpus", pieces), tmp_path / "out", embed=False, jobs=1)
+    assert [summary[split]["pieces"] for split in ("train", "valid", "test")] == [2, 0, 1]
+    assert summary["failures"] == [
+        {"file": "c.mid", "reason": "the same file as a.mid, which is train; left out of test"},
+        {"file": "e.mid", "reason": "the same file as a.mid, which is train; left out of valid"},
+    ]
+
+
+def test_two_processes_do_not_prepare_one_folder(tmp_path, small_corpus):
+    with alone_in(tmp_path / "out.part"), pytest.raises(BlockingIOError, match="another process is writing to"):
+        prepare(small_corpus, tmp_path / "out", embed=False, jobs=1)
+    assert prepare(small_corpus, tmp_path / "out", embed=False, jobs=1)["train"]["pieces"] > 0
+    assert not (tmp_path / "out.part").exists()

@@ -4,6 +4,7 @@ import io
 import os
 import runpy
 import struct
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,7 +33,8 @@ def spans(data: bytes) -> list[tuple[int, int, int]]:
 
 # Where symusic 0.6 differs: it drops notes without a note-off and pedals that are not released, which here end with
 # their track; it takes a pedal-up at tick 0, with no pedal down, for an empty span; it refuses SMPTE time and RIFF,
-# reads only as many tracks as the header says, and plays the tracks of format 2 together.
+# reads only as many tracks as the header says, and plays the tracks of format 2 together. A track without a program of
+# its own is a piano there, and has here what the other tracks say of its channel.
 def test_real_files_give_the_notes_of_symusic(corpus_files):
     symusic = pytest.importorskip("symusic")
     files = corpus_files if native else corpus_files[::40]  # the reference takes seconds for some
@@ -47,16 +49,17 @@ def test_real_files_give_the_notes_of_symusic(corpus_files):
         ]
         unclosed = [repair for repair in midi.repairs if "note-off" in repair.reason]
         assert not unclosed, name
-        expected = sorted(rows)
-        actual = sorted(zip(*(column.tolist() for column in midi.notes.columns), strict=True))
-        assert actual == expected, name
+        actual = list(zip(*(column.tolist() for column in midi.notes.columns), strict=True))
+        others, ours = Counter(rows), Counter(actual)
+        assert {row[4] for row in others - ours} <= {0}, name
+        assert sorted(row[:4] for row in actual) == sorted(row[:4] for row in rows), name
         assert midi.ticks_per_beat == score.ticks_per_quarter, name
         assert {t.tick: t.us_per_beat for t in midi.tempos} == {t.time: t.mspq for t in score.tempos}, name
         metres = {s.time: (s.numerator, s.denominator) for s in score.time_signatures}
         assert {s.tick: (s.numerator, s.denominator) for s in midi.time_signatures} == metres, name
         pedals = {(p.time, p.time + p.duration, part.program) for part in score.tracks for p in part.pedals}
-        ours = {(p.start_ticks, p.end_ticks, p.program) for p in midi.pedals}
-        assert {pedal for pedal in ours ^ pedals if pedal[:2] != (0, 0)} == set() or midi.repairs, name
+        our_pedals = {(p.start_ticks, p.end_ticks, p.program) for p in midi.pedals}
+        assert {pedal for pedal in our_pedals ^ pedals if pedal[:2] != (0, 0)} == set() or midi.repairs, name
         num_notes += len(rows)
     assert num_notes > 1000 * len(files)
 
@@ -135,7 +138,7 @@ def test_the_program_is_that_of_track_and_channel_at_the_start():
         track((0, note_on(62)), (0, b"\xc1\x07"), (1, note_off(62)), (0, note_on(63, 1, 1)), (1, note_off(63, 1))),
     )
     programs = {note.pitch: note.program for note in read_midi(data).notes}
-    assert programs == {60: 5, 61: 6, 62: 0, 63: 7}
+    assert programs == {60: 5, 61: 6, 62: 5, 63: 7}  # 62: its track says nothing of the channel
 
 
 def test_channel_10_is_drums_and_keeps_its_kit():

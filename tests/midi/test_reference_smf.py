@@ -52,7 +52,7 @@ def test_notes_pair_and_programs_hold_within_track_and_channel():
     assert list(read_midi(file_of(first, second)).notes) == [
         Note(0, 6, 60, 80, 0),
         Note(0, 5, 60, 80, 7),
-        Note(2, 3, 60, 80, 0),
+        Note(2, 3, 60, 80, 8),  # its track has no program before it, the other one has
         Note(2, 6, 36, 80, 0, True),
     ]
 
@@ -61,7 +61,7 @@ def test_pedals():
     track = [program(0, 3), pedal(1, 64), pedal(1, 127), program(0, 4), pedal(1, 63), pedal(1, 0), pedal(1, 127)]
     drums = [pedal(0, 100, channel=9), pedal(9, 0, channel=9)]
     data = read_midi(file_of([*track, on(2, 60)], drums))
-    assert data.pedals == (PedalSpan(0, 9, 0, True), PedalSpan(1, 3, 3), PedalSpan(5, 7, 4))
+    assert data.pedals == (PedalSpan(0, 9, 0, True), PedalSpan(1, 3, 4), PedalSpan(5, 7, 4))
     assert list(data.notes) == [Note(7, 7, 60, 80, 4)]
     assert [repair.reason for repair in data.repairs] == [
         "the sustain pedal is not released; it is at the end of the track",

@@ -72,6 +72,39 @@ def test_a_bar_longer_than_a_segment_is_cut_inside_and_not_repeated():
     assert [pitch for part in parts for pitch in pitches(part.ids)] == data.notes.pitch.tolist()
 
 
+def test_tempo_changes_behind_the_last_note_are_left_out():
+    data = waltz(7)
+    tail = [Tempo(BAR * bar, 500_000 + bar % 2 * 100_000) for bar in range(7, 2000)]
+    (segment,) = segments(data.replace(tempos=[*data.tempos, *tail]), TOKENIZER, 200)
+    assert segment.ids.tolist() == segments(data, TOKENIZER, 200)[0].ids.tolist()
+
+
+@pytest.mark.parametrize("dense", [slice(0, 10), slice(20, 30), slice(0, 40, 4)], ids=["first", "middle", "scattered"])
+def test_tokens_that_are_not_spread_evenly_over_the_notes_leave_segments_full_and_whole(dense):
+    data = waltz(40)
+    ticks = [BAR * bar + 60 * place for bar in range(40)[dense] for place in range(24)]
+    tempos = [Tempo(tick, 400_000 + number % 2 * 200_000) for number, tick in enumerate(ticks)]
+    parts = segments(data.replace(tempos=tempos), TOKENIZER, 151)
+    assert [pitch for part in parts for pitch in pitches(part.ids)] == data.notes.pitch.tolist()
+    whole = len(TOKENIZER.encode(data.replace(tempos=tempos)))
+    assert len(parts) <= 2 * whole / 151 + 2
+    assert int(parts[-1].ids[-1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("preset", "notes"),
+    {
+        "nothing": ("score", []),
+        "drums that the preset drops": ("performance", [Note(0, 100, 36, 80, is_drum=True)]),
+    }.values(),
+    ids=lambda value: "",
+)
+def test_music_without_a_note_has_no_segments(preset, notes):
+    data = MidiData(notes, tempos=[Tempo(480 * number, 400_000 + number) for number in range(99)])
+    for max_len in (5, 1000):
+        assert segments(data, EventTokenizer(preset), max_len) == []
+
+
 def test_the_last_bars_are_as_many_as_fit():
     data = waltz(40)
     for max_len in (31, 64, 97):

@@ -8,7 +8,8 @@ from amt.midi.data import MidiData
 from amt.midi.elements import Note, Tempo, TimeSignature
 from amt.request.limits import Limits
 from amt.request.reading import Reading, read
-from amt.request.report import ReportRow, compare
+from amt.request.report import compare
+from amt.request.rows import ReportRow
 
 SCORE = TokenizerConfig()
 D_MINOR = [62, 65, 69, 62, 64, 65, 67, 69, 70, 69, 73, 74]
@@ -150,6 +151,51 @@ def test_a_row_in_words():
     assert str(row) == "time signature: asked for 3/4, got 4/4: not kept"
 
 
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("a sad waltz in D minor for piano, no drums, swing, 90 BPM, 8 bars, 20 seconds", Limits()),
+        ("music", Limits(instruments=["piano"], key="D minor", max_polyphony=3, max_pitch=90, max_note_beats=4,
+                         forbidden_instruments=["drums"], max_rest_beats=4, max_instruments=2, max_beats=9)),
+    ],
+    ids=["words", "limits"],
+)  # fmt: skip
+def test_a_piece_without_notes_keeps_nothing(text, limits):
+    rows = rows_of(text, limits, MidiData(tempos=[Tempo(0, 666_667)], time_signatures=[TimeSignature(0, 3, 4)]))
+    assert len(rows) >= 7 and {row.got for row in rows} == {"no notes"} and not any(row.is_met for row in rows)
+
+
+def test_a_key_without_a_pitched_note_is_not_kept():
+    assert [row.is_met for row in rows_of(None, Limits(key="D minor"), song(is_drum=True))] == [False]
+
+
+def test_what_the_words_made_a_limit_is_measured_on_all_of_the_piece():
+    reading, said = read("a slow waltz at 100 BPM"), frozenset({"tempo", "time_signature"})
+    changed = song().replace(
+        tempos=[Tempo(0, 600_000), Tempo(960, 500_000)],
+        time_signatures=[TimeSignature(0, 3, 4), TimeSignature(960, 4, 4)],
+    )
+    for music, is_met in ((song(), True), (changed, False)):
+        rows = compare(reading, None, None, music, SCORE, said)
+        assert [(row.name, row.is_met, row.is_hard) for row in rows] == [
+            ("tempo", is_met, True),
+            ("time_signature", is_met, True),
+        ]
+    assert [row.is_met for row in compare(reading, None, None, changed, SCORE)] == [True]  # only what is stated
+
+
+def test_mode_and_feel_and_bars_of_the_words():
+    beat = [Note(480 * i, 480 * i + 60, 36 if i % 2 == 0 else 38, 80, is_drum=True) for i in range(32)]
+    rock = MidiData([*beat, *song().notes], tempos=[Tempo(0, 500_000)], time_signatures=[TimeSignature(0, 4, 4)])
+    assert [(row.name, row.asked, row.is_met) for row in rows_of("sad rock, 8 bars", None, rock)] == [
+        ("mode", "minor (sad)", True),
+        ("bars", "8", True),
+        ("feel", "backbeat (rock)", True),
+    ]
+    rows = {row.name: row for row in rows_of("in a major key, 12 bars, walking bass", None, rock)}
+    assert not any(rows[name].is_met for name in ("mode", "bars", "feel"))
+
+
 # What is written keeps every hard limit, always
 
 CONTROLS = {
@@ -237,7 +283,7 @@ def test_the_model_of_the_package_keeps_them_too(generator):
         piece = amt.generate(text, duration=6, bars=3, key="D minor", max_polyphony=3, max_new_tokens=200, **decoding)
         rows = {row.name: row for row in piece.report}
         assert {name for name, row in rows.items() if row.is_hard} == {
-            "time_signature", "duration", "bars", "key", "max_polyphony"
+            "time_signature", "duration", "bars", "key", "max_polyphony", "tempo", "instruments"
         }  # fmt: skip
         assert all(row.is_met for row in rows.values() if row.is_hard), rows
         assert piece.duration_s > 3  # limits are there to be reached

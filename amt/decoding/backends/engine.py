@@ -50,7 +50,7 @@ class EngineCache:
         self._engine, self._memory_kv, self._memory_mask = engine, memory_kv, memory_mask
         self._num_bars = num_bars
         self._token_ids: list[list[int]] = [[] for _ in range(num_rows)]
-        self._parents = torch.arange(num_rows)
+        self._parents = torch.arange(num_rows, device="cpu")
         self._generation: Generation | None = None
 
     def append(self, token_ids: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,7 @@ class EngineCache:
         if self._generation is None:
             self._generation = self._start(token_ids.shape[0])
         logits = self._generation.append(token_ids, self._parents)
-        self._parents = torch.arange(token_ids.shape[0])
+        self._parents = torch.arange(token_ids.shape[0], device="cpu")
         rows = zip(self._token_ids, token_ids.tolist(), strict=True)
         self._token_ids = [[*before, *new] for before, new in rows]
         return logits
@@ -66,7 +66,7 @@ class EngineCache:
     def _start(self, num_rows: int) -> Generation:
         generation = self._engine.start_rows(self._memory_kv, self._memory_mask, num_rows, self._num_bars)
         if self._token_ids[0]:  # what the rows have in common or not, they have read already
-            generation.append(torch.tensor(self._token_ids))
+            generation.append(torch.tensor(self._token_ids, device="cpu"))
         return generation
 
     def select(self, index: torch.Tensor) -> EngineCache:

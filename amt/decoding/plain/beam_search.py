@@ -88,11 +88,13 @@ class BeamSearch:
     def __init__(self, prefix: list[int], config: BeamSearchConfig):
         num_beams = config.num_beams
         self.config = config
-        self.token_ids = torch.tensor([prefix] * num_beams)
-        self.log_probs = torch.zeros(num_beams, 0)
-        self.beam_indices = torch.arange(num_beams)
-        self.is_real = torch.arange(num_beams) == 0
-        self.beam_scores = torch.zeros(num_beams).masked_fill(~self.is_real, PLACEHOLDER_SCORE)
+        self.token_ids = torch.tensor([prefix] * num_beams, device="cpu")
+        self.log_probs = torch.zeros(num_beams, 0, dtype=torch.float32, device="cpu")
+        self.beam_indices = torch.arange(num_beams, device="cpu")
+        self.is_real = torch.arange(num_beams, device="cpu") == 0
+        self.beam_scores = torch.zeros(num_beams, dtype=torch.float32, device="cpu").masked_fill(
+            ~self.is_real, PLACEHOLDER_SCORE
+        )
         self.is_done = False
         self._places = [_Place(PLACEHOLDER_SCORE, False, None)] * num_beams
 
@@ -125,7 +127,7 @@ class BeamSearch:
         log_probs = torch.cat([self.log_probs[beams], log_probs[beams, next_tokens, None]], 1)
 
         num_new_tokens = log_probs.shape[1]
-        stopped = is_stopped(token_ids) if is_stopped else torch.zeros(2 * num_beams, dtype=torch.bool)
+        stopped = is_stopped(token_ids) if is_stopped else torch.zeros(2 * num_beams, dtype=torch.bool, device="cpu")
         has_ended = stopped | (next_tokens == self.config.eos_token_id)
         has_ended |= num_new_tokens >= self.config.max_new_tokens
 
@@ -160,8 +162,8 @@ class BeamSearch:
                 hypothesis = BeamHypothesis(ids, score, own_log_probs, bool(stopped[rank]))
             places.append(_Place(score, True, hypothesis))
         order = best_first(
-            torch.tensor([place.score for place in places]),
-            torch.tensor([place.hypothesis is not None for place in places]),
+            torch.tensor([place.score for place in places], dtype=torch.float32, device="cpu"),
+            torch.tensor([place.hypothesis is not None for place in places], device="cpu"),
             self.config.num_beams,
         )
         self._places = [places[index] for index in order.tolist()]

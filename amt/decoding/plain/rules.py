@@ -94,7 +94,11 @@ class Rules:
             grammars: a state for each row; None for a row that has no legal continuation.
         """
         step = self._num_before + token_ids.shape[1] - self.prefix_len
-        legal = torch.ones(scores.shape, dtype=torch.bool) if grammars is None else self._legal(grammars, scores, step)
+        legal = (
+            torch.ones(scores.shape, dtype=torch.bool, device="cpu")
+            if grammars is None
+            else self._legal(grammars, scores, step)
+        )
         may_come = legal.clone()
         may_come[:, self._suppressed(step)] = False
         penalized = self._penalize(token_ids, scores)
@@ -115,7 +119,7 @@ class Rules:
 
     def is_stopped(self, token_ids: torch.Tensor) -> torch.Tensor:
         """What the user's criteria say of each row: bool (rows,)."""
-        stopped = torch.zeros(token_ids.shape[0], dtype=torch.bool)
+        stopped = torch.zeros(token_ids.shape[0], dtype=torch.bool, device="cpu")
         for criteria in self._stopping_criteria:
             stopped = stopped | torch.as_tensor(criteria(token_ids, tuple(self._scores)), dtype=torch.bool).cpu()
         return stopped

@@ -34,8 +34,8 @@ def decode_one(
         seed, sequence: for `amt.ops.reference.philox.uniform`.
         first_position: of the prefix in the whole piece, for the same.
     """
-    token_ids = torch.tensor([start.prefix])
-    caches, logits = start.rows(torch.tensor([0]), start.caches), start.logits
+    token_ids = torch.tensor([start.prefix], device="cpu")
+    caches, logits = start.rows(torch.tensor([0], device="cpu"), start.caches), start.logits
     grammar = start.grammar.copy() if start.grammar else None
     log_probs: list[float] = []
     reason: FinishReason | None = None
@@ -56,7 +56,7 @@ def decode_one(
             filtered = filter_scores(scores, rules.config)
             token = choose(filtered[0], uniform(seed, first_position + token_ids.shape[1], sequence))
         log_probs.append(float(own_log_probs[0, token]))
-        token_ids = torch.cat([token_ids, torch.tensor([[token]])], 1)
+        token_ids = torch.cat([token_ids, torch.tensor([[token]], device="cpu")], 1)
         if grammar:
             grammar.advance(token)
         reason = _finish_reason(token, bool(rules.is_stopped(token_ids)[0]), len(log_probs), rules)
@@ -76,7 +76,7 @@ def decode_beams(start: Start, rules: Rules) -> Generator[None, None, list[Hypot
             num_beams, config.length_penalty, config.early_stopping, rules.max_new_tokens, rules.eos_token_id
         ),
     )
-    caches = start.rows(torch.zeros(num_beams, dtype=torch.long), start.caches)
+    caches = start.rows(torch.zeros(num_beams, dtype=torch.long, device="cpu"), start.caches)
     logits = [each.expand(num_beams, -1) for each in start.logits]
     grammars: list[GrammarState | None] | None = [start.grammar] * num_beams if start.grammar else None
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Literal
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION, Plan
+from amt.midi.reference.holes import HoleTrack
 from amt.midi.reference.time_grid import COMMON_TIME_INDEX, DEFAULT_US_PER_BEAT, StepNote, StepPedal, changes
 from amt.midi.vocabulary import DRUMS, time_signature, vocabulary_of
 
@@ -22,12 +24,13 @@ MAX_TICKS = 2**31 - 1
 DECODE_REPORT = ("ignored_tokens", "dropped_notes", "closed_notes")
 
 
-def decode(ids: Iterable[int], config: TokenizerConfig) -> tuple[MidiData, dict[str, int]]:
+def decode(ids: Iterable[int], config: TokenizerConfig, *, only_fill: bool = False) -> tuple[MidiData, dict[str, int]]:
     """The piece that ids say; any ids of the vocabulary mean something.
 
     Args:
         ids: token ids; `eos` ends them.
         config: the preset and its numbers.
+        only_fill: of an edit's notes and pedals those of the fill alone.
 
     Returns:
         the piece, and the report with the keys of DECODE_REPORT.
@@ -47,15 +50,36 @@ def decode(ids: Iterable[int], config: TokenizerConfig) -> tuple[MidiData, dict[
             break
         if event.kind in ("section", "chord", "bars"):
             decoder.planned(event.kind, event.value)
-        elif event.kind in ("edit", "hole", "fill"):
-            decoder.is_planned = True
-            decoder.report["ignored_tokens"] += 1
         elif event.kind not in ("pad", "bos"):
             decoder.is_planned |= event.kind not in ("time_signature", "tempo")
             getattr(decoder, event.kind)(event.value)
         if decoder.now >= decoder.max_steps:
             raise ValueError(f"the music up to position {position} is longer than a MIDI file can hold (2^31 ticks)")
-    return decoder.finish(), decoder.report
+    return decoder.finish(only_fill), decoder.report
+
+
+def _without_overlaps(notes: list[StepNote]) -> list[StepNote]:
+    """One note for equal program, pitch and start; a note ends where the next of its pitch starts."""
+    places = ((note.program, note.pitch, note.start, -note.end, -note.velocity) for note in notes)
+    result: list[StepNote] = []
+    for program, pitch, start, end, velocity in sorted(places):
+        if result and (result[-1].program, result[-1].pitch) == (program, pitch):
+            if result[-1].start == start:
+                continue
+            result[-1] = replace(result[-1], end=min(result[-1].end, start))
+        result.append(StepNote(program, pitch, start, -end, -velocity))
+    return result
+
+
+def _united(pedals: list[StepPedal]) -> list[StepPedal]:
+    """Pedal spans, those of one program that overlap united."""
+    result: list[StepPedal] = []
+    for span in sorted(pedals):
+        if result and result[-1].program == span.program and span.start < result[-1].end:
+            result[-1] = result[-1]._replace(end=max(result[-1].end, span.end))
+        else:
+            result.append(span)
+    return result
 
 
 class _Decoder:
@@ -83,6 +107,10 @@ class _Decoder:
         self.half_bars = self.planned_half_bars = 0  # in force; of the plan so far
         self.tempos = {0: DEFAULT_US_PER_BEAT}  # by step
         self.time_signatures = {0: COMMON_TIME_INDEX}
+        self.part: Literal["context", "fill"] | None = None  # of an edit
+        self.holes = HoleTrack()
+        self.fill_end = 0  # of the part that is being filled
+        self.num_of_context = (0, 0)  # notes and pedals before the first fill
 
     def planned(self, kind: str, value: int) -> None:
         """A token of the plan: what does not belong to one is ignored."""
@@ -103,7 +131,34 @@ class _Decoder:
             self.section = SAME_SECTION
 
     def time_shift(self, steps: int) -> None:
-        self.now += steps
+        self.now += min(steps, self.fill_end - self.now) if self.part == "fill" else steps
+
+    def edit(self, _: int) -> None:
+        if self.part is None:
+            self.part = "context"
+        else:
+            self.report["ignored_tokens"] += 1
+
+    def hole(self, place: int) -> None:
+        if self.part != "context" or not self.holes.take(self.now, place, self.program_in_force):
+            self.report["ignored_tokens"] += 1
+
+    def fill(self, _: int) -> None:
+        """End what sounds, and go to the next part; nothing is in force there, as at a beginning."""
+        interval = None
+        if self.part is not None:
+            self.end_all()
+            self.holes.close(self.now)
+            interval = self.holes.next_interval(self.fill_end)
+        if interval is None:
+            self.report["ignored_tokens"] += 1
+            return
+        if self.part == "context":
+            self.part = "fill"
+            self.num_of_context = (len(self.notes), len(self.pedals))
+        self.now, self.fill_end = interval
+        self.program_in_force = 0
+        self.velocity_in_force = {}
 
     def velocity(self, velocity_bin: int) -> None:
         holder = self.config.velocity_holder(self.program_in_force)
@@ -113,10 +168,16 @@ class _Decoder:
         self.program_in_force = program
 
     def tempo(self, index: int) -> None:
-        self.tempos[self.now] = self.vocabulary.tempo_us_per_beat(index)
+        if self.part == "fill":
+            self.report["ignored_tokens"] += 1
+        else:
+            self.tempos[self.now] = self.vocabulary.tempo_us_per_beat(index)
 
     def time_signature(self, index: int) -> None:
-        self.time_signatures[self.now] = index
+        if self.part == "fill":
+            self.report["ignored_tokens"] += 1
+        else:
+            self.time_signatures[self.now] = index
 
     def note_on(self, pitch: int) -> None:
         place = (self.program_in_force, pitch)
@@ -166,18 +227,27 @@ class _Decoder:
         if start < self.now:
             self.pedals.append(StepPedal(program, start, self.now))
 
-    def finish(self) -> MidiData:
-        """End what sounds, and say everything in ticks."""
+    def end_all(self) -> None:
+        """End what sounds."""
         for note in self.sounding.values():
             if note.program == DRUMS:
                 self.notes.append(note)
             else:
                 self.notes.append(replace(note, end=max(self.now, note.start + 1)))
                 self.report["closed_notes"] += 1
+        self.sounding.clear()
         for program in list(self.pedal_start):
             self.end_pedal(program)
-        self.report["ignored_tokens"] += self.section != SAME_SECTION  # it has no chord
 
+    def finish(self, only_fill: bool) -> MidiData:
+        """End what sounds, and say everything in ticks."""
+        self.end_all()
+        self.report["ignored_tokens"] += self.section != SAME_SECTION  # it has no chord
+        if only_fill:
+            num_notes, num_pedals = self.num_of_context if self.part == "fill" else (len(self.notes), len(self.pedals))
+            self.notes, self.pedals = self.notes[num_notes:], self.pedals[num_pedals:]
+        if self.part == "fill":
+            self.notes, self.pedals = _without_overlaps(self.notes), _united(self.pedals)
         ticks = self.ticks_per_step
         return MidiData(
             notes=[

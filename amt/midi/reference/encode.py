@@ -29,6 +29,12 @@ ENCODE_REPORT = (
     "clamped_gaps",
     "clamped_steps",
     "moved_us_max",
+    "dropped_kits",
+    "dropped_drum_lengths",
+    "dropped_pedals",
+    "dropped_key_signatures",
+    "clamped_tempos",
+    "tempo_ppm_max",
 )
 
 
@@ -51,10 +57,11 @@ def encode(midi_data: MidiData, config: TokenizerConfig) -> tuple[list[int], dic
     report = dict.fromkeys(ENCODE_REPORT, 0)
     _check_length(midi_data, grid)
 
+    report["dropped_key_signatures"] = len(midi_data.key_signatures)
     notes = _quantise_notes(midi_data, grid, is_score, report)
     notes = _merge_notes(notes, report)
     report["kept_notes"] = len(notes)
-    pedals = _unite_pedals(midi_data.pedals, grid, is_score)
+    pedals = _unite_pedals(midi_data.pedals, grid, is_score, report)
     if not is_score:
         notes = _sustain(notes, pedals, report)
 
@@ -71,7 +78,7 @@ def encode(midi_data: MidiData, config: TokenizerConfig) -> tuple[list[int], dic
             events.append((pedal.end, (pedal.program, 1, 0), "pedal_off", 0))
             events.append((pedal.start, (pedal.program, 2, 0), "pedal_on", 0))
         signatures = changes(_signature_indices(midi_data.time_signatures, grid, report))
-        tempos = changes(_tempo_indices(midi_data.tempos, grid, vocabulary))
+        tempos = changes(_tempo_indices(midi_data.tempos, grid, vocabulary, report))
         header = [vocabulary.token_id("time_signature", signatures[0][1]), vocabulary.token_id("tempo", tempos[0][1])]
         events += [(step, (-2, 0, 0), "time_signature", index) for step, index in signatures[1:]]
         events += [(step, (-1, 0, 0), "tempo", index) for step, index in tempos[1:]]
@@ -129,7 +136,7 @@ def _check_length(midi_data: MidiData, grid: TimeGrid) -> None:
 def _quantise_notes(midi_data: MidiData, grid: TimeGrid, is_score: bool, report: dict[str, int]) -> list[StepNote]:
     """1., 2. and 8.: notes in steps, each in its program."""
     notes = []
-    programs = set()
+    programs, kits = set(), set()
     for note in midi_data.notes:
         report["num_notes"] += 1
         if note.is_drum and not is_score:
@@ -145,10 +152,16 @@ def _quantise_notes(midi_data: MidiData, grid: TimeGrid, is_score: bool, report:
             if end <= start:
                 end = start + 1
                 report["lengthened_notes"] += 1
+        else:
+            kits.add(note.program)
+            length = (note.end_ticks - note.start_ticks) * grid.steps_per_beat
+            drum_length = max(1, grid.steps_per_beat // 4) * grid.ticks_per_beat
+            report["dropped_drum_lengths"] += length != drum_length
         program = DRUMS if note.is_drum else note.program if is_score else 0
         notes.append(StepNote(program, note.pitch, start, end, note.velocity))
     if not is_score and len(programs) > 1:
         report["merged_programs"] = len(programs)
+    report["dropped_kits"] = len(kits - {0})
     return notes
 
 
@@ -175,7 +188,9 @@ def _merge_notes(notes: list[StepNote], report: dict[str, int]) -> list[StepNote
     return result
 
 
-def _unite_pedals(pedals: Iterable[PedalSpan], grid: TimeGrid, is_score: bool) -> list[StepPedal]:
+def _unite_pedals(
+    pedals: Iterable[PedalSpan], grid: TimeGrid, is_score: bool, report: dict[str, int]
+) -> list[StepPedal]:
     """4.: pedal spans in steps, those of one program that overlap united; touching ones stay two."""
     spans = []
     for pedal in pedals:
@@ -183,6 +198,8 @@ def _unite_pedals(pedals: Iterable[PedalSpan], grid: TimeGrid, is_score: bool) -
         span = StepPedal(program, grid.step(pedal.start_ticks), grid.step(pedal.end_ticks))
         if not pedal.is_drum and span.start < span.end:
             spans.append(span)
+        else:
+            report["dropped_pedals"] += 1
 
     united: list[StepPedal] = []
     for span in sorted(spans):
@@ -229,11 +246,18 @@ def _signature_indices(
     return index_at_step
 
 
-def _tempo_indices(tempos: Iterable[Tempo], grid: TimeGrid, vocabulary: Vocabulary) -> dict[int, int]:
+def _tempo_indices(
+    tempos: Iterable[Tempo], grid: TimeGrid, vocabulary: Vocabulary, report: dict[str, int]
+) -> dict[int, int]:
     """5.: the index of the last tempo at each step, from 120 BPM at step 0."""
+    slowest, fastest = (vocabulary.tempo_us_per_beat(i) for i in (0, len(vocabulary.config.tempos_bpm) - 1))
     index_at_step = {0: vocabulary.tempo_index(DEFAULT_US_PER_BEAT)}
     for tempo in sorted(tempos, key=lambda tempo: tempo.tick):
-        index_at_step[grid.step(tempo.tick)] = vocabulary.tempo_index(tempo.us_per_beat)
+        index = vocabulary.tempo_index(tempo.us_per_beat)
+        index_at_step[grid.step(tempo.tick)] = index
+        moved = abs(vocabulary.tempo_us_per_beat(index) - tempo.us_per_beat)
+        report["tempo_ppm_max"] = max(report["tempo_ppm_max"], moved * 1_000_000 // tempo.us_per_beat)
+        report["clamped_tempos"] += not fastest <= tempo.us_per_beat <= slowest
     return index_at_step
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Literal, NamedTuple
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.plan import MAX_PLAN_HALF_BARS
+from amt.midi.reference.holes import HoleTrack
 from amt.midi.vocabulary import (
     DRUMS,
     NUM_CHORDS,
@@ -99,6 +101,15 @@ class FeatureLayout:
         return age if name in self.AGES else 1 / (1 + age)
 
 
+class ContextEvent(NamedTuple):
+    """What a fill hears of its context: a note_on, a note_off or a time_signature, and its step."""
+
+    step: int
+    kind: str
+    value: int
+    program: int
+
+
 class FeatureState:
     """What has been said so far, as far as the features tell of it. Takes any tokens of the vocabulary.
 
@@ -118,6 +129,12 @@ class FeatureState:
         self.velocity = layout.config.num_velocities  # none yet
         self.sounding: dict[tuple[int, int], int] = {}  # (program, pitch): the step where it began; drums never sound
         self.heard: dict[int, int] = {}  # program: the step of its last note_on
+        self.edit: Literal["context", "fill"] | None = None  # which part of an edit this is, if it is one
+        self.holes = HoleTrack()
+        self.context: list[ContextEvent] = []  # its notes, and all time signatures
+        self.num_heard = 0  # events of the context up to now, in a fill
+        self.context_sounding: set[tuple[int, int]] = set()  # (program, pitch) of the context, in a fill
+        self.fill_end = 0  # of the part that is being filled
         self.has_begun = False  # the music: no plan may come any more
         # Of each chord: the half bar of its end, the section, whether it begins that, its number.
         self.plan: tuple[tuple[int, int, bool, int], ...] = ()
@@ -130,6 +147,8 @@ class FeatureState:
         """A state that goes its own way."""
         other = copy.copy(self)
         other.sounding, other.heard = dict(self.sounding), dict(self.heard)
+        other.holes, other.context = self.holes.copy(), list(self.context)
+        other.context_sounding = set(self.context_sounding)
         return other
 
     @property
@@ -157,20 +176,74 @@ class FeatureState:
         elif kind == "note_off":
             self.sounding.pop(note, None)
         elif kind == "time_shift":
-            self.now += value
-            bars, self.step_in_bar = divmod(self.step_in_bar + value, self.bar_steps)
-            self.bar += bars
-            while self.place < len(self.plan) and self.plan[self.place][0] <= self._half_bar():
-                self.place += 1
+            self._shift(min(value, self.fill_end - self.now) if self.edit == "fill" else value)
         elif kind == "velocity":
             self.velocity = value
         elif kind == "program":
             self.program = value
-        elif kind == "time_signature":  # begins a bar, even inside of one
-            self.bar, self.step_in_bar = self.num_bars_begun, 0
-            self.metre = value
-            numerator, denominator = time_signature(value)
-            self.bar_steps = max(1, 4 * self.layout.config.steps_per_beat * numerator // denominator)
+        elif kind == "time_signature" and self.edit != "fill":
+            self._begin_metre(value)
+        elif kind == "edit":
+            self.edit = self.edit or "context"
+        elif kind == "hole" and self.edit == "context":
+            self.holes.take(self.now, value, self.own_program)
+        elif kind == "fill" and self.edit is not None:
+            self._begin_part()
+        is_heard = self.edit == "context" and kind in ("note_on", "note_off")
+        if is_heard or (kind == "time_signature" and self.edit != "fill"):
+            self.context.append(ContextEvent(self.now, kind, value, self.own_program))
+
+    def _shift(self, steps: int) -> None:
+        """Let time pass; in a fill, the context goes by."""
+        end = self.now + steps
+        while self.edit == "fill" and self.num_heard < len(self.context) and self.context[self.num_heard].step <= end:
+            step, kind, value, program = self.context[self.num_heard]
+            self._move(step - self.now)
+            self.num_heard += 1
+            if kind == "time_signature":
+                self._begin_metre(value)
+                continue
+            if kind == "note_on":
+                self.heard[program] = step
+            if program != DRUMS:
+                (self.context_sounding.add if kind == "note_on" else self.context_sounding.discard)((program, value))
+        self._move(end - self.now)
+
+    def _move(self, steps: int) -> None:
+        self.now += steps
+        bars, self.step_in_bar = divmod(self.step_in_bar + steps, self.bar_steps)
+        self.bar += bars
+        while self.place < len(self.plan) and self.plan[self.place][0] <= self._half_bar():
+            self.place += 1
+
+    def _begin_metre(self, index: int) -> None:
+        """A metre begins a bar, even inside of one."""
+        self.bar, self.step_in_bar = self.num_bars_begun, 0
+        self.metre = index
+        numerator, denominator = time_signature(index)
+        self.bar_steps = max(1, 4 * self.layout.config.steps_per_beat * numerator // denominator)
+
+    def _begin_part(self) -> None:
+        """Go to where the next part of a fill begins, and take up the context there."""
+        if self.edit == "context":
+            self.holes.close(self.now)
+        interval = self.holes.next_interval(self.fill_end)
+        if interval is None:
+            return
+        start, self.fill_end = interval
+        if self.edit == "context":
+            self.edit = "fill"
+            self.now = self.bar = self.step_in_bar = self.place = 0
+            self.bar_steps = 4 * self.layout.config.steps_per_beat
+            self.metre = NUM_METRES
+            self.heard = {}
+        # How many bars the music has up to the part's end: the same way as the part itself goes.
+        self._shift(start - self.now)
+        there = self.copy()
+        there._shift(self.fill_end - there.now)
+        self.num_bars = there.num_bars_begun
+        self.program, self.velocity = NUM_PROGRAMS, self.layout.config.num_velocities
+        self.sounding = {}
 
     def _take_plan(self, kind: str, value: int) -> None:
         if self.has_begun:
@@ -238,6 +311,8 @@ class FeatureState:
             if program == self.own_program:
                 found["own_pitches"][pitch] = 1
                 found["own_ages"][pitch] = self._age(start)
+        for _, pitch in self.context_sounding:
+            found["pitches"][pitch] = found["pitches"].get(pitch, 0) + 1
         return [
             (first + column, number)
             for name, first in self.layout.first.items()

@@ -9,12 +9,14 @@ Its twin is csrc/midi/grammar.cpp.
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import numpy as np
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, MAX_TIMED_NOTES, Constraints
 from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION
+from amt.midi.reference.holes import HoleTrack, is_missing
 from amt.midi.vocabulary import DRUMS, MAX_HALF_BARS, NUM_PITCHES, Event, time_signature, vocabulary_of
 
 Key = tuple[int, int, int]
@@ -22,6 +24,7 @@ Key = tuple[int, int, int]
 STEP_BEGINS: Key = (-3, 0, 0)
 TIME_SIGNATURE_KEY: Key = (-2, 0, 0)
 TEMPO_KEY: Key = (-1, 0, 0)
+ALL_HOLE_KEY: Key = (-1, 1, 0)  # of a hole of all programs
 BEGIN, NOTE_OFF, PEDAL_OFF, PEDAL_ON, NOTE_ON = range(-1, 4)  # ranks inside a program's group
 
 LAST_STEP = "at the last step everything ends in order"
@@ -49,8 +52,8 @@ class GrammarState:
     """
 
     def __init__(self, config: TokenizerConfig, constraints: Constraints | None = None):
-        self.constraints = constraints = constraints or Constraints()
-        self.constraints.check_for(config)
+        self.given = constraints = constraints or Constraints()
+        constraints.check_for(config)
         self.config = config
         self.vocabulary = vocabulary_of(config)
         self.is_score = config.preset == "score"
@@ -76,13 +79,22 @@ class GrammarState:
         self.step_us = 0 if self.is_score else 1000 * config.step_ms
         self.last_sound = 0  # the last step at which a note sounded or began
         self.num_fillers = 0  # tokens since the last note_on, but for note_off
+        self.edit: Literal["context", "fill"] | None = None  # which part of an edit this is, if it is one
+        self.holes = HoleTrack()
+        self.fill_start = self.fill_end = 0  # of the part that is being filled
+        self.num_parts_left = 0  # that are to be filled after it
+        self.plan = _PlanState(constraints) if config.has_plans_and_edits else None
+        self.in_plan = False  # the header is there, and no music yet
+        self._constrain(constraints)
+
+    def _constrain(self, constraints: Constraints) -> None:
+        """What holds from here on; an edit's context is given, and nothing constrains it."""
+        self.constraints = constraints
         self.max_polyphony = MANY if constraints.max_polyphony is None else constraints.max_polyphony
         if constraints.max_note_steps is not None:
             self.max_polyphony = min(self.max_polyphony, MAX_TIMED_NOTES)
         self.playable = [constraints.playable(program) for program in range(DRUMS + 1)]
         self.required = set(constraints.required_programs or ())
-        self.plan = _PlanState(constraints) if config.has_plans_and_edits else None
-        self.in_plan = False  # the header is there, and no music yet
 
     def copy(self) -> GrammarState:
         """A state that goes its own way."""
@@ -93,6 +105,7 @@ class GrammarState:
         other.pedals = set(self.pedals)
         other.has_played = set(self.has_played)
         other.has_begun = set(self.has_begun)
+        other.holes = self.holes.copy()
         other.plan = copy.copy(self.plan)
         return other
 
@@ -106,10 +119,11 @@ class GrammarState:
                 unless it was too small from the start: then it is ignored.
 
         Returns:
-            (vocab_size,), bool. Of the tokens that may follow in time, those that meet the demands best.
+            (vocab_size,), bool. Of the tokens that may follow in time, those that meet the demands best. An edit is
+            asked for, never offered, and its context is given: there is no budget for it.
         """
-        mask = np.array([self.refusal(event) is None for event in self.vocabulary.events])
-        if remaining is not None:
+        mask = np.array([event.kind != "edit" and self.refusal(event) is None for event in self.vocabulary.events])
+        if remaining is not None and self.edit != "context":
             mask = self._in_time(mask, remaining)
         if not self.constraints.demands or self.header or self.is_finished:
             return mask
@@ -139,18 +153,23 @@ class GrammarState:
             return self._refusal_of_header(event)
         if kind in ("pad", "bos"):
             return f"{kind} stands nowhere inside a sequence"
-        if kind in ("edit", "hole", "fill"):
-            return f"{kind} is no music"
         if kind in PLAN_KINDS:
             return self.plan.refusal(kind, value) if self.plan and self.in_plan else "the music has begun"
         if self.plan and self.in_plan and not self.plan.may_end():
             return "the plan is not complete"
+        if kind == "edit":
+            return None if self.in_plan else "edit stands right behind the header"
         if self.last.kind == "velocity" and kind != "note_on":
             return "after velocity only note_on may follow"
-        if self.last.kind == "program" and kind in ("program", "time_shift", "time_signature", "tempo", "eos"):
+        is_of_no_program = kind in ("program", "time_shift", "time_signature", "tempo", "fill", "eos")
+        if self.last.kind == "program" and (is_of_no_program or (kind == "hole" and value >= 2)):
             return "after program an event of that program must follow"
         if kind == "eos":
             return self._refusal_of_eos()
+        if kind == "fill":
+            return self._refusal_of_fill()
+        if kind == "hole" and value >= 2:
+            return self._refusal_of_hole(ALL_HOLE_KEY, value)
         if kind == "time_shift":
             return self._refusal_of_time_shift(value)
         if kind == "program":
@@ -165,6 +184,8 @@ class GrammarState:
             return f"{kind} needs a program before it"
         if kind == "velocity":
             return self._refusal_of_velocity(value)
+        if kind == "hole":
+            return self._refusal_of_hole((self.program, BEGIN, 1), value)
         if kind == "note_on":
             if self._velocity() is None:
                 return "note_on needs a velocity before it"
@@ -201,22 +222,48 @@ class GrammarState:
             return "notes or pedals are still on"
         if self.last.kind == "time_shift":
             return "after time_shift an event must follow"
+        if self.edit == "context" or self.num_parts_left:
+            return "there is a hole to be filled"
+        return None
+
+    def _refusal_of_hole(self, key: Key, place: int) -> str | None:
+        if self.edit != "context":
+            return "hole stands in the context of an edit"
+        if key <= self.position:
+            return "it comes too late in its step"
+        return self.holes.refusal(place, key[0])
+
+    def _refusal_of_fill(self) -> str | None:
+        if self.edit is None:
+            return "fill stands in an edit"
+        if self._ends():
+            return "notes or pedals are still on"
+        if self.last.kind == "time_shift":
+            return "after time_shift an event must follow"
+        if self.edit == "context" and (self.holes.missing or not self.holes.changes):
+            return "a hole has no end" if self.holes.missing else "there is no hole"
+        if self.edit == "fill" and not self.num_parts_left:
+            return "no hole is left"
         return None
 
     def _refusal_of_time_shift(self, steps: int) -> str | None:
         if self.last.kind == "time_shift" and self.last.value != self.config.max_time_shift:
             return "a time_shift may only follow the largest one"
-        if self.steps_since_event + steps > self.config.max_gap_steps:
+        if self.edit is None and self.steps_since_event + steps > self.config.max_gap_steps:
             return f"more than {self.config.max_gap_steps} steps without an event"
         if not self._has_room(steps):
             return "the music must have ended by then"
         if not self._has_room(steps + 1) and not self._ends():
             return "nothing is left to end at the last step"
+        if self.edit == "fill" and not self._ends() and not self._may_any_play(self.now + steps):
+            return "nothing may play there"
         if steps > self._steps_to_deadline():
             return "a note must have ended by then"
         return None
 
     def _refusal_of_change(self, key: Key, value: int, in_force: int | None, fixed: int | None) -> str | None:
+        if self.edit == "fill":
+            return "tempos and time signatures stand in the context"
         if key <= self.position:
             return "it comes too late in its step"
         if value == in_force:
@@ -239,6 +286,8 @@ class GrammarState:
         if self._is_last_step():
             return None if self._ends_of(program) and program == self._ends()[0][0] else LAST_STEP
         if self._ends_of(program) or self._refusal_of_pedal_on(program) is None or self._may_any_note_start(program):
+            return None
+        if any(self._refusal_of_hole((program, BEGIN, 1), place) is None for place in (0, 1)):
             return None
         return f"nothing may follow in program {program}"
 
@@ -295,6 +344,18 @@ class GrammarState:
         return any(self._refusal_of_note_on(program, pitch) is None for pitch in range(NUM_PITCHES))
 
     def _is_program_allowed(self, program: int) -> bool:
+        return not self._is_closed(program, self.holes.missing) and self._is_program_free(program)
+
+    def _is_closed(self, program: int, missing: set[int]) -> bool:
+        """Whether an edit lets nothing begin in a program: in the context where it is missing, else where it is not."""
+        return self.edit is not None and is_missing(missing, program) == (self.edit == "context")
+
+    def _may_any_play(self, step: int) -> bool:
+        """Whether some program may begin something at a later step of a fill."""
+        missing = self.holes.missing_at(step)
+        return any(not self._is_closed(p, missing) and self._is_program_free(p) for p in range(DRUMS + 1))
+
+    def _is_program_free(self, program: int) -> bool:
         if not self.playable[program]:
             return False
         known = self.has_begun | self.required
@@ -310,15 +371,17 @@ class GrammarState:
         return not self._has_room(1)
 
     def _has_room(self, steps: int) -> bool:
-        """Whether so many more steps lie within the length."""
-        return self.now + steps <= self.last_step
+        """Whether so many more steps lie within the length, or within the part that is being filled."""
+        return self.now + steps <= (self.fill_end if self.edit == "fill" else self.last_step)
 
     def _bars_begun(self, step: int) -> int:
         """How many bars have begun at a step from now on, but one that has lasted for no time yet."""
         return self.bars_before + -((self.metre_start - step) // self.bar_steps)
 
     def _is_early(self, step: int) -> bool:
-        """Whether a step from now on, at the tempo and in the metre in force, is too early for the end."""
+        """Whether a step from now on, at the tempo and in the metre in force, is before the first that may be last."""
+        if self.edit is not None:
+            return False
         given = self.constraints
         elapsed_us = self.elapsed_us + (step - self.now) * self.step_us
         return (
@@ -372,14 +435,18 @@ class GrammarState:
     # What is demanded: that a note come, that a program play, that the end come late enough.
 
     def _missing(self) -> list[int]:
-        return sorted(self.required - self.has_played)
+        """The required programs that have not played; in a fill, of those that it may write here."""
+        absent = self.required - self.has_played
+        return sorted(program for program in absent if not self._is_closed(program, self.holes.missing))
 
     def _must_enter(self, steps: int) -> bool:
         """Whether so many steps from now the programs that are missing have to begin."""
         given = self.constraints
+        to_enter = len(self._missing()) + 2
+        if self.edit == "fill":
+            return self.now + steps + to_enter > (self.holes.next_change(self.now) or self.fill_end)
         if given.entry_by_step is not None and self.now + steps >= given.entry_by_step:
             return True
-        to_enter = self._steps_to_enter()
         if not self._has_room(steps + to_enter):
             return True
         slowest_us = self.step_us
@@ -408,7 +475,7 @@ class GrammarState:
         """Whether it should not come yet."""
         kind, value = event
         given = self.constraints
-        if kind == "eos":
+        if kind in ("fill", "eos"):
             return self._is_early(self.now) or bool(self._missing()) or (given.limits_rests and not self.has_played)
         if kind != "time_shift":
             return False
@@ -427,7 +494,7 @@ class GrammarState:
             return 5 if is_tight else 0
         closes = kind == "note_off" or (kind == "program" and any(program == value for program, _ in self.sounding))
         if goal == ANY_NOTE:
-            if kind in ("note_on", "velocity", "note_off", "eos"):
+            if kind in ("note_on", "velocity", "note_off", "fill", "eos"):
                 return held
             if kind == "program" and self._may_any_note_start(value):
                 return held
@@ -474,7 +541,7 @@ class GrammarState:
             programs.discard(self.position[0])  # the current group's needs no `program`
         # What is due ends before the shift: its programs may have to be named once more behind it.
         due = {program for program, _, _ in self._due()} - {self.position[0]} if needs_shift else set()
-        return tokens_of_a_note + needs_shift + len(ends) + len(programs) + len(due) + 1
+        return tokens_of_a_note + needs_shift + len(ends) + len(programs) + len(due) + self.num_parts_left + 1
 
     # What has been said.
 
@@ -504,12 +571,22 @@ class GrammarState:
             self.num_fillers += 1
         if kind == "eos":
             self.is_finished = True
+        elif kind == "edit":
+            self.edit = "context"
+            self._constrain(Constraints())
+        elif kind == "hole":
+            self.holes.take(self.now, value, program)
+            self.position = ALL_HOLE_KEY if value >= 2 else (program, BEGIN, 1)
+        elif kind == "fill":
+            self._begin_part()
         elif kind == "time_shift":
             self.now += value
             self.steps_since_event += value
             self.elapsed_us += value * self.step_us
             if self.sounding:
                 self.last_sound = self.now
+            if self.edit == "fill":
+                self.holes.missing = self.holes.missing_at(self.now)
             self.position = STEP_BEGINS
         elif kind == "time_signature":
             self.time_signature = value
@@ -549,12 +626,31 @@ class GrammarState:
             self.position = (program, NOTE_ON, value)
         if kind != "time_shift":
             self.steps_since_event = 0
-        if kind in ("bos", "time_signature", "tempo"):
+        if kind in ("bos", "time_signature", "tempo", "edit"):
             self._find_last_step(self.now)
         if self.header:
             self.header.pop(0)
             self.in_plan = not self.header and self.plan is not None
         self.last = event
+
+    def _begin_part(self) -> None:
+        """Go to where the next part of a fill begins; as at a beginning, no program and no velocity is in force."""
+        if self.edit == "context":
+            self._constrain(self.given)
+            self.has_begun = set()
+            self.num_parts_left = len(self.holes.intervals())
+        interval = self.holes.next_interval(self.fill_end if self.edit == "fill" else 0)
+        assert interval is not None, "a fill without a hole"
+        self.edit = "fill"
+        self.fill_start, self.fill_end = interval
+        self.num_parts_left -= 1
+        self.now = self.last_sound = self.fill_start
+        self.holes.missing = self.holes.missing_at(self.now)
+        self.position = STEP_BEGINS
+        self.program = None
+        self.velocities = {}
+        self.num_fillers = 0
+        self.has_played = set()
 
 
 class _PlanState:

@@ -12,7 +12,9 @@ from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
 from amt.midi.limits import Constraints
 from amt.midi.plan import SAME_SECTION, Plan
+from amt.midi.reference.edits import StepHole
 from amt.midi.reference.grammar import GrammarState
+from amt.midi.reference.holes import ALL
 from amt.midi.vocabulary import DRUMS, NUM_CHORDS, SECTIONS
 
 
@@ -88,6 +90,24 @@ def random_walk(state: GrammarState, rng: random.Random, num_tokens: int) -> lis
         ids.append(rng.choice(candidates[:3] if rng.random() < 0.5 else candidates))
         state.advance(ids[-1])
     return ids
+
+
+def random_holes(rng: random.Random, programs: list[int], unit: int) -> list[StepHole]:
+    """Holes of some programs, and of all, as `edit_row` takes them: they overlap in time and touch each other."""
+    times = sorted(unit * time for time in rng.sample(range(12), rng.choice([2, 2, 4])))
+    of_all = [StepHole(ALL, times[0], times[1])] if rng.random() < 0.4 else []
+    holes = list(of_all)
+    for program in rng.sample(programs, rng.randrange(0 if of_all else 1, len(programs) + 1)):
+        start, end = sorted(rng.sample(range(14), 2))
+        hole = StepHole(program, unit * start, unit * end)
+        for other in of_all:  # leave out what that covers
+            if other.start <= hole.start < other.end:
+                hole = hole._replace(start=other.end)
+            elif hole.start < other.start < hole.end:
+                hole = hole._replace(end=other.start)
+        if hole.start < hole.end:
+            holes.append(hole)
+    return holes or [StepHole(programs[0], 0, unit)]
 
 
 def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constraints:

@@ -6,9 +6,10 @@ right, it mostly refuses.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import mido
@@ -17,6 +18,7 @@ from amt.errors import MidiError
 from amt.midi.data import MidiData
 from amt.midi.elements import KeySignature, Note, PedalSpan, Repair, Tempo, TimeSignature
 from amt.midi.plan import MAX_PLAN_HALF_BARS, Row, plan_of_markers, row_of_marker
+from amt.midi.reference.channel_voices import ChannelVoices, Voice
 from amt.midi.theory import name_in_fifths
 
 Span = TypeVar("Span", Note, PedalSpan)
@@ -24,6 +26,8 @@ Span = TypeVar("Span", Note, PedalSpan)
 DRUM_CHANNEL = 9
 MELODIC_CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
 PEDAL_CONTROL = 64
+RESET_CONTROLLERS = 121
+END_NOTES = (120, 123, 124, 125, 126, 127)  # all sound off, all notes off, and the changes of mode, which do that, too
 DEFAULT_US_PER_BEAT = 500_000
 # The names that mido gives to key signatures, from seven flats to seven sharps.
 MAJOR_KEYS = tuple(name_in_fifths(sharps) for sharps in range(-7, 8))
@@ -34,7 +38,8 @@ def read_midi(data: bytes, strict: bool = False) -> MidiData:
     """The notes, pedals and maps of a file of format 0, 1 or 2.
 
     A note ends with the first note-off of its channel and pitch in its track, the oldest sounding note first; its
-    program is the last one that its track gave the channel. The tracks of format 2 follow one another.
+    program is the last one that its track gave the channel, or, if it gave none, that of the other tracks. The tracks
+    of format 2 follow one another.
 
     Args:
         data: the bytes of the file.
@@ -48,6 +53,15 @@ def read_midi(data: bytes, strict: bool = False) -> MidiData:
     except (OSError, EOFError, ValueError, KeyError, IndexError) as error:
         raise MidiError(f"mido cannot read this file: {error!r}") from error
     return _Reader(file, strict).read()
+
+
+@dataclasses.dataclass
+class _Pedal:
+    """A pedal that is down: since when, for which voice, and how many notes of its track began before its own."""
+
+    start_ticks: int
+    voice: Voice
+    num_notes: int
 
 
 class _Reader:
@@ -71,16 +85,26 @@ class _Reader:
             raise MidiError("no track in the file")
         if self.smpte_us_per_beat is not None:
             self.tempos.append(Tempo(0, self.smpte_us_per_beat))
-        for index, track in enumerate(self.file.tracks):
-            start_ticks = 0
+        starts, tracks = [], []
+        end_ticks = 0
+        for track in self.file.tracks:
+            tick = end_ticks if self.file.type == 2 else 0
+            starts.append(tick)
+            timed = []
+            for message in track:
+                tick += message.time
+                timed.append((tick, message))
+            tracks.append(timed)
+            end_ticks = max(end_ticks, tick)
+        self.voices = ChannelVoices(tracks, self.file.type != 2)
+        for index, (start_ticks, messages) in enumerate(zip(starts, tracks, strict=True)):
             if self.file.type == 2 and index > 0:
-                start_ticks = self.end_ticks
                 # Each pattern begins with the defaults.
                 if self.tempos and self.smpte_us_per_beat is None:
                     self.tempos.append(Tempo(start_ticks, DEFAULT_US_PER_BEAT))
                 if self.time_signatures:
                     self.time_signatures.append(TimeSignature(start_ticks, 4, 4))
-            self.read_track(track, start_ticks)
+            self.read_track(index, messages, start_ticks)
         data = MidiData(
             self.notes,
             self.pedals,
@@ -96,11 +120,23 @@ class _Reader:
         plan = plan_of_markers(self.markers, metre, data.ticks_per_beat, data.end_ticks)
         return data if plan is None else data.replace(plan=plan)
 
-    def read_track(self, track: Iterable[Any], start_ticks: int) -> None:
+    def read_track(self, index: int, messages: Sequence[tuple[int, Any]], start_ticks: int) -> None:
         tick = start_ticks
-        program: dict[int, int] = defaultdict(int)  # by channel
+        num_programs: dict[int, int] = defaultdict(int)  # by channel: changes in this track so far
         sounding: dict[tuple[int, int], list[Note]] = defaultdict(list)  # by channel and pitch, oldest first
-        pedal_down: dict[int, PedalSpan] = {}  # by channel
+        pedal_down: dict[int, _Pedal] = {}  # by channel
+        begun: list[Voice] = []  # of each note so far
+
+        def voice_of(channel: int) -> Voice:
+            voice = self.voices.at(index, channel, tick, num_programs[channel])
+            pedal = pedal_down.get(channel)
+            if pedal is not None and voice != pedal.voice:
+                # The pedal came before its program, or holds for two.
+                if tick > pedal.start_ticks and pedal.voice in begun[pedal.num_notes :]:
+                    self.pedals.append(PedalSpan(pedal.start_ticks, tick, *pedal.voice))
+                    pedal.start_ticks = tick
+                pedal.voice, pedal.num_notes = voice, len(begun)
+            return voice
 
         def end_note(channel: int, pitch: int) -> None:
             if sounding[channel, pitch]:
@@ -110,30 +146,42 @@ class _Reader:
                 )
 
         def end_pedal(channel: int) -> None:
-            pedal = pedal_down.pop(channel)
-            self.pedals.append(PedalSpan(pedal.start_ticks, tick, pedal.program, pedal.is_drum))
+            if channel in pedal_down:
+                pedal = pedal_down.pop(channel)
+                self.pedals.append(PedalSpan(pedal.start_ticks, tick, *pedal.voice))
 
-        for message in track:
-            tick += message.time
+        def control(channel: int, number: int, value: int) -> None:
+            if number == PEDAL_CONTROL:
+                voice = voice_of(channel)
+                if value < 64:
+                    end_pedal(channel)
+                elif channel not in pedal_down:
+                    pedal_down[channel] = _Pedal(tick, voice, len(begun))
+            elif number == RESET_CONTROLLERS:
+                voice_of(channel)
+                end_pedal(channel)
+            elif number in END_NOTES:
+                for sounding_channel, pitch in list(sounding):
+                    while sounding_channel == channel and sounding[channel, pitch]:
+                        end_note(channel, pitch)
+
+        for tick, message in messages:
             if message.type == "note_on" and message.velocity > 0:
-                is_drum = message.channel == DRUM_CHANNEL
-                sounding[message.channel, message.note].append(
-                    Note(tick, tick, message.note, message.velocity, program[message.channel], is_drum)
-                )
+                voice = voice_of(message.channel)
+                sounding[message.channel, message.note].append(Note(tick, tick, message.note, message.velocity, *voice))
+                begun.append(voice)
             elif message.type in ("note_on", "note_off"):
                 end_note(message.channel, message.note)
             elif message.type == "program_change":
-                program[message.channel] = message.program
-            elif message.type == "control_change" and message.control == PEDAL_CONTROL:
-                channel = message.channel
-                if message.value >= 64 and channel not in pedal_down:
-                    pedal_down[channel] = PedalSpan(tick, tick, program[channel], channel == DRUM_CHANNEL)
-                elif message.value < 64 and channel in pedal_down:
-                    end_pedal(channel)
+                num_programs[message.channel] += 1
+                voice_of(message.channel)
+            elif message.type == "control_change":
+                control(message.channel, message.control, message.value)
             else:
                 self.read_meta(message, tick)
 
         for channel in sorted(pedal_down):
+            voice_of(channel)
             end_pedal(channel)
             self.repair("the sustain pedal is not released; it is at the end of the track")
         for (channel, pitch), notes in sorted(sounding.items()):
