@@ -179,8 +179,6 @@ def test_texts_with_limits_of_their_own_are_written_as_each_alone(write):
         )
     assert calls[-1] == (450, 450) and calls == sorted(calls) and {total for _, total in calls} == {450}
     assert [len(piece.tokens) for piece in write(texts, duration=2, max_time=0)] == [2] * 5
-    with pytest.raises(ValueError, match="bars needs time_signature=, or a text that names one"):
-        write([*texts, "music"], bars=2)
 
 
 def test_a_stream_keeps_the_length_that_the_text_gives(generator):
