@@ -11,22 +11,37 @@ median by AMT's. Without `--all` one size runs, two rounds of it.
 `kernels`: a step as `amt train` takes it, of a model like the packaged one (d256 with norms first, SwiGLU, rotary
 positions), bfloat16, Muon, no dropout, 8 x 1,024 tokens: with the C++ kernels, with torch's attention in their place,
 and without any of them. In turns; times are CPU time, so that other work on the machine counts little.
+
+`next`: the same step of a model to train now (text stack of 1 layer, 4 decoder layers, all state features, musical
+time, normed keys, all attributes, vocabulary version 2, music of the arranger), 8 x 1,024 and 4 x 2,048 tokens: with
+windows of 256 and cross-attention in 2 layers, without these two, and a model like the packaged one (text stack of 4
+layers) without kernels, as version 0.1 trained it. In turns, one thread, CPU time, features of the rows included; the
+ratio is that of medians. Wall times are in the JSON.
 """
 
+import dataclasses
+import itertools
 import os
 import statistics
 import time
 
+import numpy as np
 import pytest
 import torch
 from comparisons import Measured, in_turns
 from torch import nn
 
+from amt.arranger.compose import compose
+from amt.arranger.library import find_style
 from amt.midi.config import TokenizerConfig
+from amt.midi.features import FeatureLayout, features_of
+from amt.midi.tokenizer import EventTokenizer
 from amt.models import build_model
+from amt.models.feature_inputs import collate
 from amt.nn.config import ModelConfig
 from amt.nn.positions import sinusoidal_table
 from amt.ops import attention_backend, native_attention
+from amt.request.attributes import ATTRIBUTES, attributes_of
 from amt.training.config import TrainConfig
 from amt.training.losses import token_loss
 from amt.training.objective import Objective, Rows
@@ -108,29 +123,33 @@ def test_training_step(benchmark, compare, rounds, size, lengths):
     )  # fmt: skip
 
 
-def make_training_step(nhead):
-    """A step of a model like the packaged one."""
+PACKAGED = ModelConfig(
+    vocab_size=659, d_model=256, nhead=4, num_encoder_layers=4, num_decoder_layers=4, dim_feedforward=1024,
+    dropout=0.0, max_sequence_length=LENGTH, text_embedding_dim=384, norm_first=True, activation="swiglu",
+    positions="rotary", tie_output=True,
+)  # fmt: skip
+NEXT_TOKENIZER = TokenizerConfig(version=2)
+NEXT = dataclasses.replace(
+    PACKAGED, vocab_size=EventTokenizer(NEXT_TOKENIZER).vocab_size, num_encoder_layers=1, rotary_time=True,
+    qk_norm=True, state_features=FeatureLayout.NAMES, attributes=tuple(ATTRIBUTES),
+)  # fmt: skip
+WINDOWS = {"attention_window": 256, "cross_attention_layers": 2}
+
+
+def make_training_step(config, tokenizer_config, batch_size, make_rows):
+    """A step as `amt train` takes it; make_rows(model) gives its rows."""
     torch.manual_seed(0)
-    config = ModelConfig(
-        vocab_size=659, d_model=256, nhead=nhead, num_encoder_layers=4, num_decoder_layers=4, dim_feedforward=1024,
-        dropout=0.0, max_sequence_length=LENGTH, text_embedding_dim=384, norm_first=True, activation="swiglu",
-        positions="rotary", tie_output=True,
-    )  # fmt: skip
-    train_config = TrainConfig(precision="bfloat16", optimizer="muon", batch_size=BATCH, max_len=LENGTH + 1)
-    model = build_model(config).train()
-    objective = Objective(model, train_config, TokenizerConfig())
+    config = dataclasses.replace(config, max_sequence_length=BATCH * LENGTH // batch_size)
+    length = config.max_sequence_length
+    train_config = TrainConfig(precision="bfloat16", optimizer="muon", batch_size=batch_size, max_len=length + 1)
+    model = build_model(config, tokenizer_config).train()
+    objective = Objective(model, train_config, tokenizer_config)
     optimizers = make_optimizers(model, train_config)
-    rows = Rows(
-        torch.randint(3, config.vocab_size, (BATCH, LENGTH + 1)),
-        torch.randn(BATCH, TEXT_LEN, config.text_embedding_dim),
-        torch.ones(BATCH, TEXT_LEN, dtype=torch.bool),
-        torch.ones(BATCH, dtype=torch.bool),
-    )
 
     def step():
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        loss, _ = objective(rows, BATCH * LENGTH, BATCH)
+        loss, _ = objective(make_rows(model), batch_size * length, batch_size)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
@@ -140,12 +159,51 @@ def make_training_step(nhead):
     return step
 
 
+def random_rows(batch_size):
+    """Any tokens of any text."""
+    length = BATCH * LENGTH // batch_size
+    rows = Rows(
+        torch.randint(3, PACKAGED.vocab_size, (batch_size, length + 1)),
+        torch.randn(batch_size, TEXT_LEN, PACKAGED.text_embedding_dim),
+        torch.ones(batch_size, TEXT_LEN, dtype=torch.bool),
+        torch.ones(batch_size, dtype=torch.bool),
+    )
+    return lambda _: rows
+
+
+def rows_of_music(batch_size):
+    """Beginnings of composed pieces, with features and attributes."""
+    length, tokenizer = BATCH * LENGTH // batch_size, EventTokenizer(NEXT_TOKENIZER)
+    token_ids, told = [], []
+    for seed in itertools.count():
+        piece = compose(find_style("pop"), seed)
+        ids = tokenizer.encode(piece.to_bytes()).ids
+        if len(ids) > length:
+            token_ids.append(ids[: length + 1])
+            told.append([number for kind in attributes_of(piece.facts, NEXT.attributes).values() for number in kind])
+        if len(token_ids) == batch_size:
+            break
+    rows = dataclasses.replace(
+        random_rows(batch_size)(None),
+        token_ids=torch.from_numpy(np.stack(token_ids)).long(),
+        attribute_ids=torch.nn.utils.rnn.pad_sequence([torch.tensor(each) for each in told], batch_first=True),
+    )
+
+    def with_features(model):
+        layout = model.feature_layout
+        features = [features_of(layout, [row]) for row in rows.token_ids[:, :-1].numpy()]
+        return dataclasses.replace(rows, features=collate(layout, features, length))
+
+    return with_features
+
+
 @pytest.mark.parametrize("nhead", [4, pytest.param(2, marks=pytest.mark.long)])
 def test_kernels(benchmark, compare, rounds, nhead, monkeypatch):
     if not native_attention.is_fast():
         pytest.skip("no fast kernels here")
     kernel_set = native_attention.chosen_kernel_set()  # before a setting changes it
-    step = make_training_step(nhead)
+    config = dataclasses.replace(PACKAGED, nhead=nhead)
+    step = make_training_step(config, TokenizerConfig(), BATCH, random_rows(BATCH))
     settings = {"kernels": ("", "auto"), "torch's attention": ("", "sdpa"), "no kernels": ("generic", "auto")}
     seconds = {name: [] for name in settings}
 
@@ -167,4 +225,42 @@ def test_kernels(benchmark, compare, rounds, nhead, monkeypatch):
             Measured(name, name == "kernels", median, f"{BATCH * LENGTH / median:.4g} tokens/s")
             for name, median in medians.items()
         ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("batch_size", [8, pytest.param(4, marks=pytest.mark.long)])
+def test_next(benchmark, compare, rounds, batch_size, monkeypatch):
+    if not native_attention.is_fast():
+        pytest.skip("no fast kernels here")
+    num_threads, kernel_set = torch.get_num_threads(), native_attention.chosen_kernel_set()
+    music, plain = rows_of_music(batch_size), random_rows(batch_size)
+    whole = make_training_step(NEXT, NEXT_TOKENIZER, batch_size, music)
+    windows = make_training_step(dataclasses.replace(NEXT, **WINDOWS), NEXT_TOKENIZER, batch_size, music)
+    packaged = make_training_step(PACKAGED, TokenizerConfig(), batch_size, plain)
+    steps = {"windows": ("", windows), "no windows": ("", whole), "version 0.1": ("generic", packaged)}
+    seconds = {name: ([], []) for name in steps}
+
+    def all_of_them():
+        for name, (isa, step) in steps.items():
+            monkeypatch.setitem(os.environ, "AMT_CPU_ISA", isa)
+            began = time.process_time(), time.perf_counter()
+            assert 0 < step() < 30
+            for times, clock, start in zip(seconds[name], (time.process_time, time.perf_counter), began, strict=True):
+                times.append(clock() - start)
+
+    torch.set_num_threads(1)
+    benchmark.group = "training step, next model, 1 thread"
+    benchmark.pedantic(all_of_them, rounds=rounds(2, 9), warmup_rounds=1)
+    torch.set_num_threads(num_threads)
+    cpu, wall = ({name: statistics.median(times[i][1:]) for name, times in seconds.items()} for i in (0, 1))
+    ratios = {name: cpu[name] / cpu["windows"] for name in cpu}
+    benchmark.extra_info.update(kernel_set=kernel_set, cpu_seconds=cpu, wall_seconds=wall, ratios=ratios)
+    num_tokens = BATCH * LENGTH
+    compare(
+        benchmark.group, f"{batch_size} x {num_tokens // batch_size} tokens, CPU time",
+        *(
+            Measured(name, name == "windows", median, f"{num_tokens / median:.4g} tokens/s")
+            for name, median in cpu.items()
+        ),
+        ratio=ratios["version 0.1"], note=f"without windows {num_tokens / cpu['no windows']:.4g} tokens/s",
     )  # fmt: skip

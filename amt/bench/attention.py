@@ -11,30 +11,33 @@ from typing import Any
 import torch
 
 from amt.bench.rows import Row, with_ratios, with_times
-from amt.ops import attention, fused
+from amt.ops import attention, fused, native
 from amt.ops.attention import Backend
-from amt.ops.reference.attention import Call, lengths_mask
+from amt.ops.reference.attention import Call, lengths_mask, may_attend
 
-NUM_HEADS, HEAD_DIM = 8, 64
 DROPOUT_P = 0.1
+WINDOW = 256
+CHUNK = 256  # queries at a time, in plain PyTorch
 MAX_DISTANCE = 128
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-OPTIONS = ("causal", "padding", "dropout", "bias")
+OPTIONS = ("causal", "padding", "dropout", "bias", "window")
 
 _NAME = re.compile(
     rf"(?P<dtype>{'|'.join(DTYPES)})-b(?P<batch>[1-9]\d{{0,3}})-q(?P<query>[1-9]\d{{0,4}})-k(?P<key>[1-9]\d{{0,4}})"
+    r"(?:-h(?P<heads>[1-9]\d{0,2})x(?P<dim>[1-9]\d{0,3}))?"
     rf"-(?P<options>plain|(?:{'|'.join(OPTIONS)})(?:\+(?:{'|'.join(OPTIONS)}))*)-(?P<passes>forward|both)"
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class AttentionCase:
-    """One call: float32-b4-q512-k512-causal+padding-both, for 8 heads of 64.
+    """One call: float32-b4-q512-k512-causal+padding-both, or bfloat16-b8-q1024-k1024-h4x64-causal-both.
 
     Attributes:
         dtype: of query, key and value.
-        batch, query_len, key_len: the sizes.
-        options: some of OPTIONS; padding hides the last quarter of every second key, dropout is 0.1.
+        batch, query_len, key_len, num_heads, head_dim: the sizes; a name without h is for 8 heads of 64.
+        options: some of OPTIONS; padding hides the last quarter of every second key, dropout is 0.1, a window has 256
+            keys and is causal.
         is_both: with the gradients, in one measurement.
     """
 
@@ -44,20 +47,32 @@ class AttentionCase:
     key_len: int
     options: frozenset[str]
     is_both: bool
+    num_heads: int = 8
+    head_dim: int = 64
 
     @property
     def name(self) -> str:
         """The case in one word; `parse` reads it."""
         options = "+".join(name for name in OPTIONS if name in self.options) or "plain"
         passes = "both" if self.is_both else "forward"
-        return f"{self.dtype}-b{self.batch}-q{self.query_len}-k{self.key_len}-{options}-{passes}"
+        heads = "" if (self.num_heads, self.head_dim) == (8, 64) else f"-h{self.num_heads}x{self.head_dim}"
+        return f"{self.dtype}-b{self.batch}-q{self.query_len}-k{self.key_len}{heads}-{options}-{passes}"
+
+    @property
+    def pairs(self) -> float:
+        """Pairs of a query and a key that it sees, in one head of one row; padding is not taken off."""
+        last = self.key_len - self.query_len  # what the first query sees last
+        seen = [self.key_len] * self.query_len
+        if "causal" in self.options or "window" in self.options:
+            seen = [max(0, last + query + 1) for query in range(self.query_len)]
+        if "window" in self.options:
+            seen = [min(number, WINDOW) for number in seen]
+        return float(sum(seen))
 
     @property
     def flops(self) -> float:
         """Multiplications and additions of the matrix products: two forward, and five more for the gradients."""
-        share = (self.key_len - (self.query_len - 1) / 2) / self.key_len if "causal" in self.options else 1.0
-        pair = 2.0 * self.batch * NUM_HEADS * self.query_len * self.key_len * HEAD_DIM * share
-        return pair * (7 if self.is_both else 2)
+        return 2.0 * self.batch * self.num_heads * self.head_dim * self.pairs * (7 if self.is_both else 2)
 
     @classmethod
     def parse(cls, name: str) -> AttentionCase:
@@ -70,12 +85,14 @@ class AttentionCase:
         if match is None:
             raise ValueError(
                 f"there is no case {name!r}; a case is DTYPE-bBATCH-qLENGTH-kLENGTH-OPTIONS-PASSES, as in "
-                f"float32-b4-q512-k512-causal+padding-both, with DTYPE {', '.join(DTYPES)}, OPTIONS plain or some of "
-                f"{', '.join(OPTIONS)} with + between, PASSES forward or both; or a pattern of listed ones"
+                f"float32-b4-q512-k512-causal+padding-both, or with -hHEADSxSIZE before OPTIONS; DTYPE "
+                f"{', '.join(DTYPES)}; OPTIONS plain or some of {', '.join(OPTIONS)} with + between; PASSES forward or "
+                f"both; or a pattern of listed ones"
             )
         options = frozenset(match["options"].split("+")) - {"plain"}
         batch, query_len, key_len = (int(match[key]) for key in ("batch", "query", "key"))
-        return cls(match["dtype"], batch, query_len, key_len, options, match["passes"] == "both")
+        heads = (int(match["heads"]), int(match["dim"])) if match["heads"] else (8, 64)
+        return cls(match["dtype"], batch, query_len, key_len, options, match["passes"] == "both", *heads)
 
 
 CASES = tuple(
@@ -84,6 +101,16 @@ CASES = tuple(
         ("float32-b4-q512-k512", ("plain", "causal", "causal+padding", "causal+dropout", "causal+bias")),
         ("float32-b4-q512-k32", ("padding",)),
         ("bfloat16-b4-q512-k512", ("causal",)),
+        # What a training step has: 8,192 tokens of width 256 or 512.
+        ("bfloat16-b8-q1024-k1024-h4x64", ("causal", "causal+dropout", "causal+window")),
+        ("float32-b8-q1024-k1024-h4x64", ("causal",)),
+        ("bfloat16-b8-q1024-k32-h4x64", ("padding",)),
+        ("bfloat16-b8-q512-k512", ("causal",)),
+        ("float32-b8-q512-k512", ("causal",)),
+        ("bfloat16-b16-q512-k512-h4x64", ("causal",)),
+        ("float32-b16-q512-k512-h4x64", ("causal",)),
+        ("bfloat16-b8-q1024-k1024-h2x128", ("causal",)),
+        ("float32-b8-q1024-k1024-h2x128", ("causal",)),
     )
     for options in choices
     for passes in ("forward", "both")
@@ -113,10 +140,12 @@ def make_inputs(case: AttentionCase, device: str = "cpu") -> Inputs:
     dtype = DTYPES[case.dtype]
 
     def draw(length: int) -> torch.Tensor:
-        tensor = torch.randn(case.batch, length, NUM_HEADS, HEAD_DIM, generator=generator)
+        tensor = torch.randn(case.batch, length, case.num_heads, case.head_dim, generator=generator)
         return tensor.to(dtype).to(device).transpose(1, 2).requires_grad_(case.is_both)
 
-    options: dict[str, Any] = {"is_causal": "causal" in case.options}
+    options: dict[str, Any] = {"is_causal": "causal" in case.options or "window" in case.options}
+    if "window" in case.options:
+        options["window"] = WINDOW
     if "padding" in case.options:
         lengths = torch.full((case.batch,), case.key_len)
         lengths[::2] = max(1, case.key_len * 3 // 4)
@@ -124,7 +153,7 @@ def make_inputs(case: AttentionCase, device: str = "cpu") -> Inputs:
     if "dropout" in case.options:
         options["dropout_p"] = DROPOUT_P
     if "bias" in case.options:
-        bias = torch.randn(NUM_HEADS, 2 * MAX_DISTANCE + 1, generator=generator)
+        bias = torch.randn(case.num_heads, 2 * MAX_DISTANCE + 1, generator=generator)
         options["relative_bias"] = bias.to(device).requires_grad_(case.is_both)
     query, key, value = draw(case.query_len), draw(case.key_len), draw(case.key_len)
     return Inputs(query, key, value, torch.randn_like(query), options)
@@ -145,12 +174,54 @@ def by_op(inputs: Inputs) -> torch.Tensor:
     return fused.attention(inputs.query, inputs.key, inputs.value, Call(seed=seed, **options))
 
 
+def by_chunks(inputs: Inputs) -> torch.Tensor:
+    """Products and a softmax in plain PyTorch, for 256 queries at a time and the keys that one of them sees."""
+    query, key, value, options = inputs.query, inputs.key, inputs.value, inputs.options
+    query_len, key_len = query.shape[2], key.shape[2]
+    outputs = []
+    for start in range(0, query_len, CHUNK):
+        part = query[:, :, start : start + CHUNK]
+        end = min(key_len, start + part.shape[2] + key_len - query_len) if options["is_causal"] else key_len
+        padding = options.get("key_padding_mask")
+        mask = may_attend(
+            part.shape[2],
+            end,
+            options["is_causal"],
+            None if padding is None else padding[:, :end],
+            query.device,
+            window=options.get("window"),
+        )
+        scores = part @ key[:, :, :end].transpose(-2, -1) * query.shape[3] ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask, float("-inf"))
+        outputs.append(scores.softmax(-1) @ value[:, :, :end])
+    return torch.cat(outputs, 2)
+
+
 IMPLEMENTATIONS: dict[str, Attend] = {
     "reference": by_backend("reference"),
     "sdpa": by_backend("sdpa"),
+    "chunks": by_chunks,
     "fused-op": by_op,
+    "native": by_backend("native"),
 }
-PEERS = ("sdpa",)
+PEERS = ("sdpa", "chunks")
+# What they do not offer.
+MISSING = {"chunks": {"dropout", "bias"}, "native": {"bias"}}
+# Formulas that make the whole matrix of weights are left out where it has more numbers than this.
+FORMULAS, MOST_WEIGHTS = ("reference", "fused-op"), 1 << 24
+
+
+def implementations_for(case: AttentionCase) -> dict[str, Attend]:
+    """Those that offer the case here."""
+    num_weights = case.batch * case.num_heads * case.query_len * case.key_len
+    return {
+        name: attend
+        for name, attend in IMPLEMENTATIONS.items()
+        if not MISSING.get(name, set()) & case.options
+        and not (name in FORMULAS and num_weights > MOST_WEIGHTS)
+        and not (name == "native" and not native.is_available())
+    }
 
 
 def call_once(case: AttentionCase, inputs: Inputs, attend: Attend) -> None:
@@ -183,9 +254,10 @@ def _measure_case(
     case: AttentionCase, threads: int, num_rounds: int, limit_ms: float, progress: Callable[[str], object]
 ) -> list[Row]:
     inputs = make_inputs(case)
-    seconds: dict[str, list[float]] = {name: [] for name in IMPLEMENTATIONS}
+    implementations = implementations_for(case)
+    seconds: dict[str, list[float]] = {name: [] for name in implementations}
     for turn in range(-1, num_rounds):  # the first is not measured
-        for name, attend in IMPLEMENTATIONS.items():
+        for name, attend in implementations.items():
             progress(f"{case.name}: {name}")
             start = time.perf_counter()
             call_once(case, inputs, attend)

@@ -349,17 +349,16 @@ def _check_prefix(opened: OpenedModel, prefix: Sequence[int], higher: int, limit
 
 
 def _as_far_as_kept(wish: Obeyed, call: Limits, prefix: Sequence[int], config: TokenizerConfig, higher: int) -> Obeyed:
-    """Without what the words say that the music to continue does not keep: it comes first."""
-    limits, said, warnings = wish.limits, set(wish.said), list(wish.warnings)
+    """Without what the words say that the music to continue does not keep: it comes first, and the report shows it."""
+    limits, said = wish.limits, set(wish.said)
     for name in sorted(wish.said):
         if name not in LENGTHS and not _keeps(prefix, Limits(**{name: getattr(limits, name)}), config, higher):
             limits = dataclasses.replace(limits, **{name: getattr(call, name)})
             said.discard(name)
-            warnings.append(f"the MIDI file to continue does not keep to the {name.replace('_', ' ')} of the text")
     index = None if config.preset != "score" else limits.constraints(config).tempo_index
     if index is not None:  # the music to continue keeps the tempo that it has
         limits = dataclasses.replace(limits, tempo=60e6 / Vocabulary(config).tempo_us_per_beat(index))
-    return Obeyed(limits, frozenset(said), tuple(warnings))
+    return Obeyed(limits, frozenset(said), wish.warnings)
 
 
 def _check_length(continued: Continued, constraints: Constraints, config: TokenizerConfig) -> None:

@@ -53,6 +53,8 @@ class MusicTextTransformer(MusicTransformer):
         zero_outputs: bool = False,
         attributes: tuple[str, ...] = (),
         edits: bool = False,
+        attention_window: int = 0,
+        cross_attention_layers: int = 0,
         tokenizer_config: TokenizerConfig | None = None,
     ):
         super().__init__(
@@ -76,6 +78,8 @@ class MusicTextTransformer(MusicTransformer):
             zero_outputs=zero_outputs,
             attributes=attributes,
             edits=edits,
+            attention_window=attention_window,
+            cross_attention_layers=cross_attention_layers,
             tokenizer_config=tokenizer_config,
         )
         self.config = dataclasses.replace(self.config, architecture="music_text", midi_to_text_len=midi_to_text_len)

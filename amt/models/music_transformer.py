@@ -45,7 +45,8 @@ class MusicTransformer(nn.Module):
         positions: "sinusoidal", "rotary" or "relative"; see `amt.nn.positions.Positions`.
         tie_output: whether the output layer's weight is the token embedding's.
         pad_token_id: the token that stands for no token.
-        state_features, rotary_time, qk_norm, zero_outputs, attributes, edits: see `ModelConfig`.
+        state_features, rotary_time, qk_norm, zero_outputs, attributes, edits, attention_window,
+            cross_attention_layers: see `ModelConfig`.
         tokenizer_config: what the tokens mean, for state_features and rotary_time; default: that of
             `TokenizerConfig()`.
 
@@ -76,6 +77,8 @@ class MusicTransformer(nn.Module):
         zero_outputs: bool = False,
         attributes: tuple[str, ...] = (),
         edits: bool = False,
+        attention_window: int = 0,
+        cross_attention_layers: int = 0,
         tokenizer_config: TokenizerConfig | None = None,
     ):
         super().__init__()
@@ -100,6 +103,8 @@ class MusicTransformer(nn.Module):
             zero_outputs=zero_outputs,
             attributes=attributes,
             edits=edits,
+            attention_window=attention_window,
+            cross_attention_layers=cross_attention_layers,
         )
         if not 0 <= pad_token_id < vocab_size:
             raise ValueError(f"pad_token_id must be between 0 and {vocab_size - 1}, got {pad_token_id}")
@@ -157,7 +162,8 @@ class MusicTransformer(nn.Module):
             with torch.no_grad():
                 for stack in self.modules():
                     if isinstance(stack, (Encoder, Decoder)):
-                        sublayers = len(stack.layers) * (2 if isinstance(stack, Encoder) else 3)
+                        cross_layers = stack.cross_layers if isinstance(stack, Decoder) else ()
+                        sublayers = 2 * len(stack.layers) + len(cross_layers)
                         for name, weight in stack.named_parameters():
                             if name.endswith(("attention.output.weight", "linear2.weight")):
                                 weight.mul_(0.0 if self.config.zero_outputs else sublayers**-0.5)
@@ -276,18 +282,21 @@ class MusicTransformer(nn.Module):
             num_feature_columns=0 if self.state_features is None else len(self.state_features.weight),
             rotary_time=config.rotary_time,
             qk_norm=config.qk_norm,
+            attention_window=config.attention_window,
+            cross_attention_layers=config.cross_attention_layers,
         )
         tensors = [self.token_embedding.weight]
         if self.state_features is not None:
             tensors.append(self.state_features.weight)
         tensors += positions.decode_tables(config.max_sequence_length)
         for layer in layers:
-            tensors += [tensor for norm in (layer.norm1, layer.norm2, layer.norm3) for tensor in norm.parameters()]
+            cross = layer.cross_attention
+            norms = (layer.norm1, layer.norm2, layer.norm3)
+            tensors += [tensor for norm in norms if norm is not None for tensor in norm.parameters()]
             for linear in (
                 layer.self_attention.query_key_value,
                 layer.self_attention.output,
-                layer.cross_attention.query,
-                layer.cross_attention.output,
+                *(() if cross is None else (cross.query, cross.output)),
                 layer.feed_forward.linear1,
                 layer.feed_forward.linear2,
             ):
@@ -310,7 +319,8 @@ class MusicTransformer(nn.Module):
         states = []
         if self.feature_layout is not None:
             states = [FeatureState(self.feature_layout, num_bars) for _ in range(memory.shape[0])]
-        return DecoderCache.empty(memory_kv, memory_mask, self.config.max_sequence_length, states)
+        num_layers = self.config.num_decoder_layers
+        return DecoderCache.empty(num_layers, memory_kv, memory_mask, self.config.max_sequence_length, states)
 
     @torch.no_grad()
     def decode_step(self, token_ids: torch.Tensor, cache: DecoderCache) -> torch.Tensor:

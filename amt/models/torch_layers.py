@@ -74,6 +74,8 @@ def _check_options(model: MusicTransformer) -> None:
             'torch\'s layers need positions "sinusoidal" and activation "relu" or "gelu", '
             f'the model has "{config.positions}" and "{config.activation}"'
         )
+    if config.attention_window or len(config.layers_with_cross_attention()) < config.num_decoder_layers:
+        raise ValueError("torch's layers need attention_window 0 and cross-attention in every layer")
 
 
 def _paired_weights(
@@ -125,7 +127,7 @@ def _layer_pairs(ours: Any, theirs: Any) -> Iterator[tuple[torch.Tensor, torch.T
     yield ours.self_attention.query_key_value.weight, theirs.self_attn.in_proj_weight
     yield ours.self_attention.query_key_value.bias, theirs.self_attn.in_proj_bias
     yield from _module_pairs(ours.self_attention.output, theirs.self_attn.out_proj)
-    if isinstance(ours, DecoderLayer):
+    if isinstance(ours, DecoderLayer) and ours.cross_attention is not None:  # it is in all of them: `_check_options`
         d_model = theirs.multihead_attn.embed_dim
         for our_name, rows in (("query", slice(None, d_model)), ("key_value", slice(d_model, None))):
             projection = getattr(ours.cross_attention, our_name)

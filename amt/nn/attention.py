@@ -6,26 +6,27 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from amt.ops.attention import attention
+from amt.ops.reference.norm import normed
 from amt.ops.reference.rotary import Rotary, rotate
 from amt.ops.self_attention import self_attention
 
 # With normed queries and keys a score is at most NORM_SCALE ** 2 * head_dim ** 0.5.
 NORM_SCALE = 1.2
-NORM_EPSILON = 1e-6
 
 
 class SelfAttention(nn.Module):
     """Attention of a sequence to itself; queries, keys and values come from one matrix product.
 
     With `has_norm` each head's queries and keys are divided by their root mean square and multiplied by NORM_SCALE,
-    before they are rotated (Henry et al. 2020, arXiv:2010.04245).
+    before they are rotated (Henry et al. 2020, arXiv:2010.04245). With a `window` causal attention is local: a position
+    sees itself and window - 1 before it.
     """
 
-    def __init__(self, d_model: int, num_heads: int, dropout: float, *, has_norm: bool = False):
+    def __init__(self, d_model: int, num_heads: int, dropout: float, *, has_norm: bool = False, window: int = 0):
         super().__init__()
+        self.window = window
         self.has_norm = has_norm
         self.num_heads = num_heads
         self.dropout = dropout
@@ -48,30 +49,34 @@ class SelfAttention(nn.Module):
             key_padding_mask: (batch, key_len), bool, True = may attend.
             rotary: see `amt.ops.reference.rotary.rotate`.
             relative_bias: see `amt.ops.attention`.
-            cache: the layer's slot, filled here, and its window, attended to; see `DecoderCache.append`.
+            cache: the layer's slot, filled here, and its past, attended to; see `DecoderCache.append`.
         """
         batch, seq_len, d_model = x.shape
         qkv = self.query_key_value(x).view(batch, seq_len, 3, self.num_heads, d_model // self.num_heads)
+        key_len = seq_len if cache is None else cache[1].shape[3]
         options: dict[str, Any] = {
             "is_causal": is_causal,
+            "window": self.window if 0 < self.window < key_len else None,
             "key_padding_mask": key_padding_mask,
             "relative_bias": relative_bias,
             "dropout_p": self.dropout if self.training else 0.0,
         }
-        if self.has_norm:
-            turned, value = qkv.split((2, 1), 2)  # split, not slices: its gradient is one copy
-            turned = F.rms_norm(turned, (turned.shape[-1],), eps=NORM_EPSILON) * NORM_SCALE
-            qkv = torch.cat((turned, value), 2)
         if cache is None:
-            mixed = self_attention(qkv, rotary=rotary, **options)
+            norm_scale = NORM_SCALE if self.has_norm else 0.0
+            mixed = self_attention(qkv, rotary=rotary, norm_scale=norm_scale, **options)
         else:
+            if self.has_norm:
+                qkv = torch.cat((normed(qkv[:, :, :2], NORM_SCALE), qkv[:, :, 2:]), 2)
             if rotary is not None:
                 qkv = torch.cat((rotate(qkv[:, :, :2], rotary), qkv[:, :, 2:]), 2)
             query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, num_heads, seq_len, head_dim)
-            slot, window = cache
+            slot, past = cache
             slot[0].copy_(key)
             slot[1].copy_(value)
-            mixed = attention(query, *window.unbind(0), **options)
+            if options["window"]:
+                past = past[..., -(seq_len + self.window - 1) :, :]  # what the first query sees, and later ones
+                options["window"] = self.window if seq_len > 1 else None
+            mixed = attention(query, *past.unbind(0), **options)
         return self.output(mixed.transpose(1, 2).reshape(batch, seq_len, d_model))  # type: ignore[no-any-return]
 
 

@@ -18,7 +18,8 @@ class DecoderCache:
     Attributes:
         self_kv: (num_layers, 2, batch, num_heads, capacity, head_dim): keys and values of the tokens so far, of which
             the first `length` positions are filled. The capacity doubles when it is full.
-        cross_kv: (num_layers, 2, batch, num_heads, src_len, head_dim): keys and values of the memory, computed once.
+        cross_kv: (num_cross_layers, 2, batch, num_heads, src_len, head_dim): keys and values of the memory, computed
+            once, for the layers that read it.
         memory_mask: (batch, src_len), bool, True = may attend; or None.
         max_length: the length beyond which nothing can be appended.
         length: how many tokens have been appended.
@@ -36,13 +37,14 @@ class DecoderCache:
     @classmethod
     def empty(
         cls,
+        num_layers: int,
         cross_kv: torch.Tensor,
         memory_mask: torch.Tensor | None,
         max_length: int,
         states: Sequence[Any] = (),
     ) -> DecoderCache:
         """The cache before the first token."""
-        shape = (*cross_kv.shape[:4], min(FIRST_CAPACITY, max_length), cross_kv.shape[5])
+        shape = (num_layers, *cross_kv.shape[1:4], min(FIRST_CAPACITY, max_length), cross_kv.shape[5])
         return cls(cross_kv.new_empty(shape), cross_kv, memory_mask, max_length, states=list(states))
 
     @property
@@ -55,7 +57,7 @@ class DecoderCache:
 
         Returns:
             slots: per layer (2, batch, num_heads, num_tokens, head_dim), where the new keys and values go;
-            windows: per layer (2, batch, num_heads, length, head_dim), everything up to and with the new positions.
+            pasts: per layer (2, batch, num_heads, length, head_dim), everything up to and with the new positions.
 
         Raises:
             ValueError: there would be more than max_length tokens.

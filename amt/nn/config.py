@@ -21,6 +21,10 @@ class ModelConfig(Config):
     with layers that add nothing. `attributes` are kinds of known facts that the decoder attends to beside the text,
     names out of docs/attributes.md.
 
+    What makes the decoder cheaper, off by default, too: with `attention_window` self-attention sees only so many
+    positions, its own among them, in all layers but the last. With `cross_attention_layers` only so many layers read
+    the text: evenly spread and beginning with the first, so that all others work on what was read.
+
     `edits`: whether rows that ask for edits were among those that it learned; see docs/editing.md.
     """
 
@@ -45,6 +49,8 @@ class ModelConfig(Config):
     zero_outputs: bool = False
     attributes: tuple[str, ...] = ()
     edits: bool = False
+    attention_window: int = 0
+    cross_attention_layers: int = 0
 
     def check(self) -> None:
         check_range("vocab_size", self.vocab_size, 4, MAX_VOCAB_SIZE)
@@ -61,6 +67,17 @@ class ModelConfig(Config):
         check_range("max_sequence_length", self.max_sequence_length, 1, 1 << 20)
         check_range("text_embedding_dim", self.text_embedding_dim, 1, MAX_WIDTH)
         check_range("midi_to_text_len", self.midi_to_text_len, 4, 1 << 20)
+        check_range("attention_window", self.attention_window, 0, 1 << 20)
+        check_range("cross_attention_layers", self.cross_attention_layers, 0, self.num_decoder_layers)
         for name in ("rotary_time", "qk_norm"):
             if getattr(self, name) and self.positions != "rotary":
                 raise ValueError(f'{name} needs positions "rotary", got "{self.positions}"')
+
+    def window_of(self, layer: int) -> int:
+        """How many positions self-attention of that decoder layer sees; 0: all."""
+        return self.attention_window if layer < self.num_decoder_layers - 1 else 0
+
+    def layers_with_cross_attention(self) -> tuple[int, ...]:
+        """The decoder layers that read the text. Its twin is `DecoderShape::cross_index` in csrc/engine/decoder.h."""
+        num = self.cross_attention_layers or self.num_decoder_layers
+        return tuple(index * self.num_decoder_layers // num for index in range(num))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -88,30 +90,33 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Causal self-attention, cross-attention and feed-forward, each with a residual."""
+    """Causal self-attention, cross-attention if the config says so, and feed-forward, each with a residual."""
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
         self.dropout = config.dropout
         self.norm_first = config.norm_first
-        self.self_attention = SelfAttention(config.d_model, config.nhead, config.dropout, has_norm=config.qk_norm)
-        self.cross_attention = CrossAttention(config.d_model, config.nhead, config.dropout)
+        self.self_attention = SelfAttention(
+            config.d_model, config.nhead, config.dropout, has_norm=config.qk_norm, window=config.window_of(layer)
+        )
+        has_cross = layer in config.layers_with_cross_attention()
+        self.cross_attention = CrossAttention(config.d_model, config.nhead, config.dropout) if has_cross else None
         self.feed_forward = FeedForward(config)
         self.norm1 = nn.LayerNorm(config.d_model)
-        self.norm2 = nn.LayerNorm(config.d_model)
+        self.norm2 = nn.LayerNorm(config.d_model) if has_cross else None
         self.norm3 = nn.LayerNorm(config.d_model)
 
     def forward(
         self,
         x: torch.Tensor,
-        memory_kv: torch.Tensor,
+        memory_kv: torch.Tensor | None,
         memory_mask: torch.Tensor | None,
         key_padding_mask: torch.Tensor | None,
         rotary: Rotary | None,
         relative_bias: torch.Tensor | None,
         cache: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> torch.Tensor:
-        """x (batch, seq_len, d_model) -> (batch, seq_len, d_model)."""
+        """x (batch, seq_len, d_model) -> (batch, seq_len, d_model); memory_kv is None without cross-attention."""
 
         def attend(x: torch.Tensor) -> torch.Tensor:
             mixed = self.self_attention(
@@ -126,10 +131,12 @@ class DecoderLayer(nn.Module):
 
         if self.norm_first:
             x = x + attend(self.norm1(x))
-            x = x + drop(self.cross_attention(self.norm2(x), memory_kv, memory_mask), self)
+            if self.cross_attention is not None and self.norm2 is not None:
+                x = x + drop(self.cross_attention(self.norm2(x), memory_kv, memory_mask), self)
             return x + drop(self.feed_forward(self.norm3(x)), self)
         x = self.norm1(x + attend(x))
-        x = self.norm2(x + drop(self.cross_attention(x, memory_kv, memory_mask), self))
+        if self.cross_attention is not None and self.norm2 is not None:
+            x = self.norm2(x + drop(self.cross_attention(x, memory_kv, memory_mask), self))
         return self.norm3(x + drop(self.feed_forward(x), self))  # type: ignore[no-any-return]
 
 
@@ -161,7 +168,8 @@ class Decoder(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_decoder_layers))
+        self.layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.num_decoder_layers))
+        self.cross_layers = config.layers_with_cross_attention()
         self.positions = Positions(
             config.positions, config.d_model, config.nhead, config.max_sequence_length, has_time=config.rotary_time
         )
@@ -169,8 +177,17 @@ class Decoder(nn.Module):
         self.dropout = config.dropout
 
     def project_memory(self, memory: torch.Tensor) -> list[torch.Tensor]:
-        """memory (batch, src_len, d_model) -> per layer keys and values (2, batch, num_heads, src_len, head_dim)."""
-        return [layer.cross_attention.project(memory) for layer in self.layers]  # type: ignore[operator, union-attr]
+        """Keys and values of every layer that reads the memory, (2, batch, num_heads, src_len, head_dim) each.
+
+        Args:
+            memory: (batch, src_len, d_model).
+        """
+        return [self.layers[index].cross_attention.project(memory) for index in self.cross_layers]  # type: ignore[operator, union-attr]
+
+    def _of_all_layers(self, memory_kv: Iterable[torch.Tensor]) -> list[torch.Tensor | None]:
+        """What `project_memory` gave, with None for the layers that do not read the memory."""
+        of_layer = dict(zip(self.cross_layers, memory_kv, strict=True))
+        return [of_layer.get(index) for index in range(len(self.layers))]
 
     def forward(
         self,
@@ -190,7 +207,7 @@ class Decoder(nn.Module):
         """
         x = drop(self.positions.add(x), self)
         rotary = self.positions.rotary(0, x.shape[1], times)
-        for layer, memory_kv in zip(self.layers, self.project_memory(memory), strict=True):
+        for layer, memory_kv in zip(self.layers, self._of_all_layers(self.project_memory(memory)), strict=True):
             x = layer(x, memory_kv, memory_mask, key_padding_mask, rotary, self.positions.relative(), None)
         return x if self.norm is None else self.norm(x)
 
@@ -201,9 +218,10 @@ class Decoder(nn.Module):
             times: as in `forward`.
         """
         start = cache.length
-        slots, windows = cache.append(x.shape[1])
+        slots, pasts = cache.append(x.shape[1])
         x = self.positions.add(x, start)
         rotary = self.positions.rotary(start, cache.length, times)
-        for layer, memory_kv, slot, window in zip(self.layers, cache.cross_kv, slots, windows, strict=True):
-            x = layer(x, memory_kv, cache.memory_mask, None, rotary, self.positions.relative(), (slot, window))
+        all_memory_kv = self._of_all_layers(cache.cross_kv)
+        for layer, memory_kv, *kept in zip(self.layers, all_memory_kv, slots, pasts, strict=True):
+            x = layer(x, memory_kv, cache.memory_mask, None, rotary, self.positions.relative(), tuple(kept))
         return x if self.norm is None else self.norm(x)

@@ -28,7 +28,7 @@ ALIGNMENT = 64
 class DecoderShape:
     """The sizes of a decoder; `hidden_size` is what the second linear layer of its feed-forward networks reads.
 
-    `num_feature_columns`: of the table of state features; 0: it has none.
+    `num_feature_columns`: of the table of state features; 0: it has none. The last two are those of `ModelConfig`.
     """
 
     vocab_size: int
@@ -43,6 +43,8 @@ class DecoderShape:
     num_feature_columns: int = 0
     rotary_time: bool = False
     qk_norm: bool = False
+    attention_window: int = 0
+    cross_attention_layers: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Generation:
             prompt), `eos_token_id`, and those of `amt.GenerationConfig` that the engine reads. With
             `has_search=False` the caller chooses the tokens, with `append`.
         prompts: the prompts.
-        memories: for each text keys and values (num_layers, 2, num_heads, len, head_dim), float32.
+        memories: for each text keys and values (num_cross_layers, 2, num_heads, len, head_dim), float32.
         masks: for each text bool (len), True = may attend; or None.
         grammars: the text of a vocabulary, and the texts of constraints that prompts name by number; None: none.
         features: the text of the model's state features, see `amt.midi.features.layout_text`; empty: it has none.

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from amt.ops import native
+from amt.ops.reference import norm
 from amt.ops.reference.attention import Call, dropout_threshold, keep_scale
 from amt.ops.reference.rotary import Rotary
 
@@ -77,12 +78,18 @@ def chosen_kernel_set() -> str:
 
 
 def forward(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, call: Call, rotary: Rotary | None = None
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    call: Call,
+    rotary: Rotary | None = None,
+    norm_scale: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """output, (batch, seq_len, num_heads, head_dim) in memory, and lse (batch, num_heads, query_len).
 
     Args:
         rotary: with it queries and keys are turned first; see `amt.ops.reference.rotary.rotate`.
+        norm_scale: if it is not 0 they are normed before; see `amt.ops.reference.norm.normed`.
     """
     query, key, value = (_with_unit_stride(tensor) for tensor in (query, key, value))
     output = room_for(query)
@@ -90,8 +97,8 @@ def forward(
     tensors = query, key, value, output
     with native.translated_errors():
         native.ops().native_attention_forward_(
-            *tensors, lse, *_padding(call), *_tables(rotary), _options(call, *tensors), _factors(query, call),
-            chosen_kernel_set(),
+            *tensors, lse, *_padding(call), *_tables(rotary), _options(call, *tensors),
+            _factors(query, call, norm_scale), chosen_kernel_set(),
         )  # fmt: skip
     return output, lse
 
@@ -107,6 +114,7 @@ def backward(
     call: Call,
     grads: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     rotary: Rotary | None = None,
+    norm_scale: float = 0.0,
 ) -> None:
     """Write the gradients of query, key and value.
 
@@ -119,7 +127,8 @@ def backward(
     with native.translated_errors():
         native.ops().native_attention_backward_(
             query, key, value, output, lse.contiguous(), grad, grad_lse, *grads, *_padding(call), *_tables(rotary),
-            _options(call, query, key, value, output, grad, *grads), _factors(query, call), chosen_kernel_set(),
+            _options(call, query, key, value, output, grad, *grads), _factors(query, call, norm_scale),
+            chosen_kernel_set(),
         )  # fmt: skip
 
 
@@ -158,8 +167,8 @@ def _options(call: Call, *tensors: torch.Tensor) -> list[int]:
     return [*numbers, *strides]
 
 
-def _factors(query: torch.Tensor, call: Call) -> list[float]:
-    return [call.factor(query.shape[3]), keep_scale(call.dropout_p)]
+def _factors(query: torch.Tensor, call: Call, norm_scale: float) -> list[float]:
+    return [call.factor(query.shape[3]), keep_scale(call.dropout_p), norm_scale, norm.EPSILON]
 
 
 def _with_unit_stride(tensor: torch.Tensor) -> torch.Tensor:

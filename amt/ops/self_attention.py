@@ -1,7 +1,7 @@
 """Self-attention of packed queries, keys and values: what comes between the two projections of a layer, as one op.
 
-The C++ kernels turn queries and keys where they read them, and write all gradients into one tensor, which plain
-PyTorch takes a dozen passes over memory for.
+The C++ kernels norm and turn queries and keys where they read them, and write all gradients into one tensor. Plain
+PyTorch takes a dozen passes over memory for that.
 """
 
 from __future__ import annotations
@@ -13,19 +13,26 @@ import torch
 from amt.ops import native_attention
 from amt.ops.attention import Backend, attention, backend_for, check_call, seed_or_drawn
 from amt.ops.reference.attention import Call
+from amt.ops.reference.norm import normed
 from amt.ops.reference.rotary import Rotary, rotate
 
 Optional = torch.Tensor | None
 
 
 def self_attention(
-    qkv: torch.Tensor, *, rotary: Rotary | None = None, backend: Backend = "auto", **options: Any
+    qkv: torch.Tensor,
+    *,
+    rotary: Rotary | None = None,
+    norm_scale: float = 0.0,
+    backend: Backend = "auto",
+    **options: Any,
 ) -> torch.Tensor:
-    """`attention` of a sequence to itself, after turning queries and keys by their positions.
+    """`attention` of a sequence to itself, after norming queries and keys and turning them by their positions.
 
     Args:
         qkv: (batch, seq_len, 3, num_heads, head_dim): queries, keys and values.
         rotary: see `amt.ops.reference.rotary.rotate`; None: nothing is turned.
+        norm_scale: see `amt.ops.reference.norm.normed`; 0: nothing is normed.
         backend, options: those of `attention`.
 
     Returns:
@@ -39,14 +46,17 @@ def self_attention(
     query, key, value = _unbind(qkv)
     call = check_call(query, key, value, **options)
     if backend_for(query, key, value, call, backend) != "native":
-        if rotary is not None:
+        if rotary is not None or norm_scale:
             turned, value = torch.split(qkv, [2, 1], 2)  # split, not slices: its gradient is one copy
-            query, key = rotate(turned, rotary).permute(2, 0, 3, 1, 4).unbind(0)
+            turned = normed(turned, norm_scale) if norm_scale else turned
+            turned = turned if rotary is None else rotate(turned, rotary)
+            query, key = turned.permute(2, 0, 3, 1, 4).unbind(0)
             value = value.squeeze(2).transpose(1, 2)
         return attention(query, key, value, backend=backend, **options)
     output, _ = self_attention_forward(
         qkv, *(rotary or (None, None)), call.key_padding_mask, call.key_lengths, call.query_lengths,
         seed_or_drawn(call, qkv.device), call.is_causal, call.window or 0, call.dropout_p, call.factor(qkv.shape[4]),
+        norm_scale,
     )  # fmt: skip
     return output  # type: ignore[no-any-return]
 
@@ -70,10 +80,11 @@ def self_attention_forward(
     window: int,
     dropout_p: float,
     scale: float,
+    norm_scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """output and lse of the C++ kernels; window 0: none."""
+    """output and lse of the C++ kernels; window 0: none, norm_scale 0: no norm."""
     call = _call(key_padding_mask, key_lengths, query_lengths, seed, is_causal, window, dropout_p, scale)
-    return native_attention.forward(*_unbind(qkv), call, _rotary(cosine, signed_sine))
+    return native_attention.forward(*_unbind(qkv), call, _rotary(cosine, signed_sine), norm_scale)
 
 
 @self_attention_forward.register_fake
@@ -99,12 +110,13 @@ def self_attention_backward(
     window: int,
     dropout_p: float,
     scale: float,
+    norm_scale: float,
 ) -> torch.Tensor:
     """The gradient of qkv."""
     call = _call(key_padding_mask, key_lengths, query_lengths, seed, is_causal, window, dropout_p, scale)
     grad_qkv = torch.empty(qkv.shape, dtype=qkv.dtype, device="cpu")
     rotary, grads = _rotary(cosine, signed_sine), _unbind(grad_qkv)
-    native_attention.backward(grad, None, *_unbind(qkv), output, lse, call, grads, rotary)
+    native_attention.backward(grad, None, *_unbind(qkv), output, lse, call, grads, rotary, norm_scale)
     return grad_qkv
 
 
@@ -123,8 +135,8 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor
 
 def _backward(ctx: Any, grad: Optional, _: Optional) -> tuple[Any, ...]:
     if grad is None:
-        return (None,) * 11
-    return self_attention_backward(grad, *ctx.saved_tensors, *ctx.options), *(None,) * 10
+        return (None,) * 12
+    return self_attention_backward(grad, *ctx.saved_tensors, *ctx.options), *(None,) * 11
 
 
 self_attention_forward.register_autograd(_backward, setup_context=_setup_context)

@@ -63,10 +63,13 @@ void Decoder::run(const Member& member) {
   const auto num_layers = static_cast<int64_t>(weights_.layers.size());
   for (int64_t index = 0; index < num_layers; ++index) {
     const LayerWeights& layer = weights_.layers[index];
+    const bool has_cross = shape_.cross_index(index) >= 0;
     self_attention(member, index);
-    next_input(member, layer.norms[1], layer.norms[0]);
-    cross_attention(member, index);
-    next_input(member, layer.norms[2], layer.norms[1]);
+    next_input(member, layer.norms[has_cross ? 1 : 2], layer.norms[0]);
+    if (has_cross) {
+      cross_attention(member, index);
+      next_input(member, layer.norms[2], layer.norms[1]);
+    }
     feed_forward(member, layer);
     if (index + 1 < num_layers || !shape_.norm_first) {
       next_input(member, index + 1 < num_layers ? weights_.layers[index + 1].norms[0] : Norm{}, layer.norms[2]);
@@ -230,12 +233,17 @@ void Decoder::attend(const Member& member, int64_t layer, bool is_self) {
   call.scores = scores_.data() + member.index * kMaxBundle * scores_len_;
   call.out_stride = width_;
   const Range items = member.part(static_cast<int64_t>(bundles_.size()) * shape_.num_heads);
-  // Where the first key (kind 0) or value (1) of an item lies.
+  const int64_t cache_layer = is_self ? layer : shape_.cross_index(layer);
+  // The first position that a row sees of its own.
+  const auto first_seen = [&](const Row& row) { return std::max<int64_t>(0, row.position + 1 - shape_.window(layer)); };
+  // Where the first key (kind 0) or value (1) that an item sees lies.
   const auto plane = [&](int64_t item, int64_t kind) {
-    const GroupCache& group = groups_[rows_[bundles_[item / shape_.num_heads].first_row].group];
+    const Row& row = rows_[bundles_[item / shape_.num_heads].first_row];
+    const GroupCache& group = groups_[row.group];
     const int64_t num_vectors = is_self ? group.num_slots * group.capacity : group.memory_len;
-    const int64_t index = (layer * 2 + kind) * shape_.num_heads + item % shape_.num_heads;
-    return (is_self ? group.self : group.memory) + index * num_vectors * shape_.vector_bytes();
+    const int64_t index = (cache_layer * 2 + kind) * shape_.num_heads + item % shape_.num_heads;
+    const int64_t place = index * num_vectors + (is_self ? first_seen(row) : 0);
+    return (is_self ? group.self : group.memory) + place * shape_.vector_bytes();
   };
   for (int64_t item = items.first; item < items.last; ++item) {
     const Bundle& bundle = bundles_[item / shape_.num_heads];
@@ -249,10 +257,12 @@ void Decoder::attend(const Member& member, int64_t layer, bool is_self) {
     call.values = plane(item, 1);
     call.next_keys = item + 1 < items.last ? plane(item + 1, 0) : nullptr;
     if (is_self) {
-      call.length = row.position + 1;
-      call.trunk_len = bundle.num_rows == 1 ? call.length : std::min<int64_t>(group.trunk_len, call.length);
+      const int64_t first = first_seen(row);
+      call.length = row.position + 1 - first;
+      call.trunk_len =
+          bundle.num_rows == 1 ? call.length : std::clamp<int64_t>(group.trunk_len - first, 0, call.length);
       call.slot_stride = group.capacity * stride;
-      call.ancestry = group.num_slots == 1 ? nullptr : group.ancestry + row.slot * group.capacity;
+      call.ancestry = group.num_slots == 1 ? nullptr : group.ancestry + row.slot * group.capacity + first;
       call.ancestry_stride = group.capacity;
       call.bias = shape_.positions == PositionKind::kRelative
                       ? weights_.positions[0] + (head + 1) * shape_.max_sequence_length - call.length

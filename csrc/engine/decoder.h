@@ -33,11 +33,24 @@ struct DecoderShape {
   int64_t num_feature_columns = 0;  // of the table of state features; 0: none
   bool rotary_time = false;         // half of the rotary pairs turn by musical time
   bool qk_norm = false;             // queries and keys of self-attention have one length
+  int64_t attention_window = 0;     // so many positions are seen by self-attention in all layers but the last; 0: all
+  int64_t cross_attention_layers = 0;  // so many layers read the memory; 0: all
 
   int64_t head_dim() const { return d_model / num_heads; }
   int64_t num_timed_pairs() const { return rotary_time ? head_dim() / 4 : 0; }
   // Whether a pass must know what state features say of its tokens.
   bool reads_state() const { return num_feature_columns > 0 || rotary_time; }
+  // How many positions self-attention of a layer sees at most.
+  int64_t window(int64_t layer) const {
+    return attention_window > 0 && layer + 1 < num_layers ? attention_window : max_sequence_length;
+  }
+  int64_t num_cross_layers() const { return cross_attention_layers > 0 ? cross_attention_layers : num_layers; }
+  // A layer's number among those that read the memory, number i of which is layer i * num_layers / num_cross_layers;
+  // -1: it does not read it. Its twin is ModelConfig.layers_with_cross_attention in amt/nn/config.py.
+  int64_t cross_index(int64_t layer) const {
+    const int64_t index = (layer * num_cross_layers() + num_layers - 1) / num_layers;
+    return index * num_layers < (layer + 1) * num_cross_layers() ? index : -1;
+  }
   // Caches are rounded as weights are.
   NumberType cache_type() const { return dtype; }
   // Bytes of one key or value of a head.
@@ -49,7 +62,7 @@ struct DecoderShape {
     const auto all = [](const DecoderShape& s) {
       return std::make_tuple(s.vocab_size, s.d_model, s.num_heads, s.num_layers, s.hidden_size, s.max_sequence_length,
                              s.norm_first, s.activation, s.positions, s.dtype, s.num_feature_columns, s.rotary_time,
-                             s.qk_norm);
+                             s.qk_norm, s.attention_window, s.cross_attention_layers);
     };
     return all(*this) == all(other);
   }
@@ -72,6 +85,8 @@ void visit_fields(DecoderShape& shape, Visitor& visit) {
   visit("num_feature_columns", shape.num_feature_columns);
   visit("rotary_time", shape.rotary_time);
   visit("qk_norm", shape.qk_norm);
+  visit("attention_window", shape.attention_window);
+  visit("cross_attention_layers", shape.cross_attention_layers);
 }
 
 struct Norm {
@@ -80,7 +95,8 @@ struct Norm {
 
 struct LayerWeights {
   Norm norms[3];
-  PackedMatrix query_key_value, self_output, cross_query, cross_output, linear1, linear2;
+  // Without cross-attention its matrices and norms[1] are empty.
+  PackedMatrix query_key_value, self_output, cross_query{}, cross_output{}, linear1, linear2;
 };
 
 // A view of the packed weights of a decoder, one block of bytes.
@@ -91,8 +107,9 @@ class PackedDecoder {
   // d_model); with state features their table (num_feature_columns, d_model); positions: sinusoidal (max_len, d_model),
   // rotary cosine and signed sine (max_len, head_dim) each and with rotary_time frequencies (num_timed_pairs), relative
   // (num_heads, max_len): the bias of the last query on every key; for each layer norm1..3 and query_key_value,
-  // self_output, cross_query, cross_output, linear1, linear2, each weight then bias; with norm_first the last norm's
-  // weight and bias; the output's weight and bias.
+  // self_output, cross_query, cross_output, linear1, linear2, each weight then bias (norm2, cross_query and
+  // cross_output only where the layer reads the memory); with norm_first the last norm's weight and bias; the output's
+  // weight and bias.
   static std::vector<int64_t> tensor_sizes(const DecoderShape& shape);
   // memory: 64-byte aligned. Throws std::invalid_argument if a weight is NaN or infinite.
   static void pack(const DecoderShape& shape, const std::vector<const float*>& tensors, std::byte* memory);
@@ -120,7 +137,7 @@ struct GroupCache {
   int64_t num_slots, capacity;
   uint8_t* ancestry;        // [row][capacity]: the slot in which a row finds a position
   int64_t trunk_len;        // before it all rows find the same slot
-  const std::byte* memory;  // [layer][key, value][head][position][vector_bytes]
+  const std::byte* memory;  // [layer that reads it][key, value][head][position][vector_bytes]
   int64_t memory_len;
   const uint8_t* memory_mask;  // (memory_len), 0 = may not attend; or nullptr
 };

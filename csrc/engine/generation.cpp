@@ -133,10 +133,11 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
 
   Layout layout;
   const int64_t num_rows = options_.num_rows;
-  const int64_t position_bytes = 2 * shape.num_layers * shape.num_heads * shape.vector_bytes();
+  const int64_t layer_bytes = 2 * shape.num_heads * shape.vector_bytes();  // of one position
+  const int64_t position_bytes = shape.num_layers * layer_bytes;
   std::vector<int64_t> memories, masks;
   for (const Memory& memory : plan.memories) {
-    memories.push_back(layout.take(memory.len * position_bytes));
+    memories.push_back(layout.take(memory.len * shape.num_cross_layers() * layer_bytes));
     masks.push_back(layout.take(memory.mask ? memory.len : 0));
   }
   struct Places {
@@ -160,7 +161,7 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
   const Kernels& kernels = find_kernels(nullptr);
   for (size_t index = 0; index < plan.memories.size(); ++index) {
     const Memory& memory = plan.memories[index];
-    kernels.store(memory.keys_values, 2 * shape.num_layers * shape.num_heads * memory.len, shape.head_dim(),
+    kernels.store(memory.keys_values, 2 * shape.num_cross_layers() * shape.num_heads * memory.len, shape.head_dim(),
                   shape.cache_type(), block_.data() + memories[index]);
     if (memory.mask) std::memcpy(block_.data() + masks[index], memory.mask, static_cast<size_t>(memory.len));
   }

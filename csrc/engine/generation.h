@@ -18,7 +18,7 @@
 
 namespace amt::engine {
 
-// What a group attends to: the keys and values of one text, (num_layers, 2, num_heads, len, head_dim) float32.
+// What a group attends to: the keys and values of one text, (num_cross_layers, 2, num_heads, len, head_dim) float32.
 struct Memory {
   const float* keys_values;
   int64_t len;

@@ -122,12 +122,17 @@ Parts walk_parts(const DecoderShape& shape, Walk& walk) {
       break;
   }
   for (int64_t index = 0; index < shape.num_layers; ++index) {
-    LayerWeights layer;
-    for (Norm& norm : layer.norms) norm = walk.norm(d_model);
+    LayerWeights layer{};
+    const bool has_cross = shape.cross_index(index) >= 0;
+    layer.norms[0] = walk.norm(d_model);
+    if (has_cross) layer.norms[1] = walk.norm(d_model);
+    layer.norms[2] = walk.norm(d_model);
     layer.query_key_value = walk.matrix(type, 3 * d_model, d_model);
     layer.self_output = walk.matrix(type, d_model, d_model);
-    layer.cross_query = walk.matrix(type, d_model, d_model);
-    layer.cross_output = walk.matrix(type, d_model, d_model);
+    if (has_cross) {
+      layer.cross_query = walk.matrix(type, d_model, d_model);
+      layer.cross_output = walk.matrix(type, d_model, d_model);
+    }
     layer.linear1 = walk.matrix(type, wide_size(shape), d_model);
     layer.linear2 = walk.matrix(type, d_model, shape.hidden_size);
     parts.layers.push_back(layer);
@@ -156,6 +161,8 @@ void DecoderShape::check() const {
   check_range("positions", static_cast<int64_t>(positions), 0, 2);
   check_range("dtype", static_cast<int64_t>(dtype), 0, 2);
   check_range("num_feature_columns", num_feature_columns, 0, 1 << 15);
+  check_range("attention_window", attention_window, 0, 1 << 20);
+  check_range("cross_attention_layers", cross_attention_layers, 0, num_layers);
   if ((rotary_time || qk_norm) && positions != PositionKind::kRotary) {
     throw std::invalid_argument("rotary_time and qk_norm need rotary positions");
   }

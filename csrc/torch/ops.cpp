@@ -102,9 +102,10 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
   if (!features.empty()) plan.features.emplace(features);
   for (size_t index = 0; index < memories.size(); ++index) {
     const Tensor& memory = memories[index];
-    check(memory.dim() == 5 && memory.size(0) == shape.num_layers && memory.size(1) == 2 &&
+    check(memory.dim() == 5 && memory.size(0) == shape.num_cross_layers() && memory.size(1) == 2 &&
               memory.size(2) == shape.num_heads && memory.size(4) == shape.head_dim(),
-          "memory " + std::to_string(index) + " must be (num_layers, 2, num_heads, len, head_dim) of these weights");
+          "memory " + std::to_string(index) +
+              " must be (num_cross_layers, 2, num_heads, len, head_dim) of these weights");
     const int64_t len = memory.size(3), mask_len = masks[index].numel();
     check(mask_len == 0 || mask_len == len, "the mask of memory " + std::to_string(index) + " has another length");
     plan.memories.push_back({data<const float>(memory, ScalarType::Float, "memory"), len,

@@ -52,7 +52,7 @@ training::AttentionCall to_call(const Tensor& query, const Tensor& key, const Te
                                 const Tensor& signed_sine, const std::vector<int64_t>& options,
                                 const std::vector<double>& factors, size_t num_views) {
   check(query.dim() == 4 && key.dim() == 4, "query and key must be (batch, num_heads, seq_len, head_dim)");
-  check(options.size() == kNumOptions + 3 * num_views && factors.size() == 2, "options or factors are missing");
+  check(options.size() == kNumOptions + 3 * num_views && factors.size() == 4, "options or factors are missing");
   training::AttentionCall call;
   call.dtype = options[1] != 0 ? training::Dtype::kBfloat16 : training::Dtype::kFloat32;
   call.batch = query.size(0);
@@ -66,6 +66,8 @@ training::AttentionCall to_call(const Tensor& query, const Tensor& key, const Te
   call.seed = static_cast<uint64_t>(options[5]);
   call.scale = static_cast<float>(factors[0]);
   call.keep_scale = static_cast<float>(factors[1]);
+  call.norm_scale = static_cast<float>(factors[2]);
+  call.norm_epsilon = static_cast<float>(factors[3]);
   call.lse = numbers<float>(lse, call.batch * call.num_heads * call.query_len, "lse has another size");
   call.key_mask = numbers<const uint8_t>(key_mask, call.batch * call.key_len, "key_mask must be (batch, key_len)");
   call.key_lengths = numbers<const int32_t>(key_lengths, call.batch, "key_lengths must be (batch)");

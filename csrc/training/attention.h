@@ -28,8 +28,10 @@ struct AttentionCall {
   uint32_t dropout_threshold = 0;          // of 2^16: a weight is dropped if its draw is below; see dropout.h
   float keep_scale = 1.0f;                 // what the kept weights are multiplied by
   uint64_t seed = 0;
-  // Rotary positions of queries and keys, and of their gradients backwards: (batch or 1, seq_len, head_dim) each, or
-  // nullptr. Number i becomes x[i] * cosine[i] + x[(i + head_dim / 2) % head_dim] * signed_sine[i].
+  // > 0: first each query and key is multiplied by norm_scale / sqrt(mean of its squares + norm_epsilon).
+  float norm_scale = 0.0f, norm_epsilon = 0.0f;
+  // Then rotary positions of queries and keys, and of their gradients backwards: (batch or 1, seq_len, head_dim) each,
+  // or nullptr. Number i becomes x[i] * cosine[i] + x[(i + head_dim / 2) % head_dim] * signed_sine[i].
   const float* cosine = nullptr;
   const float* signed_sine = nullptr;
   int64_t rotary_batch_stride = 0;  // 0: one for all

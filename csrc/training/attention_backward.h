@@ -26,7 +26,10 @@ class AttentionBackward {
 
   // Without memory it can only say how much it takes.
   AttentionBackward(const AttentionCall& call, const Part& part, std::byte* memory)
-      : call_(call), part_(part), rotary_(call, part.batch), dim_(round_up(call.head_dim, Arithmetic::kPadding)) {
+      : call_(call),
+        part_(part),
+        preparation_(call, part.batch, part.head),
+        dim_(round_up(call.head_dim, Arithmetic::kPadding)) {
     Scratch scratch(memory);
     const int64_t queries = num_tiles(call.query_len) * kTile;
     scratch.take(rows_, kTile * dim_);
@@ -72,7 +75,7 @@ class AttentionBackward {
   void pack(const Visible& visible, int64_t first) {
     const int64_t num = engine::smaller(kTile, call_.query_len - first);
     read_rows(call_, call_.query, part_.batch, part_.head, first, num, kTile, dim_, rows_);
-    rotary_.turn<false>(rows_, dim_, first, num);
+    preparation_.prepare(rows_, dim_, first, num);
     Arithmetic::pack_columns(rows_, dim_, query_.columns + first * dim_);
     Arithmetic::pack_rows(rows_, dim_, query_.rows + first * dim_);
     read_rows(call_, call_.grad_output, part_.batch, part_.head, first, num, kTile, dim_, rows_);
@@ -124,7 +127,7 @@ class AttentionBackward {
   void run_tile(const Visible& visible, int64_t first_key) {
     const int64_t num = engine::smaller(kTile, call_.key_len - first_key);
     read_rows(call_, call_.key, part_.batch, part_.head, first_key, num, kTile, dim_, keys_);
-    rotary_.turn<false>(keys_, dim_, first_key, num);
+    preparation_.prepare(keys_, dim_, first_key, num);
     read_rows(call_, call_.value, part_.batch, part_.head, first_key, num, kTile, dim_, values_);
     Arithmetic::turn(keys_, dim_, turned_keys_);
     for (int64_t i = 0; i < kTile * dim_; ++i) grad_key_[i] = grad_value_[i] = 0.0f;
@@ -138,7 +141,7 @@ class AttentionBackward {
       }
       add_to_queries(visible, first_key, first);
     }
-    rotary_.turn<true>(grad_key_, dim_, first_key, num);
+    preparation_.undo(grad_key_, dim_, call_.key, first_key, num);
     write_rows(call_, grad_key_, dim_, num, call_.scale, call_.grad_key, part_.batch, part_.head, first_key);
     write_rows(call_, grad_value_, dim_, num, 1.0f, call_.grad_value, part_.batch, part_.head, first_key);
   }
@@ -209,7 +212,7 @@ class AttentionBackward {
     const int64_t num = engine::smaller(kTile, call_.query_len - first);
     transpose(grad_query_ + first * dim_, kTile, dim_, kTile, output_, dim_);
     if (part_.sum == nullptr) {
-      rotary_.turn<true>(output_, dim_, first, num);
+      preparation_.undo(output_, dim_, call_.query, first, num);
       write_rows(call_, output_, dim_, num, call_.scale, call_.grad_query, part_.batch, part_.head, first);
     } else {
       write_rows(output_, dim_, num, call_.head_dim, 1.0f, part_.sum + first * call_.head_dim, call_.head_dim);
@@ -222,7 +225,7 @@ class AttentionBackward {
 
   const AttentionCall& call_;
   const Part part_;
-  const Rotary rotary_;
+  const Preparation preparation_;
   const int64_t dim_;
   int64_t num_bytes_;
 
@@ -251,7 +254,7 @@ inline void add_sums(const AttentionCall& call, int64_t batch, int64_t head, flo
     for (int64_t sum = 1; sum < num_sums; ++sum) total += sums[sum * size + i];
     sums[i] = total;
   }
-  Rotary(call, batch).turn<true>(sums, call.head_dim, 0, call.query_len);
+  Preparation(call, batch, head).undo(sums, call.head_dim, call.query, 0, call.query_len);
   write_rows(call, sums, call.head_dim, call.query_len, call.scale, call.grad_query, batch, head, 0);
 }
 

@@ -25,7 +25,10 @@ class AttentionForward {
 
   // Without memory it can only say how much it takes.
   AttentionForward(const AttentionCall& call, const Part& part, std::byte* memory)
-      : call_(call), part_(part), rotary_(call, part.batch), dim_(round_up(call.head_dim, Arithmetic::kPadding)) {
+      : call_(call),
+        part_(part),
+        preparation_(call, part.batch, part.head),
+        dim_(round_up(call.head_dim, Arithmetic::kPadding)) {
     Scratch scratch(memory);
     scratch.take(rows_, kTile * dim_);
     scratch.take(queries_, kTile * dim_);
@@ -57,7 +60,7 @@ class AttentionForward {
     for (int64_t tile = keys.first / kTile; tile < num_tiles(keys.last); ++tile) {
       const int64_t first = tile * kTile, num = engine::smaller(kTile, call_.key_len - first);
       read_rows(call_, call_.key, part_.batch, part_.head, first, num, kTile, dim_, keys_ + first * dim_);
-      rotary_.turn<false>(keys_ + first * dim_, dim_, first, num);
+      preparation_.prepare(keys_ + first * dim_, dim_, first, num);
       read_rows(call_, call_.value, part_.batch, part_.head, first, num, kTile, dim_, rows_);
       Arithmetic::turn(rows_, dim_, values_ + first * dim_);
     }
@@ -66,7 +69,7 @@ class AttentionForward {
   void run_tile(const Visible& visible, int64_t first) {
     const int64_t num = engine::smaller(kTile, call_.query_len - first);
     read_rows(call_, call_.query, part_.batch, part_.head, first, num, kTile, dim_, rows_);
-    rotary_.turn<false>(rows_, dim_, first, num);
+    preparation_.prepare(rows_, dim_, first, num);
     Arithmetic::pack_columns(rows_, dim_, queries_);
     for (int64_t i = 0; i < dim_ * kTile; ++i) turned_[i] = 0.0f;
     for (int64_t i = 0; i < kTile; ++i) row_max_[i] = kNoScore, row_sum_[i] = 0.0f;
@@ -177,7 +180,7 @@ class AttentionForward {
 
   const AttentionCall& call_;
   const Part part_;
-  const Rotary rotary_;
+  const Preparation preparation_;
   const int64_t dim_;
   int64_t num_bytes_;
 

@@ -65,6 +65,75 @@ struct Rotary {
   }
 };
 
+// What a row of a query or key is multiplied by to have its norm.
+template <class Number>
+inline float norm_factor(const AttentionCall& call, const Number* row) {
+  Vec squares = zero();
+  engine::for_lanes(call.head_dim, [&](int64_t i, int64_t num) {
+    const Vec values = engine::load_some(row + i, num);
+    squares = multiply_add(values, values, squares);
+  });
+  const float mean = engine::add_lanes(squares) / static_cast<float>(call.head_dim);
+  return call.norm_scale / __builtin_sqrtf(mean + call.norm_epsilon);
+}
+
+// The gradients of normed rows become those of the rows, which lie `stride` apart: with x a row, f its factor and g its
+// gradient, f * g - x * (x . g) * f ** 3 / (norm_scale ** 2 * head_dim).
+template <class Number>
+inline void norm_gradients(const AttentionCall& call, const Number* rows, int64_t stride, int64_t num_rows,
+                           float* grads, int64_t grad_stride) {
+  const float share = 1.0f / (call.norm_scale * call.norm_scale * static_cast<float>(call.head_dim));
+  for (int64_t row = 0; row < num_rows; ++row, rows += stride, grads += grad_stride) {
+    Vec products = zero();
+    engine::for_lanes(call.head_dim, [&](int64_t i, int64_t num) {
+      products = multiply_add(engine::load_some(rows + i, num), engine::load_some(grads + i, num), products);
+    });
+    const float factor = norm_factor(call, rows);
+    const Vec of_grad = set1(factor), of_row = set1(-engine::add_lanes(products) * factor * factor * factor * share);
+    engine::for_lanes(call.head_dim, [&](int64_t i, int64_t num) {
+      const Vec part = engine::load_some(rows + i, num) * of_row;
+      engine::store_some(grads + i, num, multiply_add(engine::load_some(grads + i, num), of_grad, part));
+    });
+  }
+}
+
+// What is done to the queries and keys of one head where they are read, and backwards to their gradients: the norm,
+// then rotary positions.
+struct Preparation {
+  const AttentionCall& call;
+  int64_t batch, head;
+  Rotary rotary;
+
+  Preparation(const AttentionCall& call, int64_t batch, int64_t head)
+      : call(call), batch(batch), head(head), rotary(call, batch) {}
+
+  template <class Number>
+  void prepare(Number* rows, int64_t stride, int64_t first_row, int64_t num_rows) const {
+    if (call.norm_scale > 0.0f) {
+      for (int64_t row = 0; row < num_rows; ++row) {
+        Number* place = rows + row * stride;
+        const Vec factor = set1(norm_factor(call, place));
+        engine::for_lanes(call.head_dim, [&](int64_t i, int64_t num) {
+          engine::store_some(place + i, num, engine::load_some(place + i, num) * factor);
+        });
+      }
+    }
+    rotary.turn<false>(rows, stride, first_row, num_rows);
+  }
+
+  // view: of the queries or keys whose gradients these are.
+  void undo(float* grads, int64_t stride, const View& view, int64_t first_row, int64_t num_rows) const {
+    rotary.turn<true>(grads, stride, first_row, num_rows);
+    if (call.norm_scale <= 0.0f) return;
+    const int64_t begin = begin_of(view, batch, head) + first_row * view.row_stride;
+    if (call.dtype == Dtype::kBfloat16) {
+      norm_gradients(call, static_cast<const uint16_t*>(view.data) + begin, view.row_stride, num_rows, grads, stride);
+    } else {
+      norm_gradients(call, static_cast<const float*>(view.data) + begin, view.row_stride, num_rows, grads, stride);
+    }
+  }
+};
+
 // Reads rows first_row .. first_row + num_rows - 1 of a head; rows from there up to total_rows become zeros. From
 // bfloat16 to either type, from float32 to itself.
 template <class Number>

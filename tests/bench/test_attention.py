@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from amt.bench.attention import CASES, IMPLEMENTATIONS, AttentionCase, call_once, make_inputs, measure_attention
-from amt.ops import attention
+from amt.bench.attention import (
+    CASES,
+    IMPLEMENTATIONS,
+    AttentionCase,
+    call_once,
+    implementations_for,
+    make_inputs,
+    measure_attention,
+)
+from amt.ops import attention, native
 from amt.testing import assert_within_bound
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +28,9 @@ def test_a_name_says_all_of_a_case():
         assert AttentionCase.parse(case.name) == case
     case = AttentionCase.parse("bfloat16-b2-q8-k5-causal+bias-both")
     assert (case.batch, case.query_len, case.key_len, case.options, case.is_both) == (2, 8, 5, {"causal", "bias"}, True)
+    assert (case.num_heads, case.head_dim) == (8, 64)
+    case = AttentionCase.parse("bfloat16-b2-q8-k5-h2x128-window-forward")
+    assert (case.num_heads, case.head_dim, case.options) == (2, 128, {"window"})
 
 
 @pytest.mark.parametrize(
@@ -35,12 +46,24 @@ def test_operations_are_counted():
     assert AttentionCase.parse("float32-b2-q8-k16-plain-forward").flops == 2 * 2 * 2 * 8 * 8 * 16 * 64
     causal = AttentionCase.parse("float32-b1-q8-k8-causal-both")
     assert causal.flops == 7 * 2 * 8 * 64 * sum(range(1, 9))
+    window = AttentionCase.parse("float32-b3-q300-k310-h2x8-window-forward")
+    assert window.flops == 2 * 2 * 3 * 2 * 8 * sum(min(query + 11, 256) for query in range(300))
 
 
-@pytest.mark.parametrize("options", ["plain", "causal+padding", "causal+bias", "causal+dropout"])
+@pytest.mark.skipif(not native.is_available(), reason=str(native.why_not()))
+def test_who_takes_what():
+    assert set(implementations_for(AttentionCase.parse("float32-b2-q9-k12-causal-both"))) == set(IMPLEMENTATIONS)
+    with_bias = implementations_for(AttentionCase.parse("float32-b2-q9-k12-bias-both"))
+    assert set(with_bias) == {"reference", "sdpa", "fused-op"}
+    large = implementations_for(AttentionCase.parse("float32-b8-q1024-k1024-causal-both"))
+    assert set(large) == {"sdpa", "chunks", "native"}
+
+
+@pytest.mark.parametrize("options", ["plain", "causal+padding", "causal+bias", "causal+dropout", "causal+window"])
 def test_everyone_computes_the_same(options):
-    inputs = make_inputs(AttentionCase.parse(f"float32-b2-q9-k12-{options}-both"))
-    outputs = [attend(inputs).detach() for attend in IMPLEMENTATIONS.values()]
+    case = AttentionCase.parse(f"float32-b2-q9-k12-{options}-both")
+    inputs = make_inputs(case)
+    outputs = [attend(inputs).detach() for attend in implementations_for(case).values()]
     assert len(inputs.leaves) == (4 if "bias" in options else 3)
     if "dropout" not in options:
         more = {name: value.double() if name == "relative_bias" else value for name, value in inputs.options.items()}

@@ -122,7 +122,17 @@ def random_features(rng: random.Random, score: TokenizerConfig) -> dict[str, obj
     }
 
 
-def random_model(rng: random.Random, vocab_size: int, **options: object) -> MusicTransformer:
+def random_economy(rng: random.Random) -> dict[str, object]:
+    """Windows and layers without cross-attention, each in half of the models."""
+    return {
+        "attention_window": rng.choice([1, 2, 3, 7, 16, 17, 30]) if rng.random() < 0.5 else 0,
+        "cross_attention_layers": rng.choice([1, 2, 3]) if rng.random() < 0.5 else 0,
+    }
+
+
+def random_model(
+    rng: random.Random, vocab_size: int, *, cross_attention_layers: int = 0, **options: object
+) -> MusicTransformer:
     """Any geometry, with weights large enough for decided choices."""
     num_heads = rng.choice([1, 2, 3, 4])
     torch.manual_seed(rng.randrange(1 << 30))
@@ -131,7 +141,8 @@ def random_model(rng: random.Random, vocab_size: int, **options: object) -> Musi
         d_model=2 * num_heads * rng.choice([2, 3, 4, 5, 8]),
         nhead=num_heads,
         num_encoder_layers=1,
-        num_decoder_layers=rng.choice([1, 2, 3]),
+        num_decoder_layers=(num_layers := rng.choice([1, 2, 3])),
+        cross_attention_layers=min(cross_attention_layers, num_layers),
         dim_feedforward=rng.choice([5, 16, 37, 64]),
         max_sequence_length=40,
         text_embedding_dim=6,
@@ -234,7 +245,8 @@ def random_case(seed: int) -> Case:
     if has_features:  # of canonical sequences, or of any ids
         constraints = random_constraints(feature_rng, score)
         grammar = Grammar(score, constraints) if feature_rng.random() < 0.8 else None
-    options = random_features(feature_rng, score) if has_features else {}
+    options = random_economy(random.Random(f"economy {seed}"))
+    options |= random_features(feature_rng, score) if has_features else {}
     known = Grammar(score) if has_features else grammar
     model = random_model(rng, known.vocab_size if known else rng.choice([5, 16, 37, 100]), **options)
     batch_size, text_len = rng.choice([1, 1, 2, 5]), rng.choice([1, 2, 7])

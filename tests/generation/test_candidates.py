@@ -6,10 +6,11 @@ import pytest
 import torch
 from listening_models import LISTENING, exact_and_own_embeddings, open_model, save_model, tune
 
-from amt.generation.candidates import check_rerank, ranked
+from amt.generation.candidates import check_rerank, faults, num_candidates, ranked
 from amt.generation.piece import Piece
 from amt.midi.data import MidiData
 from amt.midi.elements import Tempo
+from amt.midi.sanity import sanity
 from amt.midi.tokenizer import EventTokenizer
 from amt.retrieval.embedding import part_len, parts_of
 from amt.testing import assert_within_bound
@@ -30,7 +31,7 @@ def writer(tmp_path_factory):
 
 
 def piece(number, bpm=60, text=TEXT):
-    data = tune(number, num_notes=48)
+    data = tune(number)
     data = MidiData(data.notes, tempos=[Tempo(0, round(60e6 / bpm))], time_signatures=data.time_signatures)
     tokenizer = EventTokenizer()
     return Piece.from_tokens(
@@ -58,18 +59,33 @@ def test_of_equal_pieces_the_one_that_was_written_first_is_first(generator):
 
 
 def test_by_facts_what_does_most_is_first(generator, writer):
-    pieces = [piece(0, bpm=60), piece(2, bpm=120), piece(4, bpm=90)]
+    # All of them are too short to be sane.
+    pieces = [dataclasses.replace(piece(0, bpm), seed=seed) for seed, bpm in enumerate((90, 120, 96))]
     assert [row.is_met for row in pieces[1].report] == [True, True]
     for each in (generator, writer):
-        assert ranked(pieces, each, "facts")[0].seed == 2
-    assert [each.seed for each in ranked(pieces, writer, "facts")] == [2, 0, 4]  # equal ones as written
+        assert ranked(pieces, each, "facts")[0].seed == 1
+    assert [each.seed for each in ranked(pieces, writer, "facts")] == [1, 0, 2]  # equal ones as written
     assert ranked(pieces, writer, "facts")[0].text_cosine is None
+
+
+def test_sane_music_is_better_and_facts_and_faults_count_alike(writer):
+    longer, short = piece(0, bpm=60), dataclasses.replace(piece(0, bpm=90), seed=1)
+    assert sanity(longer.music) == [] and len(sanity(short.music)) == 1
+    assert [faults(each) for each in (longer, short, piece(0, bpm=120))] == [1, 2, 1]
+    assert [each.seed for each in ranked([short, longer], writer, "facts", 1)] == [0]
+
+
+def test_a_number_of_candidates_that_depends_on_nothing_else():
+    assert [num_candidates(None, num, is_sampling=True) for num in (1, 2, 5, 8, 9, 40)] == [2, 4, 10, 16, 16, 40]
+    assert [num_candidates(None, num, is_sampling=False) for num in (1, 3)] == [1, 3]
+    assert [num_candidates(rerank, 3, is_sampling=True) for rerank in (1, 2, 8)] == [3, 3, 8]
 
 
 def test_a_piece_without_notes_is_last(generator):
     silent = Piece.from_tokens((1, 583, 540, 2), EventTokenizer().config, text=TEXT)
     found = ranked([silent, piece(1)], generator, "model")
     assert found[1].text_cosine == -1.0
+    assert [len(each.notes) > 0 for each in ranked([silent, piece(1, bpm=90)], generator, "facts")] == [True, False]
 
 
 def test_wrong_calls(generator, writer):

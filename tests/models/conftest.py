@@ -17,11 +17,23 @@ FEW_OPTIONS = [
     if (option["activation"], option["positions"], option["tie_output"])
     in [("relu", "sinusoidal", False), ("gelu", "relative", True), ("swiglu", "rotary", False)]
 ]
+# Local attention, and layers that do not read the text.
+ECONOMIES = [
+    {"attention_window": 3, "cross_attention_layers": 2},
+    {"attention_window": 4},
+    {"cross_attention_layers": 1},
+]
+for option, economy in zip(list(FEW_OPTIONS), itertools.cycle(ECONOMIES)):
+    OPTIONS.append(option | economy)
+    FEW_OPTIONS.append(option | economy)
 
 
 def option_id(option):
     order = "pre" if option["norm_first"] else "post"
-    return "-".join([order, option["activation"], option["positions"], "tied" if option["tie_output"] else "untied"])
+    words = [order, option["activation"], option["positions"], "tied" if option["tie_output"] else "untied"]
+    words += [f"window{option['attention_window']}"] if "attention_window" in option else []
+    words += [f"cross{option['cross_attention_layers']}"] if "cross_attention_layers" in option else []
+    return "-".join(words)
 
 
 @pytest.fixture(params=FEW_OPTIONS, ids=option_id)

@@ -58,7 +58,7 @@ def test_steps_give_what_the_full_pass_gives(every_options, draw, rounded):
 
 @torch.no_grad()
 def test_steps_past_the_first_capacity(options, draw, rounded):
-    model = new_model(options, num_decoder_layers=1)
+    model = new_model(options, num_decoder_layers=2)
     text, text_mask, tokens = draw(seq_len=140)
     truth = model(text, tokens, text_mask)
     cache = model.start_cache(model.encode(text, text_mask), text_mask)

@@ -114,6 +114,8 @@ def test_activation_modules_are_taken():
         ({"num_decoder_layers": 2}, {}, "3 layers"),
         ({"nhead": 2}, {}, "nhead"),
         ({"dim_feedforward": 41}, {}, "a weight is"),
+        ({"attention_window": 5}, {}, "attention_window 0"),
+        ({"cross_attention_layers": 2}, {}, "cross-attention in every layer"),
         ({}, {"bias": False}, "bias"),
         ({}, {"layer_norm_eps": 1e-6}, "layer_norm_eps"),
     ],

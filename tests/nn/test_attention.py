@@ -20,6 +20,35 @@ def test_self_attention_is_torchs():
     )
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("window", [1, 3, 9])
+def test_a_window_hides_what_is_further_back(window):
+    torch.manual_seed(0)
+    x = torch.randn(2, 7, 12, dtype=torch.float64)
+    layer = SelfAttention(12, 3, 0.0, window=window).double()
+    mixed = layer(x, is_causal=True)
+    for position in range(7):
+        seen = x[:, max(0, position + 1 - window) : position + 1]
+        layer.window = 0
+        assert_within_bound(mixed[:, position], layer(seen, is_causal=True)[:, -1])
+        layer.window = window
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("window", [1, 3, 9])
+@pytest.mark.parametrize("num_new", [1, 2, 4])
+def test_a_window_over_a_cache(window, num_new):
+    """Queries at the end of a cache see what they see in the whole."""
+    torch.manual_seed(0)
+    x = torch.randn(2, 7, 12, dtype=torch.float64)
+    layer = SelfAttention(12, 3, 0.0, window=window).double()
+    past = torch.full((2, 2, 3, 7, 4), torch.nan, dtype=torch.float64)  # (key and value, batch, num_heads, ...)
+    for start in range(0, 7, num_new):
+        end = min(7, start + num_new)
+        new = layer(x[:, start:end], is_causal=True, cache=(past[..., start:end, :], past[..., :end, :]))
+        assert_within_bound(new, layer(x, is_causal=True)[:, start:end])
+
+
 @pytest.mark.parametrize("is_masked", [False, True], ids=["real", "masked"])
 def test_one_key_is_answered_once_for_all_queries(is_masked):
     torch.manual_seed(0)

@@ -5,35 +5,35 @@ from amt.nn.cache import FIRST_CAPACITY, DecoderCache
 
 
 def new_cache(max_length=1000, memory_mask=None):
-    return DecoderCache.empty(torch.arange(2 * 2 * 3 * 5 * 7 * 4.0).view(2, 2, 3, 5, 7, 4), memory_mask, max_length)
+    return DecoderCache.empty(2, torch.arange(2 * 2 * 3 * 5 * 7 * 4.0).view(2, 2, 3, 5, 7, 4), memory_mask, max_length)
 
 
 def fill(cache, num_tokens, value):
-    slots, windows = cache.append(num_tokens)
+    slots, pasts = cache.append(num_tokens)
     for layer, slot in enumerate(slots):
         slot.fill_(value + layer)
-    return windows
+    return pasts
 
 
-def test_slots_are_the_end_of_the_windows():
+def test_slots_are_the_end_of_the_pasts():
     cache = new_cache()
     fill(cache, 3, 10.0)
-    windows = fill(cache, 2, 20.0)
-    assert cache.length == 5 and cache.batch_size == 3 and len(windows) == 2
-    for layer, window in enumerate(windows):
-        assert window.shape == (2, 3, 5, 5, 4)
-        assert torch.equal(window[0, 0, 0, :, 0], torch.tensor([10.0, 10, 10, 20, 20]) + layer)
+    pasts = fill(cache, 2, 20.0)
+    assert cache.length == 5 and cache.batch_size == 3 and len(pasts) == 2
+    for layer, past in enumerate(pasts):
+        assert past.shape == (2, 3, 5, 5, 4)
+        assert torch.equal(past[0, 0, 0, :, 0], torch.tensor([10.0, 10, 10, 20, 20]) + layer)
 
 
 def test_capacity_doubles_and_keeps_what_is_there():
     cache = new_cache(max_length=3 * FIRST_CAPACITY)
     pointers, capacities = set(), []
     for step in range(3 * FIRST_CAPACITY):
-        windows = fill(cache, 1, float(step))
+        pasts = fill(cache, 1, float(step))
         pointers.add(cache.self_kv.data_ptr())
         capacities.append(cache.self_kv.shape[4])
     assert sorted(set(capacities)) == [FIRST_CAPACITY, 2 * FIRST_CAPACITY, 3 * FIRST_CAPACITY]
-    assert torch.equal(windows[1][1, 2, 4, :, 3], torch.arange(3.0 * FIRST_CAPACITY) + 1)
+    assert torch.equal(pasts[1][1, 2, 4, :, 3], torch.arange(3.0 * FIRST_CAPACITY) + 1)
 
 
 def test_many_tokens_at_once():

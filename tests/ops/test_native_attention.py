@@ -202,7 +202,7 @@ def test_the_op_passes_opcheck(names):
 
 @pytest.mark.parametrize("is_training", [False, True], ids=["inference", "training"])
 def test_it_compiles_in_one_graph(is_training):
-    tensors = [tensor.float().requires_grad_(is_training) for tensor in three(40, 40)]
+    tensors = [tensor.float().requires_grad_(is_training) for tensor in three(70, 70)]
     graphs = []
 
     def run(query, key, value):
@@ -283,13 +283,16 @@ def test_the_instruction_set_is_chosen_by_the_environment(monkeypatch):
 
 
 def test_explain_says_why_not(monkeypatch):
-    query = torch.zeros(2, 3, 40, 64)
+    query = torch.zeros(2, 3, 64, 64)
     name = native_attention.chosen_kernel_set()
     assert explain(query, query, query, backend="native") == f"native: asked for ({name})"
     if name != "generic":
         assert explain(query, query, query) == f"native: C++ kernels ({name}), faster here"
         assert explain(query, query, query, dropout_p=0.1, seed=3).startswith("native")
-        assert explain(query[:, :, :9], query, query).startswith("sdpa: with less than 32 queries")
+        assert explain(query[:, :, :63], query, query).startswith("sdpa: with less than 64 queries")
+        half = query.bfloat16()
+        assert explain(half[:, :, :16], half, half).startswith("native")
+        assert explain(half[:, :, :15], half, half).startswith("sdpa: with less than 16 queries")
     monkeypatch.setenv("AMT_CPU_ISA", "generic")
     assert explain(query, query, query) == "sdpa: the C++ kernels have nothing faster than generic here"
     assert f"C++ kernels ({native_attention.chosen_kernel_set()})" in amt.info()["attention"]

@@ -28,6 +28,7 @@ def tables(seq_len, head_dim, kind):
 
 
 def run(qkv, rotary, backend, dtype, options):
+    """Output and gradient."""
     leaf = qkv.to(dtype).requires_grad_()
     if rotary is not None and dtype == torch.float64:
         rotary = tuple(table.double() for table in rotary)
@@ -39,13 +40,15 @@ def run(qkv, rotary, backend, dtype, options):
 @needs_library
 @pytest.mark.parametrize("isa", SETS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("norm_scale", [0.0, 1.2])
 @pytest.mark.parametrize("kind", ["none", "one", "own"])
 @pytest.mark.parametrize(("seq_len", "head_dim"), [(1, 8), (40, 24), (65, 64)])
-def test_the_kernels_are_the_reference(seq_len, head_dim, kind, dtype, isa, monkeypatch):
+def test_the_kernels_are_the_reference(seq_len, head_dim, kind, norm_scale, dtype, isa, monkeypatch):
     monkeypatch.setattr(native_attention, "chosen_kernel_set", lambda: isa)
     qkv = draw(BATCH, seq_len, 3, HEADS, head_dim).to(dtype)
     rotary = tables(seq_len, head_dim, kind)
     options = {"is_causal": True, "dropout_p": 0.2, "seed": 9, "query_lengths": torch.tensor([seq_len, seq_len - 1])}
+    options["norm_scale"] = norm_scale
     got = run(qkv, rotary, "native", dtype, options)
     truth, own = (run(qkv, rotary, "reference", other, options) for other in (torch.float64, dtype))
     for one, exact, other in zip(got, truth, own, strict=True):
@@ -56,17 +59,17 @@ def test_the_kernels_are_the_reference(seq_len, head_dim, kind, dtype, isa, monk
 @needs_library
 def test_gradients_over_several_sums_are_turned_back():
     """Long enough that threads share a head."""
-    before = torch.get_num_threads()
+    before, options = torch.get_num_threads(), {"is_causal": True, "norm_scale": 0.7}
     qkv, rotary = draw(1, 600, 3, 1, 32).float(), tables(600, 32, "one")
     try:
         results = []
         for num_threads in (1, 3):
             torch.set_num_threads(num_threads)
-            results.append(run(qkv, rotary, "native", torch.float32, {"is_causal": True}))
+            results.append(run(qkv, rotary, "native", torch.float32, options))
     finally:
         torch.set_num_threads(before)
-    truth = run(qkv, rotary, "reference", torch.float64, {"is_causal": True})
-    own = run(qkv, rotary, "reference", torch.float32, {"is_causal": True})
+    truth = run(qkv, rotary, "reference", torch.float64, options)
+    own = run(qkv, rotary, "reference", torch.float32, options)
     for one, again, exact, other in zip(*results, truth, own, strict=True):
         assert torch.equal(one, again)
         assert_within_bound(one, exact, other)
@@ -75,7 +78,7 @@ def test_gradients_over_several_sums_are_turned_back():
 @pytest.mark.parametrize("backend", ["auto", "reference", "sdpa"])
 def test_every_backend_computes_the_same(backend):
     qkv, rotary = draw(BATCH, 40, 3, HEADS, 8).float(), tables(40, 8, "one")
-    options = {"is_causal": True, "window": 5}
+    options = {"is_causal": True, "window": 5, "norm_scale": 1.2}
     got = run(qkv, rotary, backend, torch.float32, options)
     truth, own = (run(qkv, rotary, "reference", other, options) for other in (torch.float64, torch.float32))
     for one, exact, other in zip(got, truth, own, strict=True):
@@ -86,11 +89,11 @@ def test_every_backend_computes_the_same(backend):
 @pytest.mark.parametrize("kind", ["none", "one"])
 def test_the_op_passes_opcheck_and_compiles_in_one_graph(kind):
     qkv, rotary = draw(BATCH, 40, 3, HEADS, 8).float().requires_grad_(), tables(40, 8, kind)
-    arguments = (qkv, *(rotary or (None, None)), None, None, None, torch.tensor(3), True, 7, 0.2, 0.3)
+    arguments = (qkv, *(rotary or (None, None)), None, None, None, torch.tensor(3), True, 7, 0.2, 0.3, 1.2)
     torch.library.opcheck(self_attention_forward, arguments, rtol=1e-4, atol=1e-4)
 
     def call(qkv):
-        return self_attention(qkv * 2, rotary=rotary, is_causal=True, backend="native")
+        return self_attention(qkv * 2, rotary=rotary, norm_scale=1.2, is_causal=True, backend="native")
 
     expected = call(qkv)
     compiled = torch.compile(call, backend="aot_eager", fullgraph=True)(qkv)

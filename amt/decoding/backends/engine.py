@@ -113,7 +113,7 @@ class Engine:
         return self.model.encode(text_embeddings, text_mask)  # type: ignore[no-any-return]
 
     def memory_kv(self, memory: torch.Tensor) -> torch.Tensor:
-        """Keys and values of one text, (num_layers, 2, num_heads, len, head_dim)."""
+        """Keys and values of one text, (num_cross_layers, 2, num_heads, len, head_dim)."""
         return torch.stack(self.model.decoder.project_memory(memory))[:, :, 0]
 
     def start_cache(self, memory: torch.Tensor, memory_mask: torch.Tensor | None, num_bars: int = 0) -> EngineCache:
