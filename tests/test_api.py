@@ -284,7 +284,6 @@ def test_a_file_longer_than_the_model_reads_is_continued_whole(write):
         ({"tempo": 120}, "tempo 120"),
         ({"time_signature": "4/4", "tempo": 100}, "time_signature '4/4'"),
         ({"key": "D major"}, "key 'D major'"),
-        ({"text": "4/4", "bars": 4}, "time_signature '4/4'"),
     ],
     ids=str,
 )

@@ -23,7 +23,7 @@ def generator(make_generator):
 
 @pytest.fixture
 def generate(generator):
-    few = {"instruments": ["violin", "cello", "drums"], "max_polyphony": 3}
+    few = {"instruments": ["violin", "cello", "drums"], "max_polyphony": 3, "rerank": 1}
     return lambda text=TEXT, **options: amt.generate(text, **({"model": generator, "seed": 5, **few} | options))
 
 
