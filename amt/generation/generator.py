@@ -111,7 +111,7 @@ def ask(
             grammar=grammars[constraints[index]],
             attributes=_attributes(opened, readings[index], of_each[index]),
             in_windows=True,
-            most_tokens=None if named is None or "max_new_tokens" in named else targets[index].most_tokens,
+            most_tokens=None if _names_tokens(named, options) else targets[index].most_tokens,
             semitones=semitones[index],
             num_bars=constraints[index].max_bars or 0,
             continued=continued,
@@ -131,6 +131,12 @@ def ask(
         tuple(stopping_criteria or ()),
         warnings=tuple(warnings),
     )
+
+
+def _names_tokens(named: Collection[str] | None, options: GenerationConfig) -> bool:
+    """Whether the call, or the settings of the model, say how many tokens there may be."""
+    default = GenerationConfig().max_new_tokens
+    return named is None or "max_new_tokens" in named or options.max_new_tokens != default
 
 
 def _target(
