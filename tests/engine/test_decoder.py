@@ -408,7 +408,7 @@ def test_wrong_shapes_are_refused(model, name):
         pack_decoder(DecoderShape(**vars(shape) | changes), tensors, "float32")
 
 
-def start(engine, memory=None, prompt=None, mask=None, grammar=None, **options):
+def start(engine, memory=None, prompt=None, mask=None, grammars=None, **options):
     memory = torch.zeros(2, 2, 3, 4, 16) if memory is None else memory
     return Generation(
         engine.packed,
@@ -416,7 +416,7 @@ def start(engine, memory=None, prompt=None, mask=None, grammar=None, **options):
         [prompt or PromptRows(0, [1], 5)],
         [memory],
         [mask],
-        grammar=grammar,
+        grammars=grammars,
     )
 
 
