@@ -114,7 +114,7 @@ def generate(
         given |= {"num_beams": 1, "do_sample": False}
 
     from amt import api
-    from amt.models.opened import load
+    from amt.models.opened import DEFAULT_WRITER, load
 
     with checking_options(), progress_bar("tokens") as bar:
 
@@ -132,10 +132,12 @@ def generate(
             **given,
         }
         if show_profile:
-            measured = api.profile(text, model=load(model, allow_download=allow_download), **options)
+            measured = api.profile(text, model=load(model or DEFAULT_WRITER, allow_download=allow_download), **options)
             pieces = measured.pieces
         else:
-            found: Any = api.generate(text, model=load(model, allow_download=allow_download), **options)
+            found: Any = api.generate(
+                text, model=load(model or DEFAULT_WRITER, allow_download=allow_download), **options
+            )
             pieces = found if isinstance(found, list) else [found]
     write_pieces(names, pieces, as_json=as_json)
     if show_profile:

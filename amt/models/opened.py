@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from amt.text.encoder import TextEncoder
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-DEFAULT_MODEL = "score-small"
+DEFAULT_MODEL = "score-small"  # writes music and reads it
+DEFAULT_WRITER = "score-plan"  # writes better music; what generate, stream, edit and profile take
 CAPTION_EMBEDDINGS = "captions.embeddings"  # beside a model's captions.txt: their embeddings
 
 
