@@ -115,7 +115,9 @@ def test_a_text_becomes_a_file(run, model, encoder):
     code, out, err = run("generate", WALTZ, "-o", "waltz.mid", "--model", model, "--seed", 7)
     piece = amt.generate(WALTZ, seed=7, model=model)
     assert (code, err) == (0, "")
-    assert re.fullmatch(rf"waltz\.mid: [\d.]+ s, .+, {len(piece.notes)} notes, seed 7\n", out)
+    first, *lines = out.splitlines()
+    assert re.fullmatch(rf"waltz\.mid: [\d.]+ s, .+, {len(piece.notes)} notes, seed 7", first)
+    assert lines == [f"  {row}" for row in piece.report] and lines
     assert Path("waltz.mid").read_bytes() == piece.to_bytes()
     code, out, _ = run("generate", WALTZ, "-o", "waltz.mid", "--model", model, "--seed", 8)
     assert code == 0 and Path("waltz.mid").read_bytes() != piece.to_bytes()  # a name that was given is written over
@@ -182,11 +184,12 @@ def test_lengths_reach_the_music_and_what_was_asked_is_told(run, model, encoder)
     assert (code, err) == (0, "") and Path("w.mid").read_bytes() == piece.to_bytes()
     first, *lines = out.splitlines()
     assert first.startswith("w.mid: ") and lines == [f"  {row}" for row in piece.report]
-    assert lines[0] == "  time signature: asked for 3/4, got 3/4: kept" and len(lines) == 5
+    assert "  time signature: asked for 3/4, got 3/4: kept" in lines and len(lines) == 5
     code, out, _ = run(*generate, "--duration", 5, "--bars", 2, "--json")
     rows = json.loads(out)["report"]
-    assert [row["name"] for row in rows] == ["time_signature", "duration", "bars", "tempo", "instruments"]
-    assert rows[0] == {"name": "time_signature", "asked": "3/4", "got": "3/4", "is_met": True, "is_hard": True}
+    assert {row["name"] for row in rows} == {"time_signature", "duration", "bars", "tempo", "instruments"}
+    (row,) = [row for row in rows if row["name"] == "time_signature"]
+    assert row == {"name": "time_signature", "asked": "3/4", "got": "3/4", "is_met": True, "is_hard": True}
 
 
 def test_limits_that_are_written_on_the_command_line_are_those_of_python(run, model, encoder):
@@ -231,7 +234,8 @@ def test_what_runs_can_be_chosen(run, model, encoder):
 def test_a_profile_goes_to_stderr(run, model, encoder):
     options = ["--model", model, "--seed", 7]
     code, out, err = run("generate", WALTZ, "-o", "w.mid", "--profile", "-n", 2, *options)
-    assert code == 0 and [line.split(":")[0] for line in out.splitlines()] == ["w-1.mid", "w-2.mid"]
+    names = [line.split(":")[0] for line in out.splitlines() if not line.startswith("  ")]
+    assert code == 0 and names == ["w-1.mid", "w-2.mid"]
     assert re.search(r"^decode +[\d.]+ ms \(\d+%\)$", err, re.MULTILINE)
     assert re.search(r"^backend +engine float32 ", err, re.MULTILINE)
     assert run("generate", WALTZ, "-o", "v.mid", "-n", 2, *options)[0] == 0
@@ -272,7 +276,7 @@ def test_standard_input_and_output(run, model, encoder, stdin, folder):
 
 def test_warnings_go_to_stderr(run, model, encoder):
     code, out, err = run("generate", WALTZ, "-o", "w.mid", "--model", model, "--seed", 7, "--max-tokens", 3)
-    assert code == 0 and out == "w.mid: 0.0 s, no instruments, 0 notes, seed 7\n"
+    assert code == 0 and out.splitlines()[0] == "w.mid: 0.0 s, no instruments, 0 notes, seed 7"
     assert err == "amt: warning: the model wrote no notes; try another seed or other words\n"
 
 
@@ -296,7 +300,8 @@ def test_events_in_words(run, song):
     assert (code, err) == (0, "")
     ids = amt.EventTokenizer().encode(song).ids.tolist()
     head, *lines = out.splitlines()
-    assert head == f"# song.mid: {len(ids)} tokens, 4 of 4 notes"
+    lost = "dropped drum lengths 1, dropped key signatures 2"
+    assert head == f"# song.mid: {len(ids)} tokens, 4 of 4 notes; {lost}"
     assert [int(line.split()[0]) for line in lines] == ids
     for line in (
         "time_signature 2/4",
@@ -601,8 +606,6 @@ MISTAKES = {
     "no metre": ([*GENERATE, "--time-signature", "3/5"], 2, "--time-signature must be like 3/4"),
     "unknown instrument": ([*GENERATE, "--instruments", "violim"], 2, "did you mean 'violin'"),
     "no length": ([*GENERATE, "--max-beats", "0"], 2, "--max-beats must be above 0"),
-    "bars without time": ([*GENERATE, "--bars", "9"], 2, "bars needs --time-signature, or a text that names one"),
-    "length without metre": ([*GENERATE, "--bars", "9"], 2, "bars needs --time-signature, or a text that names one"),
     "no duration": ([*GENERATE, "--tempo", "90", "--duration", "0"], 2, "duration must be above 0 and at most"),
     "no bars": ([*GENERATE, "--time-signature", "3/4", "--bars", "0"], 2, "bars must be a whole number between 1"),
     "no tokens": ([*GENERATE, "--max-tokens", "0"], 2, "--max-tokens must be between 1 and"),
@@ -629,7 +632,7 @@ MISTAKES = {
     "empty file": (["inspect", "empty.mid"], 1, "the file is empty"),
     "not a MIDI file": (["inspect", "mp3.mid"], 1, "not a MIDI file: it does not start with MThd; it is an MP3 file"),
     "describe nothing": (["describe", "no.mid", "--model", "MODEL"], 1, "there is no file no.mid"),
-    "no bank": (["describe", "song.mid", "--model", "MODEL", "--bank", "no.txt"], 1, "there is no no.txt; check"),
+    "no bank": (["describe", "song.mid", "--model", "MODEL", "--bank", "no.txt"], 1, "there is no file no.txt with"),
     "empty bank": (["describe", "song.mid", "--model", "MODEL", "--bank", "empty.mid"], 1, "empty.mid has no captions"),
     "search with a model that only writes": (
         ["search", WALTZ, "folder", "--model", "MODEL"], 1, "only writes MIDI, and a search needs one that also reads"

@@ -14,12 +14,12 @@ from amt.cli.errors import checking_options
 from amt.cli.pieces import names_of_pieces, warn_of, write_pieces
 from amt.cli.progress import progress_bar
 from amt.cli.tables import CHOICE, given_values, with_tables
-from amt.request.edits import REFUSED
+from amt.request.limits import NOT_IN_EDITS
 
 SPEED = "What runs"
 
 
-@functools.partial(with_tables, without=REFUSED)
+@functools.partial(with_tables, without=NOT_IN_EDITS)
 def edit(
     source: Annotated[str, typer.Argument(metavar="IN.mid", help="The MIDI file; - is stdin. It stays as it is.")],
     text: Annotated[

@@ -8,6 +8,8 @@ import re
 from typing import SupportsIndex
 
 DRUMS = 128  # the "program" of drum notes, as in docs/tokens.md
+# Organs, strings, choirs and pads: their notes may be long.
+SUSTAINED = frozenset((*range(16, 24), *range(40, 56), *range(88, 104)))
 
 FAMILIES = (
     "Piano", "Chromatic Percussion", "Organ", "Guitar", "Bass", "Strings", "Ensemble", "Brass",

@@ -14,11 +14,11 @@ import numpy as np
 from amt.midi.data import MidiData
 from amt.midi.elements import TimeSignature
 from amt.midi.facts import longest
-from amt.midi.programs import DRUMS
+from amt.midi.programs import DRUMS, SUSTAINED
 from amt.midi.units import ticks_to_seconds
 
 # Organs, strings, choirs and pads may hold a note for 16 beats, others for 8.
-SUSTAINED = np.isin(np.arange(129), [*range(16, 24), *range(40, 56), *range(88, 104)])
+_IS_SUSTAINED = np.isin(np.arange(DRUMS + 1), sorted(SUSTAINED))
 MAX_HUNG_SHARE = 0.01
 MAX_POLYPHONY = 10.0
 MAX_TOP_RUN = 12
@@ -97,7 +97,7 @@ def sanity(midi: MidiData) -> list[str]:
         return problems
     pitched = notes.is_pitched
     start, end, pitch = notes.start[pitched], notes.end[pitched], notes.pitch[pitched]
-    limit = np.where(SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
+    limit = np.where(_IS_SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
     hung = int((end - start > limit).sum())
     if len(start) and hung / len(start) > MAX_HUNG_SHARE:
         problems.append(f"{hung} hanging notes")

@@ -12,13 +12,11 @@ from amt.midi.data import MidiData
 from amt.midi.edits import BarHole, BarLines, Holes, to_steps
 from amt.midi.programs import DRUMS, program_name, program_number
 from amt.midi.reference.holes import ALL
-from amt.request.limits import Limits, program_numbers
+from amt.request.limits import NOT_IN_EDITS, Limits, program_numbers
 from amt.request.reading import read
 
 Bars = int | tuple[int, int] | Sequence[tuple[int, int]]
 Tracks = str | int | Sequence[str | int]
-# What a piece has already, or what is about a whole piece.
-REFUSED = ("tempo", "time_signature", "duration", "bars", "max_beats", "entry_by_beats", "max_instruments")
 
 
 def num_bars_of(midi: MidiData, config: TokenizerConfig) -> int:
@@ -71,7 +69,7 @@ def holes_of(
 
 def check_limits(limits: Limits, programs: Sequence[int]) -> None:
     """Raise ValueError for a limit that an edit cannot have."""
-    for name in REFUSED:
+    for name in NOT_IN_EDITS:
         if getattr(limits, name) is not None:
             raise ValueError(f"{name} is the piece's own in an edit; leave it out")
     for name in ("forbidden_instruments", "instruments"):

@@ -17,8 +17,7 @@ from amt.config import make_plain, setting
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, Constraints
 from amt.midi.metres import bar_length
-from amt.midi.programs import DRUMS, program_name, program_number
-from amt.midi.sanity import SUSTAINED
+from amt.midi.programs import DRUMS, SUSTAINED, program_name, program_number
 from amt.midi.theory import parse_key
 from amt.midi.vocabulary import (
     NUM_TIME_SIGNATURES,
@@ -34,6 +33,8 @@ MAX_BEATS = 1 << 20
 MAX_BARS = 1 << 16
 MAX_DURATION_S = 86_400
 LENGTHS = ("max_beats", "duration", "bars")
+# In an edit: what a piece has already, or what is about a whole piece.
+NOT_IN_EDITS = ("tempo", "time_signature", "duration", "bars", "max_beats", "entry_by_beats", "max_instruments")
 # A length that is asked for is met within these.
 BARS_AROUND = 1
 DURATION_AROUND = Fraction(5, 100)
@@ -267,7 +268,7 @@ def with_usual(limits: Limits, named: Collection[str], config: TokenizerConfig) 
     }
     if "max_note_beats" in usual and limits.instruments is not None:
         programs = program_numbers(limits.instruments, "instruments")
-        if not SUSTAINED[list(programs)].any():
+        if SUSTAINED.isdisjoint(programs):
             usual["max_note_beats"] = USUAL_NOTE_BEATS
     return dataclasses.replace(limits, **usual)
 

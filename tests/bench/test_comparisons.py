@@ -64,7 +64,7 @@ def test_a_run_says_what_starts_and_ends_with_the_table():
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *selection]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
-    lines = [line for line in run.stdout.splitlines() if "/4 attention[float32-b4-q512-k32-padding-" in line]
-    assert len(lines) == 4 and lines[0].startswith("  1/4 ") and lines[0].endswith(" s")
+    lines = [line for line in run.stdout.splitlines() if "/6 attention[float32-b4-q512-k32-padding-" in line]
+    assert len(lines) == 6 and lines[0].startswith("  1/6 ") and lines[0].endswith(" s")
     table = run.stdout[run.stdout.index("AMT beside others") :]
     assert "float32-b4-q512-k32-padding-forward" in table and "torch " in table

@@ -60,7 +60,9 @@ def test_an_op_that_raises_lets_go_of_its_tensors():
     calls = [
         lambda tensor: native.ops().packed_vocab_size(tensor),
         lambda tensor: native.ops().pack_decoder_(tensor, "no shape", [tensor, tensor[:3]]),
-        lambda tensor: native.ops().generation_start(tensor, "", "", "", "", "", [tensor], [tensor, tensor], tensor),
+        lambda tensor: native.ops().generation_start(
+            tensor, "", "", "", [], "", [tensor], [tensor] * 2, tensor, tensor
+        ),
         lambda tensor: native.ops().generation_run_(-1, tensor, 1, 1, 1, True, "none"),
     ]
     for call in calls:

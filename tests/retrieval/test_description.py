@@ -139,7 +139,7 @@ def test_a_piece_without_notes_has_no_embedding(generator):
 def test_all_of_it_is_json(generator):
     for midi in (tune(2), MidiData(), MidiData([Note(0, 480, 36, 80, 0, True)])):
         row = json.loads(json.dumps(amt.describe(midi, model=generator, bank=CAPTIONS).to_dict(), allow_nan=False))
-        assert set(row) == {"sentence", "captions", "facts", "embedding"}
+        assert set(row) == {"sentence", "captions", "facts", "embedding", "plan"}
 
 
 def test_saving_keeps_the_captions(folder, tmp_path):
