@@ -280,7 +280,7 @@ def test_without_the_options_the_same_wishes_are_not_kept(generator, control):
 def test_the_model_of_the_package_keeps_them_too(generator):
     text = "a waltz in D minor for piano and drums in 3/4 time at 96 BPM"
     for decoding in [GREEDY, BEAMS, *({"seed": seed} for seed in range(8))]:
-        piece = amt.generate(text, duration=6, bars=3, key="D minor", max_polyphony=3, max_new_tokens=200, **decoding)
+        piece = amt.generate(text, duration=6, bars=3, key="D minor", max_polyphony=3, max_new_tokens=400, **decoding)
         rows = {row.name: row for row in piece.report}
         assert {name for name, row in rows.items() if row.is_hard} == {
             "time_signature", "duration", "bars", "key", "max_polyphony", "tempo", "instruments"
