@@ -227,10 +227,10 @@ def _streamed(
         for sequence in range(request.sequences_per_prompt):
             alone = request.only(index, sequence)
             piece = Long(alone.prompts[0], reader)
-            streamer.put(torch.tensor([piece.prompt.prefix]))
+            streamer.put(torch.tensor([piece.prompt.prefix], device="cpu"))
             state = choice.start(_with(alone, [piece]), deadline)
             for token in _tokens(choice, alone, piece, state, deadline):
-                streamer.put(torch.tensor([token.token_id]))
+                streamer.put(torch.tensor([token.token_id], device="cpu"))
                 done += 1
                 if progress:
                     progress(done, max(done, request.max_new_tokens))

@@ -291,7 +291,7 @@ def _load_common_weights(
     known, features = checkpoint.model.config.state_features, model_config.state_features
     if known and features[: len(known)] == known:
         table = "state_features.weight"
-        fresh = torch.zeros(len(own[table]) - len(common[table]), own[table].shape[1])
+        fresh = torch.zeros_like(own[table][len(common[table]) :], device="cpu")
         common[table] = torch.cat((common[table], fresh))
     for name, value in common.items():
         if value.shape != own[name].shape:

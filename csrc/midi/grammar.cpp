@@ -100,7 +100,7 @@ void Grammar::survey_plan() {
 
 GrammarState::GrammarState(const Grammar& grammar)
     : grammar_(&grammar),
-      num_programs_(static_cast<int64_t>(constraints().required_programs.count())),
+      num_programs_(static_cast<int64_t>(grammar.constraints().required_programs.count())),
       step_us_(is_score() ? 0 : int64_t{1000} * vocabulary().config().step_ms),
       bar_steps_(int64_t{4} * vocabulary().config().steps_per_beat),
       program_(is_score() ? -1 : 0) {

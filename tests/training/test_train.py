@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from amt.errors import DiskFullError
+from amt.files import LOCK
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout
 from amt.models import build_model
@@ -378,7 +379,7 @@ def test_a_run_that_is_killed_inside_its_saves_goes_on(data, tmp_path):
     assert began == [1, 4, 5, 5]
     assert go(run) == 0
     assert_same(weights(tmp_path / "whole"), weights(run))
-    assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in run.iterdir() if path.name.startswith(".")] == [LOCK]
 
 
 def test_what_a_killed_process_left_goes_at_the_next_start(data, tmp_path):
@@ -389,7 +390,7 @@ def test_what_a_killed_process_left_goes_at_the_next_start(data, tmp_path):
     (tmp_path / "state-0000000001").mkdir()
     (tmp_path / ".mine").write_text("a note")
     train(data, tmp_path, config=changed(max_steps=4, decay_steps=0))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != LOCK) == [
         ".mine", "checkpoint", "config.json", "metrics.jsonl", "state-0000000004", "train.json"
     ]  # fmt: skip
 
@@ -494,7 +495,7 @@ def test_settings_are_whole_whenever_a_run_is_resumed(data, tmp_path, small_disk
     with pytest.raises(DiskFullError, match=r"train\.json needs \d+ bytes, 0 are free|train\.json cannot be written"):
         train(data, run, config=changed(max_steps=5))
     assert ((run / "train.json").read_bytes(), (run / "config.json").read_bytes()) == before
-    assert sorted(path.name for path in run.iterdir() if path.name.startswith(".")) == []
+    assert sorted(path.name for path in run.iterdir() if path.name.startswith(".")) == [LOCK]
     leave_room(run.parent, 4 << 20)
     train(data, run, config=changed(max_steps=5))
     assert steps_of_states(run) == [5]
@@ -526,4 +527,5 @@ except OSError as error:
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], capture_output=True, text=True)
     assert done.stdout.startswith(f"cannot write {tmp_path}/run/state-0000000004: File too large; "), done.stderr
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.json", "metrics.jsonl", "train.json"]
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == [LOCK, "config.json", "metrics.jsonl", "train.json"]
