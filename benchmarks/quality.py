@@ -120,7 +120,7 @@ def requests(args: argparse.Namespace) -> dict[str, object]:
     while num_pieces < args.num and time.monotonic() < end:
         request, seed = random_request(rng), args.seed + num_pieces
         options: Any = {"seed": seed, "model": args.model, "dtype": args.dtype or "int8", **request}
-        piece = amt.generate(options.pop("text"), **options)
+        piece = amt.generate(options.pop("text"), rerank=1, **options)
         name = f"{num_pieces}: {request} seed {seed}"
         problems += [f"{name}: {fault}" for fault in faults(piece)]
         problems += [f"{name}: {row}" for row in piece.report if row.is_hard and not row.is_met]
