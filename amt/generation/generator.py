@@ -212,7 +212,7 @@ def ask_edit(
     config = opened.tokenizer.config
     reading = Reading() if text is None else read(text)
     if named is not None:
-        limits = with_usual(limits, {*named, "max_rest_beats", "entry_by_beats"}, config)
+        limits = with_usual(limits, {*named, "max_rest_beats", "entry_by_beats", "max_instruments"}, config)
     grammar = Grammar(config, moved(limits.constraints(config), -semitones))
     words = UNCONDITIONAL if text is None else text
     seed = seed_of(options, None)
@@ -388,10 +388,10 @@ def _may_begin(prefix: Sequence[int], constraints: Constraints, config: Tokenize
 def _with_usual(
     limits: Limits, named: Collection[str] | None, prefix: Sequence[int], config: TokenizerConfig
 ) -> Limits:
-    """The limits with the usual ones that a call does not name, unless the music to continue has longer notes."""
+    """The limits with the usual ones that a call does not name, unless the music to continue breaks them."""
     if named is None:
         return limits
     usual = with_usual(limits, named, config)
-    if _keeps(prefix, Limits(max_note_beats=usual.max_note_beats), config):
-        return usual
-    return with_usual(limits, {*named, "max_note_beats"}, config)
+    names = ("max_note_beats", "max_instruments", "max_polyphony")
+    broken = {name for name in names if not _keeps(prefix, Limits(**{name: getattr(usual, name)}), config)}
+    return with_usual(limits, {*named, *broken}, config) if broken else usual

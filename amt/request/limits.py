@@ -67,7 +67,9 @@ class Limits:
     forbidden_instruments: Sequence[str | int] | None = setting(
         None, 'These do not play, like "drums".', only_score=True, written="list"
     )
-    max_instruments: int | None = setting(None, "How many instruments play, at most.", only_score=True)
+    max_instruments: int | None = setting(
+        None, "How many instruments play, at most; usually 10, or all that are named.", only_score=True, usual=10
+    )
     entry_by_beats: float | None = setting(
         None, "When required instruments have begun, in quarter notes; usually 32.", only_score=True, usual=32.0
     )
@@ -83,7 +85,9 @@ class Limits:
         None, 'Highest pitch, like "C6" or "flute:C7".', written="pitches"
     )
     max_beats: float | None = setting(None, "Length in quarter notes, at most.", only_score=True)
-    max_polyphony: int | None = setting(None, "Notes that sound at once, at most; drums do not count.")
+    max_polyphony: int | None = setting(
+        None, "Notes that sound at once, at most; drums do not count; usually 24.", usual=24
+    )
     max_note_beats: float | None = setting(
         None,
         'The longest note in quarter notes; usually 16, and 8 where nobody sustains; "none" for any.',
@@ -266,6 +270,10 @@ def with_usual(limits: Limits, named: Collection[str], config: TokenizerConfig) 
         and field.name not in named
         and (config.preset == "score" or not field.metadata.get("only_score"))
     }
+    if "max_instruments" in usual and limits.required_instruments is not None:
+        usual["max_instruments"] = max(usual["max_instruments"], len(limits.required_instruments))
+    elif limits.instruments is not None:  # all of them play
+        usual.pop("max_instruments", None)
     if "max_note_beats" in usual and limits.instruments is not None:
         programs = program_numbers(limits.instruments, "instruments")
         if SUSTAINED.isdisjoint(programs):

@@ -163,10 +163,15 @@ def test_beats_are_steps():
 def test_a_generation_has_usual_limits_where_the_call_names_none():
     usual = with_usual(Limits(key="D minor"), {"key"}, SCORE)
     expected = {"max_note_beats": 16.0, "max_rest_beats": 8.0, "max_filler_tokens": 24, "entry_by_beats": 32.0}
+    expected |= {"max_instruments": 10, "max_polyphony": 24}
     assert usual == Limits(key="D minor", **expected)
     named = with_usual(Limits(max_note_beats=3), {"max_note_beats", "max_rest_beats"}, SCORE)
     assert (named.max_note_beats, named.max_rest_beats, named.max_filler_tokens) == (3, None, 24)
-    assert with_usual(Limits(), (), PERFORMANCE) == Limits(max_filler_tokens=24)
+    assert with_usual(Limits(), (), PERFORMANCE) == Limits(max_filler_tokens=24, max_polyphony=24)
+    many = [*range(12)]
+    assert with_usual(Limits(instruments=many), {"instruments"}, SCORE).max_instruments is None
+    opened = with_usual(Limits(instruments=[*range(40)], required_instruments=many), {"instruments"}, SCORE)
+    assert opened.max_instruments == 12 and with_usual(Limits(), (), SCORE).max_instruments == 10
 
 
 @pytest.mark.parametrize(
