@@ -13,7 +13,7 @@ from amt.request.usual_length import SHORTEST_S, usual_seconds, within
 # A length that nobody asked for: the piece may end by itself so much before it, and ends so much behind it.
 USUAL_AROUND = Fraction(25, 100)
 # More tokens than any music has, so that they never decide how long a piece is.
-TOKENS_PER_SECOND, TOKENS_PER_BAR, TOKENS_TO_SPARE, MOST_TOKENS = 300, 2000, 1024, 1 << 20
+TOKENS_PER_SECOND, TOKENS_PER_BAR, TOKENS_TO_SPARE, MOST_TOKENS = 1000, 4000, 1024, 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
