@@ -94,8 +94,8 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
         instruments, required_instruments, forbidden_instruments, max_instruments, entry_by_beats, tempo,
             time_signature, key, min_pitch, max_pitch, max_beats, max_polyphony, max_note_beats, max_rest_beats,
             max_filler_tokens, duration, bars, chords, form: hard limits; see `amt.Limits`. Notes last at most 16
-            beats, silence at most 8, and instruments enter within 32, unless the call says otherwise; None takes such
-            a limit away. `bars` needs a time signature, which the text may name. `chords` and `form` need a model that
+            beats, silence at most 8, instruments enter within 32, 24 notes sound at once and 10 instruments play at
+            most, unless the call says otherwise; None takes such a limit away. `chords` and `form` need a model that
             plans its music; they are also taken from the text.
         negative_prompt: with guidance_scale above 1, the text to lead away from; default: what stood for no caption in
             training.
@@ -346,11 +346,12 @@ class _Call:
 
 _LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
 _OPTIONS = tuple(field.name for field in dataclasses.fields(GenerationConfig))
-_ASKING = ("negative_prompt", "obey", "logits_processor", "stopping_criteria")
+_ASKING = ("prompt_midi", "negative_prompt", "obey", "logits_processor", "stopping_criteria")
+_NOT_OF_EDITS = {"prompt_midi", "obey"}  # an edit says by bars and tracks what it is about
 _RUNNING = ("backend", "dtype")
 _OTHER = {
-    "generate": ("prompt_midi", "rerank", "rerank_by", "progress", "streamer"),
-    "stream": ("prompt_midi",),
+    "generate": ("rerank", "rerank_by", "progress", "streamer"),
+    "stream": (),
     "edit": ("rerank", "rerank_by", "progress"),
 }
 
@@ -359,7 +360,7 @@ def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
     """The arguments by who reads them; ValueError for one that nobody does."""
     known = {*_LIMITS, *_OPTIONS, *_ASKING, *_RUNNING, *_OTHER[function], "model"}
     if function == "edit":
-        known.remove("obey")  # an edit says by bars and tracks what it is about
+        known -= _NOT_OF_EDITS
     unknown = sorted(set(arguments) - set(known))
     if unknown:
         raise ValueError(
@@ -381,12 +382,11 @@ def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
 
 def _request(opened: OpenedModel, texts: Sequence[str], call: _Call) -> tuple[Request, Choice]:
     """What is asked for, and what will decode it."""
-    asking = call.asking | {"prompt_midi": call.other.pop("prompt_midi", None)}
     from amt.decoding.backends import choose
 
     config = _config(opened, call)
     choose(opened.checkpoint.model, None, **call.running)  # says that it is not here before the text is read
-    request = ask(opened, texts, config, call.limits, **asking)
+    request = ask(opened, texts, config, call.limits, **call.asking)
     return request, choose(opened.checkpoint.model, request, **call.running)
 
 
