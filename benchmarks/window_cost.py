@@ -23,6 +23,7 @@ NUM_STEPS, PASTS = 64, (512, 2048)
 VARIANTS: dict[str, dict[str, int]] = {
     "no window": {},
     "window 256": {"attention_window": 256},
+    "window 512": {"attention_window": 512},
     "window 256, cross-attention in 2 layers": {"attention_window": 256, "cross_attention_layers": 2},
 }
 

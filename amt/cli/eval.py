@@ -122,6 +122,7 @@ def _evaluate(
 ) -> list[Row]:
     from amt.data.corpus import read_corpus
     from amt.evaluation import evaluate as work
+    from amt.evaluation.loss import evaluate_loss
     from amt.evaluation.music import evaluate_music
     from amt.evaluation.retrieval import evaluate_retrieval
     from amt.models.opened import load
@@ -156,7 +157,7 @@ def _evaluate(
             if opened is not None:
                 rows += work.evaluate_copying(work.read_pieces(pieces, caption), training, split, "real music")
         if opened is not None and "loss" in parts:
-            rows += work.evaluate_loss(opened, pieces, caption, split, name, dtype, show)
+            rows += evaluate_loss(opened, pieces, caption, split, name, dtype, show)
         if opened is not None and "retrieval" in parts:
             rows += evaluate_retrieval(opened, pieces, caption, split, name, show)
     return rows

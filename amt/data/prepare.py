@@ -343,7 +343,7 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
             midi = read_midi(piece.midi)
             if config.has_plans_and_edits:
                 midi = midi.replace(plan=plan_of_piece(midi, piece.row))
-            midi, moved = _canonical(midi, piece.row, config)
+            midi, moved = in_written_key(midi, piece.row, config)
             parts = segments(midi, tokenizer, max_len)
             if not parts:
                 raise ValueError(f"no note in it that the preset {config.preset!r} has a token for")
@@ -381,7 +381,7 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
     return len(notes["pieces"])
 
 
-def _canonical(midi: MidiData, row: Mapping[str, Any], config: TokenizerConfig) -> tuple[MidiData, dict[str, Any]]:
+def in_written_key(midi: MidiData, row: Mapping[str, Any], config: TokenizerConfig) -> tuple[MidiData, dict[str, Any]]:
     """The music as it is tokenized, and what its row says otherwise then."""
     if not config.canonical_key:
         return midi, {}

@@ -7,23 +7,17 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from amt.data.corpus import CorpusPiece
 from amt.errors import MidiError
 from amt.evaluation.copying import longest_copies, note_codes
 from amt.evaluation.following import METRICS, agreement, asked_of
 from amt.evaluation.rows import Row, row
-from amt.midi.canonical import to_canonical
 from amt.midi.data import MidiData
 from amt.midi.facts import Facts, estimate_key, measure
 from amt.midi.reader import read_midi
-from amt.midi.segments import segments
-from amt.midi.theory import parse_key
 
 if TYPE_CHECKING:
     from amt.models.opened import OpenedModel
-    from amt.ops.decode import EngineDtype
 
 # Of `Facts`: what is compared with real music.
 MUSIC = (
@@ -128,59 +122,6 @@ def evaluate_copying(examples: Sequence[Example], training: Sequence[MidiData], 
         return []
     most = float(longest.max())
     return [mean, Row("longest_copy_max", most, most, most, len(longest), split, model)]
-
-
-def evaluate_loss(
-    opened: OpenedModel,
-    pieces: Sequence[CorpusPiece],
-    caption: int,
-    split: str,
-    model: str,
-    dtype: EngineDtype | None = None,
-    progress: Progress | None = None,
-) -> list[Row]:
-    """Cross-entropy of the beginnings of real pieces, in nats a token and a note.
-
-    Args:
-        dtype: of the engine that computes it; None: plain PyTorch.
-    """
-    import torch
-
-    from amt.decoding.backends.engine import packed_engine
-    from amt.training.losses import token_losses
-
-    net = opened.checkpoint.model
-    max_len = net.config.max_sequence_length + 1
-    note_on = torch.tensor([event.kind == "note_on" for event in opened.tokenizer.vocabulary.events], device="cpu")
-    nats, num_tokens, num_notes = [], [], []
-    for piece in pieces:
-        try:
-            midi = read_midi(piece.midi)
-        except MidiError:
-            continue
-        if opened.tokenizer.config.canonical_key:
-            midi = to_canonical(midi, parse_key(str(piece.row.get("key", "")))).midi
-        parts = segments(midi, opened.tokenizer, max_len, 1)
-        if not parts:  # no notes
-            continue
-        ids = parts[0].ids
-        token_ids = torch.from_numpy(ids.astype(np.int64))[None]
-        embeddings, mask = opened.text_encoder.encode([caption_of(piece, caption)])
-        with torch.inference_mode():
-            if dtype is None:
-                logits = net(embeddings, token_ids[:, :-1], text_mask=mask)
-            else:
-                engine = packed_engine(net, dtype)
-                logits = engine.start_cache(engine.encode(embeddings, mask), mask).append(token_ids[:, :-1])
-        nats.append(float(token_losses(logits, token_ids[:, 1:]).sum()))
-        num_tokens.append(token_ids.shape[1] - 1)
-        num_notes.append(int(note_on[token_ids].sum()))
-        if progress is not None:
-            progress("pieces", 1)
-    totals, tokens, notes = (np.array(values, np.float64) for values in (nats, num_tokens, num_notes))
-    rows = [row("nats_per_token", totals / tokens, split, model, tokens)]
-    rows.append(row("nats_per_note", totals / np.maximum(notes, 1), split, model, notes))
-    return [found for found in rows if found is not None]
 
 
 def _followed(example: Example, facts: Facts) -> dict[str, float]:
