@@ -27,8 +27,11 @@ from amt.errors import DecodingError
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout
 from amt.midi.grammar import Grammar
-from amt.midi.reference.random_pieces import random_constraints
-from amt.midi.vocabulary import BOS_ID, EOS_ID
+from amt.midi.limits import Constraints
+from amt.midi.reference.grammar import GrammarState
+from amt.midi.reference.random_pieces import random_constraints, random_holes, random_walk
+from amt.midi.tokenizer import EventTokenizer
+from amt.midi.vocabulary import BOS_ID, EOS_ID, vocabulary_of
 from amt.models import MusicTransformer
 from amt.request.options import GenerationConfig
 from amt.request.request import Before
@@ -207,7 +210,7 @@ def random_config(rng: random.Random, vocab_size: int) -> GenerationConfig:
 def random_window(seed: int, case: Case) -> Case:
     """Some cases as a window of a longer piece: the grammar has taken more, or other, tokens than the model."""
     rng = random.Random(f"window {seed}")
-    if rng.random() < 0.7:
+    if rng.random() < 0.7 or (case.grammar and case.prefixes[0]):  # an edit is one window
         return case
     history = [BOS_ID]
     if case.grammar is None:
@@ -232,6 +235,29 @@ def random_window(seed: int, case: Case) -> Case:
     return dataclasses.replace(case, config=config, prefixes=prefixes, before=before, stop_after=stop_after)
 
 
+def random_edit(rng: random.Random, config: TokenizerConfig) -> tuple[Grammar, list[int]] | None:
+    """A grammar and the context of an edit with holes, as a prefix; None if what was drawn is too long."""
+    walk = random_walk(GrammarState(config, Constraints()), rng, rng.choice([8, 12, 16]))
+    events = [vocabulary_of(config).event(token_id) for token_id in walk]
+    programs = sorted({event.value for event in events if event.kind == "program"}) or [rng.randrange(129)]
+    row = EventTokenizer(config).edit_row(walk, random_holes(rng, programs, rng.choice([1, 3, 24]))).tolist()
+    prefix = row[1 : row.index(vocabulary_of(config).token_id("fill")) + 1]
+    if len(prefix) > 32:
+        return None
+    grammar = Grammar(config, random_constraints(rng, config))
+    return (grammar if _takes(grammar, prefix) else Grammar(config)), prefix
+
+
+def _takes(grammar: Grammar, prefix: list[int]) -> bool:
+    state = grammar.start()
+    try:
+        for token_id in (BOS_ID, *prefix):
+            state.advance(token_id)
+    except ValueError:
+        return False
+    return True
+
+
 def random_case(seed: int) -> Case:
     """The case of that number."""
     rng = random.Random(seed)
@@ -245,6 +271,12 @@ def random_case(seed: int) -> Case:
     if has_features:  # of canonical sequences, or of any ids
         constraints = random_constraints(feature_rng, score)
         grammar = Grammar(score, constraints) if feature_rng.random() < 0.8 else None
+    edit_rng = random.Random(f"edit {seed}")
+    edit = (
+        random_edit(edit_rng, score) if has_features and score.has_plans_and_edits and edit_rng.random() < 0.4 else None
+    )
+    if edit is not None:
+        grammar = edit[0]
     options = random_economy(random.Random(f"economy {seed}"))
     options |= random_features(feature_rng, score) if has_features else {}
     known = Grammar(score) if has_features else grammar
@@ -259,7 +291,11 @@ def random_case(seed: int) -> Case:
         [] if grammar else [rng.randrange(3, vocab_size) for _ in range(rng.choice([0, 0, 1, 3]))]
         for _ in range(batch_size)
     ]
+    if edit is not None:
+        prefixes = [edit[1]] * batch_size
     stop_after = rng.choice([None, None, None, 1, 2, 7])
+    if edit is not None:  # a long prefix takes several passes
+        stop_after = None
     config = random_config(rng, vocab_size)
     if stop_after is not None:  # it counts passes, which then must give a token each
         config = dataclasses.replace(config, prompt_lookup_num_tokens=0)
