@@ -84,7 +84,7 @@ def ask(
     prefix = () if continued is None else continued.ids
     constraints, targets = [], []
     for each, reading, higher, seed in zip(of_each, readings, semitones, seeds, strict=True):
-        held = moved(_with_usual(each, named, prefix, config).constraints(config), -higher)
+        held = moved(_with_usual(each, named, prefix, config, higher).constraints(config), -higher)
         target = Target(each.bars, each.duration)
         if named is not None:
             target = _target(each, reading, seed, config, continued, held.plan_half_bars)
@@ -386,12 +386,12 @@ def _may_begin(prefix: Sequence[int], constraints: Constraints, config: Tokenize
 
 
 def _with_usual(
-    limits: Limits, named: Collection[str] | None, prefix: Sequence[int], config: TokenizerConfig
+    limits: Limits, named: Collection[str] | None, prefix: Sequence[int], config: TokenizerConfig, higher: int
 ) -> Limits:
     """The limits with the usual ones that a call does not name, unless the music to continue breaks them."""
     if named is None:
         return limits
     usual = with_usual(limits, named, config)
-    names = ("max_note_beats", "max_instruments", "max_polyphony")
-    broken = {name for name in names if not _keeps(prefix, Limits(**{name: getattr(usual, name)}), config)}
+    names = ("max_note_beats", "max_instruments", "max_polyphony", "min_pitch", "max_pitch")
+    broken = {name for name in names if not _keeps(prefix, Limits(**{name: getattr(usual, name)}), config, higher)}
     return with_usual(limits, {*named, *broken}, config) if broken else usual

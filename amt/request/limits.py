@@ -18,6 +18,7 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, Constraints
 from amt.midi.metres import bar_length
 from amt.midi.programs import DRUMS, SUSTAINED, program_name, program_number
+from amt.midi.ranges import HIGHEST, LOWEST
 from amt.midi.theory import parse_key
 from amt.midi.vocabulary import (
     NUM_TIME_SIGNATURES,
@@ -79,10 +80,10 @@ class Limits:
     time_signature: str | None = setting(None, "Like 3/4.", only_score=True)
     key: str | None = setting(None, 'Like "D minor" or "Bb major": no pitch outside its scale.')
     min_pitch: Pitches | None = setting(  # noqa: RUF009 (a field)
-        None, 'Lowest pitch, like "C2" or "violin:G3,cello:C2".', written="pitches"
+        None, 'Lowest pitch, like "C2" or "violin:G3,cello:C2"; usually that of the instrument.', written="pitches"
     )
     max_pitch: Pitches | None = setting(  # noqa: RUF009 (a field)
-        None, 'Highest pitch, like "C6" or "flute:C7".', written="pitches"
+        None, 'Highest pitch, like "C6" or "flute:C7"; usually that of the instrument.', written="pitches"
     )
     max_beats: float | None = setting(None, "Length in quarter notes, at most.", only_score=True)
     max_polyphony: int | None = setting(
@@ -278,6 +279,8 @@ def with_usual(limits: Limits, named: Collection[str], config: TokenizerConfig) 
         programs = program_numbers(limits.instruments, "instruments")
         if SUSTAINED.isdisjoint(programs):
             usual["max_note_beats"] = USUAL_NOTE_BEATS
+    if config.preset == "score" and not {"min_pitch", "max_pitch"} & {*named}:
+        usual |= {"min_pitch": LOWEST, "max_pitch": HIGHEST}
     return dataclasses.replace(limits, **usual)
 
 

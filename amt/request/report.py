@@ -180,11 +180,11 @@ def _pitch_rows(limits: Limits, constraints: Constraints, music: MidiData) -> It
         ("min_pitch", constraints.min_pitch, "below"),
         ("max_pitch", constraints.max_pitch, "above"),
     ):
-        if pitches is None:
+        given = getattr(limits, name)
+        if pitches is None or given is None:
             continue
         bounds = np.asarray(pitches)[of_notes]
         outside = music.notes.pitch < bounds if side == "below" else music.notes.pitch > bounds
-        given = getattr(limits, name)
         pairs = given.items() if isinstance(given, Mapping) else ()
         asked = ", ".join(f"{instrument} {pitch}" for instrument, pitch in pairs) or str(given)
         got = f"{int(outside.sum())} of {len(music.notes)} notes {side} it"

@@ -53,7 +53,7 @@ def test_engine_and_plain_write_the_same_windows(generate):
 
 
 def test_a_seed_gives_the_same_piece_in_any_batch(generate):
-    options = {"duration": 14, "max_new_tokens": 300}
+    options = {"duration": 24, "max_new_tokens": 400}
     alone = generate("a waltz", **options)
     texts = generate(["a jig", "a waltz", "a march", "a waltz"], **options)
     several = generate("a waltz", num_return_sequences=3, **options)

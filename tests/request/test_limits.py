@@ -6,6 +6,7 @@ import pytest
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
+from amt.midi.ranges import HIGHEST, LOWEST
 from amt.midi.vocabulary import DRUMS, Vocabulary, time_signature_index
 from amt.request.limits import Limits, pitch_classes, with_usual
 from amt.request.reading import read
@@ -163,11 +164,12 @@ def test_beats_are_steps():
 def test_a_generation_has_usual_limits_where_the_call_names_none():
     usual = with_usual(Limits(key="D minor"), {"key"}, SCORE)
     expected = {"max_note_beats": 16.0, "max_rest_beats": 8.0, "max_filler_tokens": 24, "entry_by_beats": 32.0}
-    expected |= {"max_instruments": 10, "max_polyphony": 24}
+    expected |= {"max_instruments": 10, "max_polyphony": 24, "min_pitch": LOWEST, "max_pitch": HIGHEST}
     assert usual == Limits(key="D minor", **expected)
     named = with_usual(Limits(max_note_beats=3), {"max_note_beats", "max_rest_beats"}, SCORE)
     assert (named.max_note_beats, named.max_rest_beats, named.max_filler_tokens) == (3, None, 24)
     assert with_usual(Limits(), (), PERFORMANCE) == Limits(max_filler_tokens=24, max_polyphony=24)
+    assert with_usual(Limits(max_pitch=90), {"max_pitch"}, SCORE).min_pitch is None
     many = [*range(12)]
     assert with_usual(Limits(instruments=many), {"instruments"}, SCORE).max_instruments is None
     opened = with_usual(Limits(instruments=[*range(40)], required_instruments=many), {"instruments"}, SCORE)
