@@ -23,6 +23,7 @@ from amt.request.edits import Bars, Tracks
 from amt.request.limits import LimitOptions, Limits, PartLimitOptions
 from amt.request.obey import Obey
 from amt.request.options import GenerationConfig, GenerationOptions
+from amt.request.plans import PlanBy
 from amt.request.reading import check_text
 from amt.stages import recorded, stage
 from amt.version import __version__
@@ -42,6 +43,7 @@ class StreamOptions(LimitOptions, GenerationOptions, total=False):
     prompt_midi: MidiSource | None
     negative_prompt: str | None
     obey: Obey
+    plan: PlanBy
     backend: BackendName
     dtype: EngineDtype
     logits_processor: Sequence[Any] | None
@@ -101,6 +103,8 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
             training.
         obey: "said": the instruments, refusals, tempo, metre and length that the text states are limits, too, unless
             the call says otherwise; "soft": they are left to the model.
+        plan: who decides the form and the chords that nobody names: "style", the rules of the style that the text
+            names, as `amt arrange` has them; "model": the model, which also does where there are no such rules.
         rerank: write so many candidates for each text and keep the best num_return_sequences of them, best first.
             Usually 2 for each piece, 16 at most; 1 turns it off. Without sampling, and
             with a streamer, processors or criteria it is off.
@@ -346,8 +350,8 @@ class _Call:
 
 _LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
 _OPTIONS = tuple(field.name for field in dataclasses.fields(GenerationConfig))
-_ASKING = ("prompt_midi", "negative_prompt", "obey", "logits_processor", "stopping_criteria")
-_NOT_OF_EDITS = {"prompt_midi", "obey"}  # an edit says by bars and tracks what it is about
+_ASKING = ("prompt_midi", "negative_prompt", "obey", "plan", "logits_processor", "stopping_criteria")
+_NOT_OF_EDITS = {"prompt_midi", "obey", "plan"}  # an edit says by bars and tracks what it is about
 _RUNNING = ("backend", "dtype")
 _OTHER = {
     "generate": ("rerank", "rerank_by", "progress", "streamer"),

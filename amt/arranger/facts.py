@@ -76,11 +76,8 @@ def make_facts(planned: Plan, notes: np.ndarray, tempos: Sequence[tuple[int, flo
         "key_source": "source",
         "mood": moods,
         "bars": planned.bars,
-        "sections": [[section.name, section.start + 1, section.bars] for section in planned.sections],
-        "chords": [
-            " ".join(chord.symbol.name_in(planned.key) for chord in bar) for row in planned.progression for bar in row
-        ]
-        + [planned.final.symbol.name_in(planned.key)],
+        "sections": planned.section_column,
+        "chords": planned.chord_column,
         "swing": planned.style.swing is not None,
         "promises": list(planned.style.promises),
         "density": word_for(notes_per_s, DENSITIES, "very busy"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Sequence
+from typing import Any
 
 from amt.arranger.casting import cast, cast_for
 from amt.arranger.chords import Chord
@@ -62,6 +63,18 @@ class Plan:
     def quarter_bpm(self) -> float:
         """Quarter notes a minute."""
         return self.tempo_bpm * self.metre.beat_quarters
+
+    @property
+    def section_column(self) -> list[list[Any]]:
+        """The sections as a table says them: [name, first bar from 1, bars]."""
+        return [[section.name, section.start + 1, section.bars] for section in self.sections]
+
+    @property
+    def chord_column(self) -> list[str]:
+        """The chords of each bar in words, the last one's included."""
+        bars = (bar for row in self.progression for bar in row)
+        names = [" ".join(chord.symbol.name_in(self.key) for chord in bar) for bar in bars]
+        return [*names, self.final.symbol.name_in(self.key)]
 
 
 def draw(weights: dict[str, float], rng: random.Random) -> str:

@@ -70,6 +70,14 @@ def generate(
             rich_help_panel=CHOICE,
         ),
     ] = "said",
+    plan: Annotated[
+        str,
+        typer.Option(
+            metavar="WHO",
+            help="Who decides form and chords: style, the rules of the style that TEXT names; or model.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = "style",
     negative_prompt: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="With guidance, what the music should not be like.", rich_help_panel=CHOICE),
@@ -126,6 +134,7 @@ def generate(
             "num_return_sequences": num,
             "prompt_midi": prompt,
             "obey": obey,
+            "plan": plan,
             "backend": backend,
             "dtype": dtype,
             "progress": show,

@@ -5,54 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from amt.midi.chords import Chord, parse_chord
 from amt.midi.data import MidiData
-from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION, Plan, number_of_chord
+from amt.midi.plan import Plan
+from amt.midi.plan_columns import plan_of_columns
 from amt.midi.plan_estimate import estimate_plan, only_metre
-from amt.midi.vocabulary import SECTIONS
-
-# Other names of sections.
-_NAMES = {"pre": "pre-chorus", "head": "A", "trio": "C", "climax": "chorus", "end": "outro"}
 
 
 def plan_of_piece(midi: MidiData, row: Mapping[str, Any]) -> Plan | None:
-    """The plan of a piece: that of its file, of its table, or an estimate; None if the metre changes.
+    """The plan of a piece: that of its file, of the columns `sections` and `chords`, or an estimate.
 
-    A table says it in two columns: `sections`, a list of [name, first bar from 1, bars] that follow each other, and
-    `chords`, a text for each bar with one chord or several; bars behind the last section belong to it.
+    None if the metre changes.
     """
     if midi.plan is not None:
         return midi.plan
     if only_metre(midi) is None:
         return None
-    return _plan_of_row(row) or estimate_plan(midi)
-
-
-def _plan_of_row(row: Mapping[str, Any]) -> Plan | None:
-    """The plan that a table says; None if it does not, or not in this form."""
-    sections, bars = row.get("sections"), row.get("chords")
-    if not isinstance(sections, list) or not isinstance(bars, list) or not sections:
-        return None
-    begins: list[int] = []
-    for section in sections:
-        if not isinstance(section, list) or len(section) != 3:
-            return None
-        name, first, length = section
-        if not isinstance(name, str) or first != len(begins) // 2 + 1 or not isinstance(length, int) or length < 1:
-            return None
-        if len(begins) + 2 * length > MAX_PLAN_HALF_BARS:
-            return None
-        name = _NAMES.get(name, name)
-        begins += [SECTIONS.index(name if name in SECTIONS else "other"), *[SAME_SECTION] * (2 * length - 1)]
-    chords: list[int] = []
-    for bar in bars:
-        parsed = [parse_chord(word) for word in bar.split()] if isinstance(bar, str) else []
-        known: list[Chord] = [chord for chord in parsed if chord is not None]
-        if not known or len(known) < len(parsed):
-            return None
-        middle = (len(known) + 1) // 2 if len(known) > 1 else 0  # the one that has begun when half of the bar is over
-        chords += [number_of_chord(known[0]), number_of_chord(known[middle])]
-    chords = chords or [0] * len(begins)
-    if not len(begins) <= len(chords) <= MAX_PLAN_HALF_BARS:
-        return None
-    return Plan.from_half_bars(begins + [SAME_SECTION] * (len(chords) - len(begins)), chords)
+    return plan_of_columns(row.get("sections"), row.get("chords")) or estimate_plan(midi)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from amt.request.attributes import attributes_of, facts_of_request
 from amt.request.limits import LENGTHS, Limits, with_said_plan, with_usual
 from amt.request.obey import OBEY, Obey, Obeyed, obeyed
 from amt.request.options import GenerationConfig
+from amt.request.plans import PLAN_BY, PlanBy
 from amt.request.reading import Reading, check_text, read
 from amt.request.target import Target, target_of
 from amt.stages import stage
@@ -29,6 +31,7 @@ from amt.stages import stage
 if TYPE_CHECKING:
     from amt.decoding.backends import Choice
     from amt.generation.long import Reader as WindowReader
+    from amt.generation.usual_plan import UsualPlan
     from amt.request.request import Prompt, Request, Text
 
 
@@ -40,6 +43,7 @@ def ask(
     *,
     named: Collection[str] | None = None,
     obey: Obey = "said",
+    plan: PlanBy = "style",
     prompt_midi: MidiSource | None = None,
     negative_prompt: str | None = None,
     logits_processor: Sequence[Any] | None = None,
@@ -57,6 +61,7 @@ def ask(
     from amt.request.request import Request
 
     check_choice("obey", obey, OBEY)
+    check_choice("plan", plan, PLAN_BY)
     for text in texts:
         check_text(text)
     config = opened.tokenizer.config
@@ -78,13 +83,24 @@ def ask(
         _check_prefix(opened, continued.ids, higher, limits)
         wishes = [_as_far_as_kept(each, limits, continued.ids, config, higher) for each in wishes]
         of_each = [each.limits for each in wishes]
-    elif config.canonical_key:
-        keys = [asked_key(reading, each) for reading, each in zip(readings, of_each, strict=True)]
+    plans: list[UsualPlan | None] = [None] * len(texts)
+    if continued is None and named is not None and obey == "said" and plan == "style" and config.has_plans_and_edits:
+        room = opened.checkpoint.model.config.max_sequence_length - 1
+        if _names_tokens(named, options):
+            room = min(options.max_new_tokens, room)
+        plans = [_usual_plan(*of_text, config, room) for of_text in zip(texts, readings, of_each, seeds, strict=True)]
+    if continued is None and config.canonical_key:
+        keys = [
+            asked_key(reading, each) if usual is None else usual.key
+            for reading, each, usual in zip(readings, of_each, plans, strict=True)
+        ]
         semitones = [semitones_above_home(*of_text) for of_text in zip(keys, texts, seeds, strict=True)]
     prefix = () if continued is None else continued.ids
-    constraints, targets = [], []
-    for each, reading, higher, seed in zip(of_each, readings, semitones, seeds, strict=True):
-        held = moved(_with_usual(each, named, prefix, config, higher).constraints(config), -higher)
+    constraints, targets, held_limits = [], [], []
+    for each, reading, usual, higher, seed in zip(of_each, readings, plans, semitones, seeds, strict=True):
+        held_limits.append(each if usual is None else usual.limited(each))
+        held = _with_usual(held_limits[-1], named, prefix, config, higher).constraints(config)
+        held = moved(held if usual is None else usual.planned(held), -higher)
         target = Target(each.bars, each.duration)
         if named is not None:
             target = _target(each, reading, seed, config, continued, held.plan_half_bars)
@@ -109,7 +125,7 @@ def ask(
             prefix=prefix,
             seed=seeds[index],
             grammar=grammars[constraints[index]],
-            attributes=_attributes(opened, readings[index], of_each[index]),
+            attributes=_attributes(opened, readings[index], held_limits[index]),
             in_windows=True,
             most_tokens=None if _names_tokens(named, options) else targets[index].most_tokens,
             semitones=semitones[index],
@@ -131,6 +147,20 @@ def ask(
         tuple(stopping_criteria or ()),
         warnings=tuple(warnings),
     )
+
+
+def _usual_plan(
+    text: str, reading: Reading, limits: Limits, seed: int | None, config: TokenizerConfig, room: int
+) -> UsualPlan | None:
+    """The plan that is usual in the style of a text; None if the call or the words say another."""
+    from amt.generation.usual_plan import usual_plan
+    from amt.ops.reference.philox import uniform
+
+    if limits.chords is not None or limits.form is not None or limits.max_beats is not None:
+        return None
+    number = zlib.crc32(text.encode()) if seed is None else seed
+    target = target_of(limits, reading, 0.5 if seed is None else uniform(seed, 0, 0))
+    return usual_plan(reading, limits, target, number, config, room)
 
 
 def _names_tokens(named: Collection[str] | None, options: GenerationConfig) -> bool:

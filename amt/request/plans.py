@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import Literal
 
 from amt.midi.chords import Bars, Chord, parse_progression
 from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION, number_of_chord
@@ -11,6 +12,9 @@ from amt.midi.theory import Key
 from amt.midi.vocabulary import SECTIONS
 from amt.request.reading import Reading
 
+# Who decides form and chords where neither the call nor the text does.
+PlanBy = Literal["style", "model"]
+PLAN_BY: tuple[PlanBy, ...] = ("style", "model")
 USUAL_BARS = 16  # of a plan for music whose length nobody says
 USUAL_SECTION_BARS = 4  # the same for each section of a form
 MAX_BARS = MAX_PLAN_HALF_BARS // 2
