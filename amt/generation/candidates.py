@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from amt.config import check_choice
-from amt.generation.generator import write
-from amt.midi.sanity import sanity
+from amt.generation.generator import write, write_best_segments
+from amt.midi.sanity import sanity, strain
 
 if TYPE_CHECKING:
     from amt.decoding.backends import Choice
@@ -62,20 +62,38 @@ def write_best(
     streamer: Any = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[list[Piece]]:
-    """For each text the best of the pieces that are written for it.
+    """For each text the best of what is written for it.
 
-    Where all of them have no note, more are written.
+    By facts the candidates of a piece part for `long.SEGMENT` tokens, then the best of them goes on: what sticks or
+    hangs is left behind. Other candidates are whole pieces. Where all of them have no note, more are written.
     """
-    results = write(opened, request, choice, streamer=streamer, progress=progress)
     options = request.options
-    is_drawn = options.do_sample and options.num_beams == 1 and options.max_time is None and streamer is None
-    for index, retry in itertools.product(range(len(results)), range(RETRIES if is_drawn else 0)):
+    is_drawn = options.do_sample and options.num_beams == 1 and streamer is None
+    has_hooks = request.logits_processor or request.stopping_criteria
+    of_segments = is_drawn and by == "facts" and not has_hooks
+    of_segments &= options.num_return_sequences > num_pieces and options.num_return_sequences % num_pieces == 0
+
+    def written(request: Request, progress: Callable[[int, int], object] | None = None) -> list[list[Piece]]:
+        if of_segments:
+            return write_best_segments(opened, request, choice, num_pieces, _badness, progress=progress)
+        return write(opened, request, choice, streamer=streamer, progress=progress)
+
+    results = written(request, progress)
+    num_retries = RETRIES if is_drawn and options.max_time is None else 0
+    for index, retry in itertools.product(range(len(results)), range(num_retries)):
         if not any(len(piece.notes) for piece in results[index]):
             prompt = request.prompts[index]
             first = prompt.first_sequence + (retry + 1) * options.num_return_sequences
             again = dataclasses.replace(request, prompts=(dataclasses.replace(prompt, first_sequence=first),))
-            results[index] = write(opened, again, choice)[0]
+            results[index] = written(again)[0]
+    if of_segments:
+        return results
     return [ranked(pieces, opened, by, num_pieces) if len(pieces) > num_pieces else pieces for pieces in results]
+
+
+def _badness(piece: Piece) -> tuple[bool, int, float]:
+    """Of a piece so far: that it has no note, its faults, and how near it is to another one, from half the way on."""
+    return not len(piece.notes), faults(piece), max(0.5, round(strain(piece.music), 2))
 
 
 def faults(piece: Piece) -> int:

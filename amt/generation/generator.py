@@ -304,6 +304,34 @@ def write(
     ]
 
 
+def write_best_segments(
+    opened: OpenedModel,
+    request: Request,
+    choice: Choice,
+    num_pieces: int,
+    badness: Callable[[Piece], Any],
+    *,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[list[Piece]]:
+    """For each text its pieces; each goes on with the best of several candidates, segment after segment.
+
+    Args:
+        request: whose `num_return_sequences` are candidates, the same number for each piece.
+        badness: of a piece so far; the least goes on, of equal ones the first.
+    """
+    from amt.generation.long import decode_best
+
+    def best(prompt: Prompt, candidates: Sequence[tuple[int, ...]]) -> int:
+        pieces = [_piece(opened, request, choice, prompt, token_ids, ()) for token_ids in candidates]
+        return min(range(len(pieces)), key=lambda index: badness(pieces[index]))
+
+    results = decode_best(choice, request, _reader(opened), num_pieces, best, progress=progress)
+    return [
+        [_piece(opened, request, choice, prompt, found.token_ids, found.log_probs) for found in of_prompt]
+        for prompt, of_prompt in zip(request.prompts, results, strict=True)
+    ]
+
+
 def write_stream(opened: OpenedModel, request: Request, choice: Choice) -> Stream:
     """The only piece of a request, while it is being written."""
     from amt.generation.long import stream_long

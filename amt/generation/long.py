@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 HEADER_LEN = 3  # of the preset "score": behind it metre and tempo are known, and seconds are a number of bars
 SHORTEST_PREFIX = 8
+SEGMENT = 256  # tokens that candidates are apart before the best of them goes on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,13 +92,20 @@ class Long:
         )
         return max(num, min(round(num / part), self.prompt.max_new_tokens))
 
-    def next_prompt(self) -> Prompt:
-        """The prompt of the next window."""
+    def next_prompt(self, segment: int | None = None) -> Prompt:
+        """The prompt of the next window.
+
+        Args:
+            segment: how many tokens are written in it, at most; None: as many as the model reads.
+        """
         prompt, written, longest = self.prompt, self._written, self._reader.max_len
         is_first = not self.log_probs
         fits = len(written.ids) + self.tokens_left <= longest
-        window = written.last_bars(longest if fits else max(longest // 2, min(longest - 1, SHORTEST_PREFIX)))
+        kept = max(longest // 2, 0 if segment is None else longest - segment, min(longest - 1, SHORTEST_PREFIX))
+        window = written.last_bars(longest if fits else kept)
         most_tokens = min(self.tokens_left, longest - len(window.ids))
+        if segment is not None:
+            most_tokens = min(most_tokens, segment)
         num_bars, attributes = prompt.num_bars, prompt.attributes
         if self._reader.told is not None:
             if num_bars == 0 and self._target_us:
@@ -190,6 +198,57 @@ def decode_long(
             piece.take(found)
     before = num_written()
     tell(0)
+    return pieces
+
+
+def decode_best(
+    choice: Choice,
+    request: Request,
+    reader: Reader,
+    num_pieces: int,
+    best: Callable[[Prompt, Sequence[tuple[int, ...]]], int],
+    *,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[list[Long]]:
+    """Decode a request in segments: of each there are several candidates, and the best of them goes on.
+
+    Args:
+        request: whose `num_return_sequences` are candidates, the same number for each piece.
+        num_pieces: of each text.
+        best: which one goes on, of the tokens of a prompt's piece so far.
+        choice, reader, progress: see `decode_long`.
+
+    Returns:
+        For each prompt its pieces.
+
+    Raises:
+        as `amt.decoding.decode`.
+    """
+    deadline = Deadline(request.options.max_time)
+    num_candidates = request.options.num_return_sequences // num_pieces
+    request = dataclasses.replace(
+        request, options=dataclasses.replace(request.options, num_return_sequences=num_candidates)
+    )
+    pieces = [
+        [
+            Long(dataclasses.replace(prompt, first_sequence=prompt.first_sequence + number * num_candidates), reader)
+            for number in range(num_pieces)
+        ]
+        for prompt in request.prompts
+    ]
+    everything = [piece for of_prompt in pieces for piece in of_prompt]
+    told = 0
+    while running := [piece for piece in everything if not piece.is_done]:
+        if told and deadline.is_over():
+            break
+        prompts = tuple(piece.next_prompt(SEGMENT) for piece in running)
+        results = decode(choice, dataclasses.replace(request, prompts=prompts), deadline=deadline)
+        for piece, found in zip(running, results, strict=True):
+            written = [piece.token_ids + each.token_ids[len(each.token_ids) - each.num_new_tokens :] for each in found]
+            piece.take(found[best(piece.prompt, written) if len(found) > 1 else 0])
+        told = max(told, sum(len(piece.log_probs) for piece in everything))
+        if progress:
+            progress(told, max(told, sum(piece.expected_tokens for piece in everything)))
     return pieces
 
 

@@ -95,31 +95,58 @@ def sanity(midi: MidiData) -> list[str]:
         problems.append(f"too little: {len(notes.start)} notes, {notes.seconds:.0f} s")
     if not len(notes.start):
         return problems
-    pitched = notes.is_pitched
-    start, end, pitch = notes.start[pitched], notes.end[pitched], notes.pitch[pitched]
-    limit = np.where(_IS_SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
-    hung = int((end - start > limit).sum())
-    if len(start) and hung / len(start) > MAX_HUNG_SHARE:
-        problems.append(f"{hung} hanging notes")
-    if len(start) > 8:
-        polyphony = _polyphony(start, end, notes.beats)
-        if polyphony > MAX_POLYPHONY:
-            problems.append(f"{polyphony:.0f} notes at once")
-        places = np.flatnonzero(np.append(True, np.diff(start) > 0))
-        run = longest_run(np.maximum.reduceat(pitch, places))
-        if run > MAX_TOP_RUN:
-            problems.append(f"one top pitch {run} times in a row")
+    measured = _Measured(notes)
+    pitch = notes.pitch[notes.is_pitched]
+    if measured.num_hung > MAX_HUNG_SHARE * len(pitch):
+        problems.append(f"{measured.num_hung} hanging notes")
+    if len(pitch) > 8:
+        if measured.polyphony > MAX_POLYPHONY:
+            problems.append(f"{measured.polyphony:.0f} notes at once")
+        if measured.top_run > MAX_TOP_RUN:
+            problems.append(f"one top pitch {measured.top_run} times in a row")
         if len(np.unique(pitch)) < 5:
             problems.append("fewer than 5 pitches")
-    bars = notes.bar_contents()
-    if sum(not bar for bar in bars) / len(bars) > MAX_EMPTY_SHARE:
+    if measured.empty_share > MAX_EMPTY_SHARE:
         problems.append("empty bars")
-    common = Counter(bar for bar in bars if bar).most_common(1)[0][1]
-    if len(bars) >= 6 and common / len(bars) > MAX_SAME_BARS:
-        problems.append(f"one bar is {common} of {len(bars)}")
+    if measured.num_bars >= 6 and measured.num_common > MAX_SAME_BARS * measured.num_bars:
+        problems.append(f"one bar is {measured.num_common} of {measured.num_bars}")
     if midi.end_ticks / midi.ticks_per_beat > notes.beats + 2 * notes.bar:
         problems.append("silence behind the end")
     return problems
+
+
+def strain(midi: MidiData) -> float:
+    """How near music comes to being insane: the largest of its figures by what `sanity` allows; 0 without notes."""
+    notes = _Notes(midi)
+    if not len(notes.start):
+        return 0.0
+    measured = _Measured(notes)
+    return max(
+        measured.num_hung / max(1, int(notes.is_pitched.sum())) / MAX_HUNG_SHARE,
+        measured.polyphony / MAX_POLYPHONY,
+        measured.top_run / MAX_TOP_RUN,
+        measured.empty_share / MAX_EMPTY_SHARE,
+        measured.num_common / measured.num_bars / MAX_SAME_BARS if measured.num_bars >= 6 else 0.0,
+    )
+
+
+class _Measured:
+    """What is counted of notes, of which there is one or more."""
+
+    def __init__(self, notes: _Notes):
+        pitched = notes.is_pitched
+        start, end, pitch = notes.start[pitched], notes.end[pitched], notes.pitch[pitched]
+        limit = np.where(_IS_SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
+        self.num_hung = int((end - start > limit).sum())
+        self.polyphony, self.top_run = 0.0, 0
+        if len(start):
+            self.polyphony = _polyphony(start, end, notes.beats)
+            places = np.flatnonzero(np.append(True, np.diff(start) > 0))
+            self.top_run = longest_run(np.maximum.reduceat(pitch, places))
+        bars = notes.bar_contents()
+        self.num_bars = len(bars)
+        self.empty_share = sum(not bar for bar in bars) / len(bars)
+        self.num_common = Counter(bar for bar in bars if bar).most_common(1)[0][1]
 
 
 def _near(place: np.ndarray, target: float, bar: float) -> np.ndarray:
