@@ -91,9 +91,9 @@ def write_best(
     return [ranked(pieces, opened, by, num_pieces) if len(pieces) > num_pieces else pieces for pieces in results]
 
 
-def _badness(piece: Piece) -> tuple[bool, int, float]:
-    """Of a piece so far: that it has no note, its faults, and how near it is to another one, from half the way on."""
-    return not len(piece.notes), faults(piece), max(0.5, round(strain(piece.music), 2))
+def _badness(piece: Piece, since_beats: float) -> tuple[float, int]:
+    """Of a piece whose last segment began there: by how much that is insane, and the faults of the whole."""
+    return max(0.0, strain(piece.music, since_beats) - 1), faults(piece)
 
 
 def faults(piece: Piece) -> int:

@@ -309,7 +309,7 @@ def write_best_segments(
     request: Request,
     choice: Choice,
     num_pieces: int,
-    badness: Callable[[Piece], Any],
+    badness: Callable[[Piece, float], tuple[float, int]],
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[list[Piece]]:
@@ -317,15 +317,17 @@ def write_best_segments(
 
     Args:
         request: whose `num_return_sequences` are candidates, the same number for each piece.
-        badness: of a piece so far; the least goes on, of equal ones the first.
+        badness: of a piece so far and of the quarter note at which its last segment began; see `decode_best`.
     """
     from amt.generation.long import decode_best
 
-    def best(prompt: Prompt, candidates: Sequence[tuple[int, ...]]) -> int:
-        pieces = [_piece(opened, request, choice, prompt, token_ids, ()) for token_ids in candidates]
-        return min(range(len(pieces)), key=lambda index: badness(pieces[index]))
+    config = opened.tokenizer.config
+    steps_per_beat = config.steps_per_beat if config.preset == "score" else 500 // config.step_ms  # files are at 120
 
-    results = decode_best(choice, request, _reader(opened), num_pieces, best, progress=progress)
+    def judge(prompt: Prompt, token_ids: tuple[int, ...], since_step: int) -> tuple[float, int]:
+        return badness(_piece(opened, request, choice, prompt, token_ids, ()), since_step / steps_per_beat)
+
+    results = decode_best(choice, request, _reader(opened), num_pieces, judge, progress=progress)
     return [
         [_piece(opened, request, choice, prompt, found.token_ids, found.log_probs) for found in of_prompt]
         for prompt, of_prompt in zip(request.prompts, results, strict=True)

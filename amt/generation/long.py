@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 HEADER_LEN = 3  # of the preset "score": behind it metre and tempo are known, and seconds are a number of bars
 SHORTEST_PREFIX = 8
 SEGMENT = 256  # tokens that candidates are apart before the best of them goes on
+RETRIES = 2  # of a segment of which no candidate is fine
+SEQUENCES_APART = 1 << 16  # more than a request has samples
+
+
+Judge = Callable[[Prompt, tuple[int, ...], int], tuple[float, int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,11 +97,21 @@ class Long:
         )
         return max(num, min(round(num / part), self.prompt.max_new_tokens))
 
-    def next_prompt(self, segment: int | None = None) -> Prompt:
+    @property
+    def step(self) -> int:
+        """The place in the music that is reached."""
+        return self._written.step
+
+    def with_new(self, found: Hypothesis) -> tuple[int, ...]:
+        """The tokens with what came in a window."""
+        return (*self._written.ids, *found.token_ids[len(found.token_ids) - found.num_new_tokens :])
+
+    def next_prompt(self, segment: int | None = None, sequences_later: int = 0) -> Prompt:
         """The prompt of the next window.
 
         Args:
             segment: how many tokens are written in it, at most; None: as many as the model reads.
+            sequences_later: by how much the numbers of its samples are higher, so that other tokens are drawn.
         """
         prompt, written, longest = self.prompt, self._written, self._reader.max_len
         is_first = not self.log_probs
@@ -121,6 +136,7 @@ class Long:
             prompt,
             prefix=window.ids,
             max_new_tokens=most_tokens,
+            first_sequence=prompt.first_sequence + sequences_later,
             before=None if is_whole else Before(self.token_ids, len(self.log_probs), self.tokens_left),
             num_bars=num_bars,
             attributes=attributes,
@@ -206,16 +222,19 @@ def decode_best(
     request: Request,
     reader: Reader,
     num_pieces: int,
-    best: Callable[[Prompt, Sequence[tuple[int, ...]]], int],
+    judge: Judge,
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[list[Long]]:
     """Decode a request in segments: of each there are several candidates, and the best of them goes on.
 
+    Where none of a segment is fine, there are others, up to `RETRIES` times.
+
     Args:
         request: whose `num_return_sequences` are candidates, the same number for each piece.
         num_pieces: of each text.
-        best: which one goes on, of the tokens of a prompt's piece so far.
+        judge: of a prompt, its tokens so far and the step at which the segment began, how bad they are: the smallest is
+            best, of equal ones the first; if the first number is not 0, the segment is not fine.
         choice, reader, progress: see `decode_long`.
 
     Returns:
@@ -238,14 +257,25 @@ def decode_best(
     ]
     everything = [piece for of_prompt in pieces for piece in of_prompt]
     told = 0
-    while running := [piece for piece in everything if not piece.is_done]:
-        if told and deadline.is_over():
-            break
-        prompts = tuple(piece.next_prompt(SEGMENT) for piece in running)
-        results = decode(choice, dataclasses.replace(request, prompts=prompts), deadline=deadline)
-        for piece, found in zip(running, results, strict=True):
-            written = [piece.token_ids + each.token_ids[len(each.token_ids) - each.num_new_tokens :] for each in found]
-            piece.take(found[best(piece.prompt, written) if len(found) > 1 else 0])
+    while not all(piece.is_done for piece in everything) and not (told and deadline.is_over()):
+        best: dict[int, tuple[tuple[float, int], Hypothesis]] = {}
+        for attempt in range(1 + RETRIES):
+            running = {
+                number: piece
+                for number, piece in enumerate(everything)
+                if not piece.is_done and (number not in best or (best[number][0][0] > 0 and not deadline.is_over()))
+            }
+            if not running:
+                break
+            prompts = tuple(piece.next_prompt(SEGMENT, attempt * SEQUENCES_APART) for piece in running.values())
+            results = decode(choice, dataclasses.replace(request, prompts=prompts), deadline=deadline)
+            for (number, piece), found in zip(running.items(), results, strict=True):
+                for each in found:
+                    badness = judge(piece.prompt, piece.with_new(each), piece.step)
+                    if number not in best or badness < best[number][0]:
+                        best[number] = badness, each
+        for number, (_, found_best) in best.items():
+            everything[number].take(found_best)
         told = max(told, sum(len(piece.log_probs) for piece in everything))
         if progress:
             progress(told, max(told, sum(piece.expected_tokens for piece in everything)))

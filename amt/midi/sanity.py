@@ -115,14 +115,18 @@ def sanity(midi: MidiData) -> list[str]:
     return problems
 
 
-def strain(midi: MidiData) -> float:
-    """How near music comes to being insane: the largest of its figures by what `sanity` allows; 0 without notes."""
+def strain(midi: MidiData, since_beats: float = 0.0) -> float:
+    """How near music comes to being insane: the largest of its figures by what `sanity` allows; 0 without notes.
+
+    Args:
+        since_beats: what lies before so many quarter notes does not count; notes that still sound do.
+    """
     notes = _Notes(midi)
-    if not len(notes.start):
+    if not (notes.end > since_beats).any():
         return 0.0
-    measured = _Measured(notes)
+    measured = _Measured(notes, since_beats)
     return max(
-        measured.num_hung / max(1, int(notes.is_pitched.sum())) / MAX_HUNG_SHARE,
+        measured.num_hung / max(1, measured.num_pitched) / MAX_HUNG_SHARE,
         measured.polyphony / MAX_POLYPHONY,
         measured.top_run / MAX_TOP_RUN,
         measured.empty_share / MAX_EMPTY_SHARE,
@@ -131,22 +135,23 @@ def strain(midi: MidiData) -> float:
 
 
 class _Measured:
-    """What is counted of notes, of which there is one or more."""
+    """What is counted of notes, of which one or more sound since a place."""
 
-    def __init__(self, notes: _Notes):
-        pitched = notes.is_pitched
+    def __init__(self, notes: _Notes, since: float = 0.0):
+        pitched = notes.is_pitched & (notes.end > since)
         start, end, pitch = notes.start[pitched], notes.end[pitched], notes.pitch[pitched]
         limit = np.where(_IS_SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
+        self.num_pitched = len(start)
         self.num_hung = int((end - start > limit).sum())
         self.polyphony, self.top_run = 0.0, 0
         if len(start):
-            self.polyphony = _polyphony(start, end, notes.beats)
+            self.polyphony = _polyphony(np.maximum(start - since, 0.0), end - since, notes.beats - since)
             places = np.flatnonzero(np.append(True, np.diff(start) > 0))
             self.top_run = longest_run(np.maximum.reduceat(pitch, places))
-        bars = notes.bar_contents()
+        bars = notes.bar_contents()[int(since // notes.bar) :]
         self.num_bars = len(bars)
         self.empty_share = sum(not bar for bar in bars) / len(bars)
-        self.num_common = Counter(bar for bar in bars if bar).most_common(1)[0][1]
+        self.num_common = max(Counter(bar for bar in bars if bar).values(), default=0)
 
 
 def _near(place: np.ndarray, target: float, bar: float) -> np.ndarray:
