@@ -105,12 +105,12 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
             the call says otherwise; "soft": they are left to the model.
         plan: who decides the form and the chords that nobody names: "style", the rules of the style that the text
             names, as `amt arrange` has them; "model": the model, which also does where there are no such rules.
-        rerank: write so many candidates for each text and keep the best num_return_sequences of them, best first.
-            Usually 2 for each piece, 16 at most; 1 turns it off. Without sampling, and
-            with a streamer, processors or criteria it is off.
-        rerank_by: "facts": what does most of what was asked for (`Piece.report`) and is sane music
-            (`amt.midi.sanity`), then what "model" says; "model": what the model's own MIDI -> text direction finds
-            nearest to the text.
+        rerank: write so many candidates for the num_return_sequences pieces of a text and keep the best. Usually 2 for
+            each piece, 16 at most; 1 turns it off. Without sampling, and with a streamer, processors or criteria it is
+            off.
+        rerank_by: "facts": a piece goes on with the best of its candidates, segment after segment: what is sane music
+            (`amt.midi.sanity`), then what does most of what was asked for (`Piece.report`); "model": of whole pieces
+            the one that the model's own MIDI -> text direction finds nearest to the text.
         backend: "engine" (compiled), "plain" (PyTorch: slow, the same music), or "auto": the engine if it is here.
         dtype: of the engine's weights: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).

@@ -17,7 +17,7 @@ from amt.request.options import GenerationConfig
 if TYPE_CHECKING:
     from amt.evaluation.rows import Row
 
-PARTS = ("following", "music", "copying", "loss", "retrieval", "prompts")
+PARTS = ("following", "music", "copying", "loss", "retrieval", "prompts", "asked")
 
 
 def evaluate(
@@ -26,7 +26,7 @@ def evaluate(
         typer.Argument(
             metavar="CORPUS",
             help="A folder with MIDI files and a table of captions. For the part prompts a table of prompts, or "
-            '"prompts": that of the package.',
+            '"prompts": that of the package. For the part asked it is not read: "asked".',
         ),
     ],
     model: Annotated[
@@ -98,6 +98,12 @@ def evaluate(
             raise UsageError("prompts need a --model that writes, or --files with pieces to judge")
         written = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
         rows = _evaluate_prompts(corpus, model, num, files, seed, {**given, **written})
+    elif "asked" in wanted:
+        if len(wanted) > 1:
+            raise UsageError("the part asked has tables of its own; evaluate the other parts in another call")
+        if model is None:
+            raise UsageError("asked needs a --model that writes")
+        rows = _evaluate_asked(model, seed, given)
     else:
         given["max_new_tokens"] = 400 if max_new_tokens is None else max_new_tokens
         rows = _evaluate(corpus, model, wanted, split, num, chosen, caption, seed, dtype, given)
@@ -161,6 +167,14 @@ def _evaluate(
         if opened is not None and "retrieval" in parts:
             rows += evaluate_retrieval(opened, pieces, caption, split, name, show)
     return rows
+
+
+def _evaluate_asked(model: str, seed: int, options: dict[str, Any]) -> list[Row]:
+    from amt.evaluation.asked import evaluate_asked
+    from amt.models.opened import load
+
+    with progress_bar("pieces") as bar:
+        return evaluate_asked(load(model), model, seed, lambda what, more: bar.update(more), **options)
 
 
 def _evaluate_prompts(

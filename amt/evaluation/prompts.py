@@ -139,7 +139,7 @@ def check(prompt: Prompt, midi: MidiData) -> dict[str, bool]:
     if prompt.bars is not None:
         found["bars"] = prompt.bars[0] <= math.ceil(facts.num_beats / _bar(facts) - 0.01) <= prompt.bars[1]
     if prompt.chords:
-        found["chords"] = _chords_fit(prompt.chords, midi, facts) >= CHORD_BARS
+        found["chords"] = chords_fit(prompt.chords, midi, facts) >= CHORD_BARS
     for feel in prompt.feel:
         found[feel] = bool(played) and has_feel(midi, feel)
     return found
@@ -219,8 +219,14 @@ def _checks_of_key(prompt: Prompt, midi: MidiData) -> dict[str, bool]:
     return found
 
 
-def _chords_fit(names: Sequence[str], midi: MidiData, facts: Facts) -> float:
-    """The share of bars, half bars or pairs of bars, whichever fits best, that mostly have the notes of their triad."""
+def chords_fit(names: Sequence[str], midi: MidiData, facts: Facts, lengths: Sequence[float] = (1.0, 0.5, 2.0)) -> float:
+    """The share of places that mostly have the notes of their triad; the triads come again and again.
+
+    Args:
+        names: of the triads.
+        facts: of the music.
+        lengths: how many bars a place may have; the length that fits best counts.
+    """
     triads = []
     for name in names:
         chord = parse_chord(name)
@@ -230,7 +236,7 @@ def _chords_fit(names: Sequence[str], midi: MidiData, facts: Facts) -> float:
     notes = midi.notes[~midi.notes.is_drum]
     start, end = notes.start_ticks / midi.ticks_per_beat, notes.end_ticks / midi.ticks_per_beat
     best = 0.0
-    for length in (_bar(facts), _bar(facts) / 2, 2 * _bar(facts)):
+    for length in (bars * _bar(facts) for bars in lengths):
         fits = []
         for place in range(int(facts.num_beats // length)):
             sounds = np.minimum(end, (place + 1) * length) - np.maximum(start, place * length)
