@@ -71,7 +71,8 @@ STYLES: dict[str, Style] = {
     "disco": _style("dance", (110, 126), "nu disco | disco music | italo disco", feel="four on the floor"),
     # Jazz
     "jazz": _style("jazz", (70, 220), "jazz music | jazzy | cool jazz | modal jazz | hard bop | free jazz | nu jazz | "
-                   "jazz standard | smoky jazz | jazz chords | straight ahead jazz | small group jazz", feel="swing"),
+                   "jazz standard | smoky jazz | jazz chords | straight ahead jazz | small group jazz | "
+                   "jazz club", feel="swing"),
     "swing": _style("jazz", (110, 220), "swing music | swing jazz | swing era | medium swing | electro swing",
                     feel="swing"),
     "big band": _style("jazz", (110, 220), "big band swing | big band jazz | big band music | swing orchestra | "
@@ -271,7 +272,7 @@ STYLES: dict[str, Style] = {
 NO_STYLES = (
     "swing set | swing by | house party | pop up | rock bottom | rock garden | trap door | metal box | "
     "soul searching | country road | country side | march madness | full house | white house | haunted house | "
-    "carol singer | jazz club | night club | comedy club | country club | beach club | golf club | tea house | "
+    "carol singer | night club | comedy club | country club | beach club | golf club | tea house | "
     "empty house | old house | opera house | beach house | country house | full swing | dance floor | dance hall | "
     "dance class | dance show | dance scene | dance battle | dance video | dance lesson"
 )
