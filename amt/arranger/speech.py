@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from amt.arranger.claims import is_true
+from amt.arranger.claims import is_true, tempo_words
 from amt.arranger.instruments import WORDS, instruments
 from amt.arranger.stage import Player
 from amt.arranger.style import Style
 from amt.arranger.toml import read_toml
 from amt.midi.programs import DRUMS
+from amt.midi.tempo_words import TEMPO_WORDS
 
 _AND = {"en": "and", "de": "und", "fr": "et", "es": "y", "it": "e"}
 # What can be said not to be there: the programs that would have to play.
@@ -22,33 +24,35 @@ _ABSENT: dict[str, tuple[int, ...]] = {
     "guitar": tuple(range(24, 32)),
     "piano": tuple(range(6)),
     "strings": tuple(range(40, 52)),
-    "bass": (*range(32, 40), 43, 58),
+    "bass": (*range(32, 40), 43, 58, 87),
     "brass": tuple(range(56, 64)),
     "synths": (38, 39, 50, 51, 54, 62, 63, *range(80, 104)),
 }
 _FEELS = {
     "backbeat": ("snare on two and four", "steady backbeat", "a solid backbeat"),
-    "four": ("four on the floor", "four-on-the-floor kick", "a kick on every beat"),
+    "four": ("four on the floor", "four-on-the-floor kick", "a four-on-the-floor beat"),
     "swing": ("swing feel", "swung eighths", "shuffle feel"),
     "walking": ("walking bass", "a walking bass line"),
     "offbeat": ("off-beat chords", "chords on the off-beat"),
 }
-_SPEEDS = {
-    "very slow": ("very slow", "slow"), "slow": ("slow", "slow-tempo"), "moderate": ("mid-tempo", "moderate"),
-    "fast": ("fast", "up-tempo", "quick"), "very fast": ("very fast", "fast", "rapid"),
-}  # fmt: skip
+# Words for a tempo that are said where they fit; see `amt.midi.tempo_words`.
+_SPEEDS = (
+    "very slow", "slow", "leisurely", "unhurried", "mid-tempo", "moderate", "brisk", "up-tempo", "fast", "quick",
+    "lively", "very fast", "extremely fast",
+)  # fmt: skip
 _DENSITIES = {
-    "sparse": ("a sparse texture", "few notes"), "moderate": ("a moderately full texture",),
+    "sparse": ("a sparse texture", "few notes"), "moderate": ("a balanced texture",),
     "busy": ("a busy texture",), "very busy": ("a very busy texture", "many notes"),
 }  # fmt: skip
 _ENERGIES = {
-    "low": ("low energy", "calm energy"),
+    "low": ("low energy", "little energy"),
     "medium": ("medium energy",),
     "high": ("high energy", "lots of energy"),
 }
 _SECTIONS = {
     "pre": "pre-chorus", "break": "breakdown", "build": "build-up", "head": "theme",
 }  # fmt: skip
+_OPENERS = (" and more", ", among others", " and other instruments", " and others")
 _ENSEMBLES = {1: ("solo {0}",), 2: ("{0} and {1} duo", "a duet for {0} and {1}")}
 
 
@@ -92,8 +96,21 @@ class Speech:
         self._said: dict[str, str | None] = {}
 
     def _true(self, texts: Sequence[str]) -> list[str]:
+        """Those that claim nothing that is not so: players, tempo, moods of the other mode."""
         programs = frozenset(self._facts["programs"])
-        return [text for text in texts if is_true(text, programs)]
+        unlike = [mood for mood in self._style.moods if mood not in self._facts["mood"]]
+        return [
+            text
+            for text in texts
+            if is_true(text, programs)
+            and all(self._fits(word) for word in tempo_words(text))
+            and not any(re.search(rf"\b{mood}\b", text) for mood in unlike)
+        ]
+
+    def _fits(self, word: str) -> bool:
+        """Whether a word for a tempo is right; in 6/8 for dotted quarters and for quarters."""
+        low, high = TEMPO_WORDS[word]
+        return all(low <= self._facts[name] <= high for name in ("tempo_bpm", "quarter_bpm"))
 
     def begin(self) -> None:
         """Forget what the last caption said."""
@@ -111,7 +128,7 @@ class Speech:
         return words[int(self._rng.random() * len(words))]
 
     def _mood(self, other: str | None) -> str | None:
-        moods = [mood for mood in self._facts["mood"] if mood != other]
+        moods = [mood for mood in self._facts["mood"] if mood != other and all(map(self._fits, tempo_words(mood)))]
         if self._language == "en":
             style = self.slot("style") or ""
             moods = [mood for mood in moods if mood not in style]
@@ -119,6 +136,7 @@ class Speech:
         table = languages()["moods"]
         index = ("de", "fr", "es", "it").index(self._language)
         known = [table[mood][index] for mood in moods if mood in table and table[mood][index] != other]
+        known = [word for word in known if all(map(self._fits, tempo_words(word)))]
         return self._pick(known) if known else None
 
     def _slot_mood(self) -> str | None:
@@ -170,18 +188,14 @@ class Speech:
     def _slot_play(self) -> str:
         return "play" if len(self._programs) > 1 else "plays"
 
-    def _slot_one(self) -> str | None:
-        words = self._named([self._rng.choice(self._programs)])
-        return words[0] if words else None
-
-    def _slot_two(self) -> str | None:
-        words = [word for program in self._programs for word in self._names[program][:2] if word != self.slot("one")]
-        others = [word for word in words if not self._is_akin(word, self.slot("one") or "")]
-        return self._pick(others) if others else None
-
-    def _is_akin(self, one: str, two: str) -> bool:
-        """Whether two names may mean one instrument."""
-        return any(one in names and two in names for names in self._names.values())
+    def _slot_some(self) -> str | None:
+        """One or two of those who play, and that there are others."""
+        count = min(1 + int(self._rng.random() * 2), len(self._programs))
+        words = self._named(self._rng.sample(self._programs, count))
+        if not words:
+            return None
+        is_all = count == len(self._programs)
+        return joined(words, "and") if is_all else ", ".join(words) + self._pick(_OPENERS)
 
     def _slot_lead(self) -> str | None:
         words = None if self._lead is None else self._named([self._lead])
@@ -199,7 +213,7 @@ class Speech:
             return self._pick(_ENSEMBLES[len(words)]).format(*words)
         if len(words) <= 5:
             count = ("trio", "quartet", "quintet")[len(words) - 3]
-            return f"a {count} of {joined(words, 'and')}"
+            return f"a {count} with {joined(words, 'and')}"
         return None
 
     def _slot_key(self) -> str | None:
@@ -228,19 +242,24 @@ class Speech:
         return f"{tonic} {mode}"
 
     def _slot_bpm(self) -> str | None:
-        return str(self._facts["tempo_bpm"]) if self._facts["tempo_unit"] == "quarter" else None
+        return str(self._facts["tempo_bpm"]) if self._facts["meter"].endswith("/4") else None
 
     def _slot_tempo(self) -> str:
         facts = self._facts
         if facts["tempo_unit"] != "quarter":
             return f"{facts['tempo_bpm']} BPM (dotted-quarter beat)"
         bpm = facts["tempo_bpm"]
+        if not facts["meter"].endswith("/4"):  # in 7/8 a bare number counts eighths
+            return f"{bpm} BPM (quarter-note beat)"
         return self._pick(
             (f"{bpm} bpm", f"{bpm} BPM", f"{bpm} bpm", f"{bpm} BPM", f"tempo {bpm}", f"{bpm} beats per minute")
         )
 
-    def _slot_speed(self) -> str:
-        return self._pick(_SPEEDS[self._facts["speed"]])
+    def _slot_speed(self) -> str | None:
+        if tempo_words(self.slot("style") or ""):
+            return None
+        fitting = [word for word in _SPEEDS if self._fits(word.replace("-", " "))]
+        return self._pick(fitting) if fitting else None
 
     def _slot_metre(self) -> str:
         metre = self._facts["meter"]
@@ -261,16 +280,20 @@ class Speech:
         return self._pick(_ENERGIES[self._facts["energy"]])
 
     def _slot_length(self) -> str:
+        """Its length within 5 %, as round as that leaves it."""
         seconds = self._facts["duration_s"]
         words = languages()["lengths"][self._language]
-        if seconds < 85:
-            return f"{max(10, round(seconds / 5) * 5)} {words[0]}"
         halves = round(seconds / 30)
-        if halves % 2 == 0:
-            return f"{halves // 2} {words[1] if halves == 2 else words[2]}"
-        return (
-            f"{halves / 2} {words[2]}" if self._language == "en" else f"{halves / 2}".replace(".", ",") + f" {words[2]}"
-        )
+        if seconds >= 57 and abs(30 * halves - seconds) <= 0.05 * seconds:
+            if halves % 2 == 0:
+                return f"{halves // 2} {words[1] if halves == 2 else words[2]}"
+            number = f"{halves / 2}"
+            return f"{number if self._language == 'en' else number.replace('.', ',')} {words[2]}"
+        if seconds >= 150:
+            minutes, rest = divmod(10 * round(seconds / 10), 60)
+            return f"{minutes} {words[2]} {rest} {words[0]}" if rest else f"{minutes} {words[2]}"
+        step = 5 if seconds >= 50 else 1
+        return f"{round(seconds / step) * step} {words[0]}"
 
     def _slot_bars(self) -> str:
         return f"{self._facts['bars']} bars"
@@ -290,7 +313,7 @@ class Speech:
         chords = self._facts["chords"][:4]
         if len(chords) < 4 or len(set(chords)) < 2:
             return None
-        separator = self._pick((" ", " ", " - ", ", "))
+        separator = self._pick((" ", " ", " - ", ", ")) if not any(" " in bar for bar in chords) else " | "
         return separator.join(chords)
 
     def _missing(self) -> list[str]:

@@ -56,6 +56,9 @@ _OTHER_TEMPOS: dict[str, TempoRange] = {
     "muy lento": _VERY_SLOW, "moderado": _MODERATO, "rápido": _FAST, "rápida": _FAST, "muy rápido": _VERY_FAST,
     "lenta": _SLOW, "muito lento": _VERY_SLOW, "muito rápido": _VERY_FAST,
 }  # fmt: skip
+# Words without an end above or below: how far they reach depends on what is usual.
+FAST_WORDS = frozenset({"up tempo", "uptempo", "fast", "quick", "lively", "very fast", "really fast"})
+SLOW_WORDS = frozenset({"down tempo", "downtempo", "slow", "slowly", "very slow", "really slow"})
 TEMPO_WORDS = ITALIAN_TEMPOS | ENGLISH_TEMPOS | _OTHER_TEMPOS
 
 

@@ -57,6 +57,8 @@ def _runs(scan: Scan) -> Iterator[_Run]:
     joints: list[str] = []
     start = end = 0
     joint = ""
+    # "FM electric piano" begins with no chord.
+    others = [(hit.start, hit.end) for hit in scan.hits if hit.after - hit.first > 1 and hit.values("instrument")]
     for match in _PIECE.finditer(scan.english.translate(_DASHES)):
         piece = match[0]
         word = piece.strip('.:()[]!?"“”')
@@ -64,7 +66,8 @@ def _runs(scan: Scan) -> Iterator[_Run]:
         if piece.strip("|") == "" or piece in _JOINTS:
             joint += piece.strip() if piece.strip("|") == "" else ("," if piece == "," else " ")
             continue
-        if all(_looks(part) for part in parts) and scan.is_free(match.start(), match.end()):
+        is_other = any(first <= match.start() < after for first, after in others)
+        if all(_looks(part) for part in parts) and not is_other and scan.is_free(match.start(), match.end()):
             at = match.start() + piece.index(word)
             if not words:
                 start = at

@@ -80,6 +80,8 @@ def read_seconds(scan: Scan) -> Said[Range] | None:
         low, high, unit, half, more = match.group("low", "high", "unit", "half", "more")
         if _NOT_AFTER.search(scan.english[: match.start()]) or _is_decade(match):
             continue
+        if low[0].isalpha() and scan.english[match.start("unit") - 1 : match.start("unit")].isalpha():
+            continue  # "trading fours"
         scale = {"m": 60, "h": 3600}.get(unit[0].lower(), 1)
         if more is not None and scale == 1:
             continue

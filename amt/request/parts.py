@@ -8,12 +8,16 @@ import re
 from amt.request.lexicon.ensembles import ENSEMBLES, SIZES
 from amt.request.lexicon.grammar import NUMBERS
 from amt.request.lexicon.instruments import ROLES
+from amt.request.lexicon.styles import STYLES
 from amt.request.phrases import Hit, programs_of
 from amt.request.said import Part, Said
 from amt.request.scan import Scan
 from amt.request.tokens import split_words
 
 MOST_PLAYERS = 16
+# Whose music a band plays: "piano house" is house with a piano.
+BAND_FAMILIES = ("pop", "rock", "metal", "soul", "funk", "hip hop", "electronic", "reggae", "dance")
+_SONG = re.compile(r" (?:song|track|anthem|tune|hit|banger|single)s?\b", re.IGNORECASE)
 OPEN_STYLES = ("orchestral", "symphony", "concerto", "opera")
 _ADJECTIVES = frozenset(split_words("solo female male more different big live lead backing loud muted overdubbed"))
 _STRINGS = ("nylon strings", "nylon string", "steel strings")
@@ -23,6 +27,10 @@ _WITH_A = re.compile(
     r"\b(?:with|has|and|featuring|includ\w+)\s+(?:an?|the|one|some)\s+(?:[\w-]+\s+){0,3}$", re.IGNORECASE
 )
 _OVER = re.compile(r"\s+(?:over|on top of|in the (?:middle|bridge)|at the end|section)\b", re.IGNORECASE)
+_SECTION = r"(?:(?:part|section) [A-Z]|intro|verse|pre-?chorus|chorus|bridge|theme|head|break(?:down)?|outro|coda)"
+_LISTED = r"(?:\s*,\s*(?:and )?| and |\s*[-–>/]+\s*)"
+_SECTION_BEFORE = re.compile(rf"\b{_SECTION}{_LISTED}(?:an? )?$", re.IGNORECASE)
+_SECTION_BEHIND = re.compile(rf"{_LISTED}(?:an? )?{_SECTION}\b", re.IGNORECASE)
 _FEW = "two|three|four|five|six|eight|[2-8]"
 _VOICES = re.compile(
     rf"\b(?:(?P<number>{_FEW})[ -](?:part|voice|voiced)\b|in (?P<spoken>{_FEW}) (?:voices|parts)"
@@ -129,12 +137,19 @@ def _without_roles(scan: Scan, parts: list[Said[Part]]) -> list[Said[Part]]:
 def _size(scan: Scan, num_named: int) -> Said[int] | None:
     """The number of players: "duet", "trio", or "solo" with a single instrument, but not "with a guitar solo"."""
     for hit in scan.hits:
+        if (hit.values("size") or hit.values("solo")) and _is_section(scan, hit):
+            continue
         for name in hit.values("size"):
             if hit not in scan.refused:
                 return scan.said(SIZES[name], hit.start, hit.end)
         if hit.values("solo") and num_named == 1 and hit not in scan.refused and not _is_feature(scan, hit):
             return scan.said(1, hit.start, hit.end)
     return None
+
+
+def _is_section(scan: Scan, hit: Hit) -> bool:
+    """Whether a trio or a solo is a part of the form: "part A, part B and trio", "verse, solo, chorus"."""
+    return bool(_SECTION_BEFORE.search(scan.english[: hit.start]) or _SECTION_BEHIND.match(scan.english, hit.end))
 
 
 def _is_feature(scan: Scan, hit: Hit) -> bool:
@@ -156,11 +171,38 @@ def _voices(scan: Scan) -> Said[int] | None:
     return None
 
 
+def _named(scan: Scan) -> list[Hit]:
+    """The phrases that name an instrument that is to play."""
+    return [hit for hit in scan.hits if hit.values("instrument") and hit not in scan.refused and scan.is_own(hit)]
+
+
+def _is_by_the_way(scan: Scan, hit: Hit) -> bool:
+    """Whether a phrase names an instrument, but says only how a band sounds.
+
+    "A walking bass" and "a four-on-the-floor kick" are feels; "guitar pop" and "a disco guitar song" are songs of a
+    band, in which the guitar stands out. "Piano jazz" and "a rock guitar" name all who play.
+    """
+    before = scan.hit_before(hit)
+    if hit.values("feel") or (before is not None and before.values("feel")):
+        return True
+    following = next((other for other in scan.hits if other.first == hit.after), None)
+    if following is not None and _is_of_band(following):
+        return scan.english[hit.end : following.start].isspace()
+    return before is not None and _is_of_band(before) and _SONG.match(scan.english, hit.end) is not None
+
+
+def _is_of_band(hit: Hit) -> bool:
+    return any(STYLES[style].family in BAND_FAMILIES and style != "ballad" for style in hit.values("style"))
+
+
 def _is_open(scan: Scan, has_players: bool, ensembles: list[str]) -> bool:
     if not has_players:
         return True
     if any(hit.values("only") for hit in scan.hits):
         return False
+    is_counted = any((hit.values("solo") or hit.values("size")) and not _is_section(scan, hit) for hit in scan.hits)
+    if not ensembles and not is_counted and all(_is_by_the_way(scan, hit) for hit in _named(scan)):
+        return True
     for hit in scan.hits:
         if hit.values("open") or (hit not in scan.refused and set(hit.values("style")) & set(OPEN_STYLES)):
             return True

@@ -153,6 +153,8 @@ def _find(tokens: Sequence[Token], english: str) -> Iterator[Hit]:
             start, end = tokens[place].start, tokens[after - 1].end
             if _LIKE.match(english, end) and meanings[0].kind != "style":
                 continue  # "kora-like" is no kora
+            if words[0] == "fm" and english[start : start + 2] == "Fm":
+                continue  # "Fm piano solo" is in F minor
             if english[start - 1 : start] == "-" and words[0] in _JOINED:
                 continue  # "synth-heavy"
             company = Company(

@@ -213,6 +213,13 @@ class Reading:
         return None
 
     @property
+    def implied_feel(self) -> Said[str] | None:
+        """The feel of the first style that has one, where none is said; a single player need not have his band's."""
+        if self.feels or (self.size is not None and self.size.value == 1):
+            return None
+        return next((said.of(feel) for said in self.styles if (feel := STYLES[said.value].feel)), None)
+
+    @property
     def implied_mode(self) -> str | None:
         """ "minor" or "major" where the key, the mode or a mood says so."""
         if self.keys:
@@ -249,7 +256,8 @@ def read(text: str) -> Reading:
     metre = read_metre(scan)
     styles = scan.of_kind("style")
     implied = metre.value if metre is not None else next((m for s in styles if (m := STYLES[s.value].metre)), None)
-    tempo = read_tempo(scan, implied)
+    usual = next((range_ for s in styles if (range_ := STYLES[s.value].tempo)), None)
+    tempo = read_tempo(scan, implied, usual)
     chords = read_chords(scan, keys[0].value if keys else None)
     eras = read_eras(scan)
     seconds, bars = read_seconds(scan), read_bars(scan)

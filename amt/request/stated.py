@@ -119,9 +119,10 @@ def _feel_rows(reading: Reading, music: MidiData) -> Iterator[ReportRow]:
     names = [said.value for said in reading.feels]
     by = ""
     if not names:
-        styles = [said.value for said in reading.styles if STYLES[said.value].feel]
-        names = [STYLES[style].feel for style in styles[:1]]
-        by = "".join(f" ({style})" for style in styles[:1])
+        implied = reading.implied_feel
+        if implied is not None:
+            names = [implied.value]
+            by = f" ({next(said.value for said in reading.styles if said.start == implied.start)})"
     for name in names:
         if name in MEASURED_FEELS:
             is_met = has_feel(music, MEASURED_FEELS[name])

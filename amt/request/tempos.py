@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from amt.midi.metres import Metre, beat_length
-from amt.midi.tempo_words import TEMPO_WORDS
+from amt.midi.tempo_words import FAST_WORDS, SLOW_WORDS, TEMPO_WORDS, TempoRange
 from amt.request.said import Said, Tempo
 from amt.request.scan import Scan
 
@@ -41,11 +41,12 @@ _NOTES = {
 }  # fmt: skip
 
 
-def read_tempo(scan: Scan, metre: Metre | None) -> Said[Tempo] | None:
+def read_tempo(scan: Scan, metre: Metre | None, usual: TempoRange | None = None) -> Said[Tempo] | None:
     """The first number of beats a minute, else the first word for a tempo; in quarter notes.
 
     A number counts the notes that the text names behind it, as in "52 BPM (dotted-quarter beat)" or "♩. = 60". Without
-    these it counts the beats of the metre: dotted quarters in 6/8, halves in 2/2, else quarters.
+    these it counts the beats of the metre: dotted quarters in 6/8, halves in 2/2, else quarters. A word reaches as far
+    as the music of its style: `usual` are that style's quarter notes a minute, and "fast bebop" may be at 220.
     """
     beat = Fraction(1) if metre is None else beat_length(metre)
     found: list[Said[Tempo]] = []
@@ -68,7 +69,12 @@ def read_tempo(scan: Scan, metre: Metre | None) -> Said[Tempo] | None:
     for word in scan.of_kind("tempo"):
         low_bpm, high_bpm = TEMPO_WORDS[word.value]
         unit_bpm = float(beat) if metre is not None and metre[1] == 8 and beat > 1 else 1.0
-        return word.of(Tempo(low_bpm * unit_bpm, high_bpm * unit_bpm, word.value))
+        low_bpm, high_bpm = low_bpm * unit_bpm, high_bpm * unit_bpm
+        if usual is not None and word.value in SLOW_WORDS:
+            low_bpm = min(low_bpm, usual.low)
+        if usual is not None and word.value in FAST_WORDS:
+            high_bpm = max(high_bpm, usual.high)
+        return word.of(Tempo(low_bpm, high_bpm, word.value))
     return None
 
 

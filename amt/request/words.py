@@ -14,6 +14,7 @@ from amt.request.tokens import Token, tokenize
 
 MAX_LEN = 4_000  # characters; what follows is not read
 _TITLE = re.compile(r'"[^"]*"|“[^”]*”|„[^“”]*[“”]|«[^»]*»|(?<!\w)[\'‘](?=[^\W\d])[^\'’\n]{3,80}[\'’](?!\w)')
+_CHORD = re.compile(r"[A-G]m")
 _FOREIGN_KEY = re.compile(
     r"\b(?:(?:[ceghd](?:is|es)?|[fb]|fis|fes|a|as|ais|es|eis|his)[ -]?(?:dur|moll)"
     r"|(?:d[oó]|r[eé]|mi|f[aá]|sol|l[aá]|si)(?:[ -]?(?:sostenido|sustenido|b[eé]mol|bemolle|di[eè]se|diesis|[#b♯♭]))?"
@@ -80,6 +81,8 @@ def _language(text: str, tokens: list[Token]) -> str:
     known = languages_of_words()
     counts: collections.Counter[str] = collections.Counter()
     for token in tokens:
+        if _is_chord(text, token):
+            continue
         counts.update(known.get(token.text, ()))
         if token.text.isalpha() and compound(token.text):
             counts["German"] += 1
@@ -88,8 +91,11 @@ def _language(text: str, tokens: list[Token]) -> str:
         counts.update(_LANGUAGES_OF_MODES.get(word, ("German",)))
     if not counts:
         return "English"
-    language, count = max(counts.items(), key=lambda item: item[1])
-    num_words = sum(token.text.isalpha() for token in tokens)
+    # As many words of its own: the one that has most of the others, too, such as "con".
+    shared = {name: sum((token.text,) in phrases(name) for token in tokens) for name in counts}
+    language = max(counts, key=lambda name: (counts[name], shared[name], name))
+    count = counts[language]
+    num_words = sum(token.text.isalpha() and token.text != "bpm" for token in tokens)
     is_most = count > sum(token.text in ENGLISH for token in tokens) and 4 * count >= num_words
     return language if is_most else "English"
 
@@ -98,6 +104,13 @@ _LANGUAGES_OF_MODES = {
     "mayor": ("Spanish",), "menor": ("Spanish", "Portuguese"), "majeur": ("French",), "mineur": ("French",),
     "maggiore": ("Italian",), "minore": ("Italian",), "maior": ("Portuguese",),
 }  # fmt: skip
+
+
+def _is_chord(text: str, token: Token) -> bool:
+    """Whether "Em" is the chord, not the Portuguese word: that has a capital only where a sentence begins."""
+    return _CHORD.fullmatch(text[token.start : token.end]) is not None and text[: token.start].rstrip()[-1:] not in (
+        "", ".", "!", "?", ":",
+    )  # fmt: skip
 
 
 def _translated(text: str, tokens: list[Token], language: str) -> Iterator[tuple[int, int, str]]:
@@ -118,7 +131,7 @@ def _translated(text: str, tokens: list[Token], language: str) -> Iterator[tuple
             continue
         for length in range(min(longest, len(tokens) - place), 0, -1):
             english = known.get(texts[place : place + length])
-            if english is not None:
+            if english is not None and not _is_chord(text, tokens[place]):
                 break
         else:
             length, end = 1, tokens[place].end

@@ -105,6 +105,42 @@ def test_english(text, language, english):
     assert reading.text == text
 
 
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("fast", 124, 184),
+        ("fast bebop", 124, 280),
+        ("fast jig", 186, 276),
+        ("up-tempo reel", 120, 240),
+        ("very slow doom metal", 30, 62),
+        ("slow gregorian chant", 48, 80),
+        ("a fast ballad", 124, 184),
+    ],
+)
+def test_words_for_a_tempo_reach_as_far_as_the_style(text, low, high):
+    tempo = read(text).tempo
+    assert tempo is not None and (tempo.value.low, tempo.value.high) == (low, high)
+
+
+def test_a_style_implies_the_feel_of_its_band():
+    def feel(text):
+        said = read(text).implied_feel
+        return None if said is None else (said.value, read(text).words(said))
+
+    assert feel("a jazz tune") == ("swing", "jazz")
+    assert feel("a jazz tune, straight eighths") is None
+    assert feel("rock drum solo") is None  # a single player
+    assert feel("a waltz") is None
+
+
+def test_words_of_two_languages_are_of_the_one_that_has_the_others_too():
+    assert read("música celta con gaita").language == "Spanish"
+    assert read("música celta com gaita").language == "Portuguese"
+    assert read("musica con violino").language == "Italian"
+    assert read("chords Em B7 Em Am").language == "English"
+    assert read("Em ré menor, para piano").key.value.name == "D minor"
+
+
 def test_who_plays():
     reading = read("jazz trio: piano, double bass and drums, walking bass")
     assert [part.name for part in reading.parts] == ["piano", "double bass", "drums"]

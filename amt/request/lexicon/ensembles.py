@@ -35,7 +35,7 @@ ENSEMBLES: dict[str, Ensemble] = {
     "saxophone quartet": Ensemble(
         (("soprano sax", 1), ("alto sax", 1), ("tenor sax", 1), ("baritone sax", 1)), aliases="sax quartet"
     ),
-    "jazz trio": Ensemble(_RHYTHM, aliases="piano jazz trio | jazz piano trio"),
+    "jazz trio": Ensemble(_RHYTHM, aliases="piano jazz trio | jazz piano trio | piano trio jazz"),
     "jazz quartet": Ensemble((("saxophone", 1), *_RHYTHM)),
     "jazz quintet": Ensemble((("trumpet", 1), ("saxophone", 1), *_RHYTHM)),
     "jazz combo": Ensemble((("saxophone", 1), *_RHYTHM), is_open=True, aliases="jazz band | jazz ensemble | combo"),

@@ -21,10 +21,13 @@ def _guard(not_before: str = "", not_after: str = "", only_before: str = "") -> 
 
 # What may stand before and behind an instrument whose name is an everyday word ("keys, bass and a lead").
 BEFORE_INSTRUMENT = frozenset(
-    split_words(", ; : . ( & + / | and with for on plus a the or of featuring solo play no without not any")
+    split_words(", ; : . ( & + / | and with for on plus a the or of by over featuring solo play no without not any")
 )
 BEHIND_INSTRUMENT = frozenset(
-    split_words(", ; : . ) & + / | and with or in at on from for line part melody solo playing plus ! ? chords")
+    split_words(
+        ", ; : . ) & + / | "
+        "and but with or in at on from for line part melody solo over carry carries play plays playing plus ! ? chords"
+    )
 )
 EVERYDAY_INSTRUMENTS = frozenset(
     split_words(
@@ -84,7 +87,10 @@ GUARDS: dict[tuple[str, str], Guard] = {
     ("section", "drop"): _guard("in out by off me it d c the"),
     ("section", "verse"): _guard("of"),
     ("section", "solo"): _guard(only_before="section"),
+    ("section", "solos"): _guard(only_before="section"),
     ("mood", "fun"): _guard("fact facts"),
+    ("mood", "animated"): _guard("film movie short series cartoon video clip"),
+    ("texture", "drone"): _guard("video shot shots footage camera film"),
     ("mood", "sweet"): _guard("spot home potato"),
     ("mood", "moving"): _guard("to from on bass lines line between up down"),
     ("mood", "grand"): _guard("piano finale canyon theft mother prix"),

@@ -11,7 +11,8 @@ from amt.midi.programs import DRUMS
 # name: (programs, other names)
 INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     # Keyboards
-    "piano": ((0, 1, 2, 3), "acoustic piano | pianoforte | piano chord | piano part | piano line | fortepiano"),
+    "piano": ((0, 1, 2, 3), "acoustic piano | bright piano | pianoforte | piano chord | piano part | piano line | "
+        "fortepiano"),
     "grand piano": ((0, 1), "concert grand | baby grand | acoustic grand piano | concert piano"),
     "upright piano": ((0, 1, 3), "felt piano | old piano"),
     "honky-tonk piano": ((3,), "honky tonk | saloon piano | tack piano | barroom piano | detuned piano | "
@@ -20,7 +21,8 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "electric piano": (
         (4, 5, 2),
         "rhodes | fender rhodes | rhodes piano | wurlitzer | wurli | e piano | epiano | electric piano 1 | "
-        "electric piano 2 | fm piano | dx7 piano | dx piano | electric grand piano | electric keyboard",
+        "electric piano 2 | fm piano | fm electric piano | dx7 electric piano | dx7 piano | dx piano | "
+        "electric grand piano | electric keyboard",
     ),
     "keyboard": ((0, 4, 1, 5, 2, 16, 17, 18, 6, 7), "keys"),
     "harpsichord": ((6,), "cembalo | clavichord | spinet | virginal"),
@@ -80,8 +82,9 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "harp": ((46,), "orchestral harp | lever harp | lyre | kora | concert harp"),
     # Basses
     "bass": (
-        (33, 32, 34, 35, 36, 37, 38, 39, 43),
-        "triangle bass | bass line | bassline | bass part | bass riff | bass groove | low bass | bass player | bassist",
+        (33, 32, 34, 35, 36, 37, 38, 39, 43, 87),
+        "triangle bass | triangle wave bass | 8 bit bass | chip bass | bass line | bassline | bass part | "
+        "bass riff | bass groove | low bass | bass player | bassist",
     ),
     "bass guitar": ((33, 34, 35, 36, 37), "electric bass | electric bass (finger) | fingered bass | finger bass | "
     "electric bass guitar"),
@@ -90,8 +93,9 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "picked bass": ((34,), "pick bass | picked electric bass | picked bass guitar | electric bass (pick)"),
     "slap bass": ((36, 37), "slapped bass | slap bass 1 | slap bass 2 | popped bass"),
     "synth bass": (
-        (38, 39),
-        "808 | 808s | 808 bass | 808 sub | sub bass | subbass | bass synth | moog bass | acid bass | acid line | "
+        (38, 39, 87),
+        "bass lead | 808 | 808s | 808 bass | 808 sub | sub bass | subbass | bass synth | moog bass | acid bass | "
+        "acid line | "
         "reese bass | reese | wobble bass | saw bass | 303 | tb 303 | synthesizer bass | synth bassline | "
         "synth bass line | analog bass | electronic bass",
     ),
@@ -109,7 +113,7 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "tremolo strings": ((44,), ""),
     "pizzicato strings": ((45,), "pizzicato | pizz | plucked strings | pizz strings"),
     "synth strings": ((50, 51), "string machine | synth string | solina | synthesized strings | synth strings 1"),
-    "orchestra hit": ((55,), "orchestral hit | orch hit"),
+    "orchestra hit": ((55,), "orchestra stab | orchestral hit | orch hit"),
     # Voices
     "choir": (
         (52, 53, 54, 91),
@@ -121,7 +125,7 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
         "vocal | singer | singing | vox | soprano | vocalist | bass voice | lead vocal | backing vocal | male voice | "
         "female voice | male vocal | female vocal | bass singer | tenor voice | alto voice | soprano voice | humming",
     ),
-    "synth voice": ((54, 85), "vocoder | synth choir | robot voice"),
+    "synth voice": ((54, 85), "synth vox | vocal synth | vocoder | synth choir | robot voice"),
     # Brass
     "trumpet": ((56, 59), "cornet | flugelhorn"),
     "muted trumpet": ((59,), "harmon mute trumpet | trumpet with mute"),
@@ -160,7 +164,8 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     # Synthesizers
     "synth": (
         (81, 80, 90, 84, 87, 88, 89, 50, 51, 38, 39, 62, 63, 54, 82, 83, 85, 86, 91, 92, 93, 94, 95),
-        "synthesizer | synthesiser | analog synth | analogue synth | moog | modular synth | arp synth | synth arp",
+        "synthesizer | synthesiser | analog synth | analogue synth | moog | modular synth | polysynth | poly synth | "
+        "synth chord | arp synth | synth arp",
     ),
     "synth lead": ((81, 80, 82, 83, 84, 85, 86, 87), "lead synth | lead | synth melody | electronic lead | synth solo"),
     "square lead": ((80,), "square wave | square wave lead | square | pulse wave | pulse lead | 8 bit lead | "
@@ -171,11 +176,14 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "warm pad": ((89,), ""),
     "choir pad": ((91,), "vocal pad | voice pad"),
     "synth pluck": ((84, 80, 81, 90, 45), "pluck | synth plucks | plucked synth"),
+    "crystal synth": ((98,), "crystal bell"),
+    "atmosphere synth": ((99,), "atmosphere pad"),
     "sound effects": ((99, 101, 96, 97, 98, 100, 102, 103), "fx | sfx | sound effect | synth effect"),
     # Drums and percussion
     "drums": (
         (DRUMS,),
-        "drum | drum kit | drumkit | drum set | drumset | drum beat | drum machine | drum loop | drum groove | "
+        "drum | electronic drums | electronic drum kit | drum kit | drumkit | drum set | drumset | drum beat | "
+        "drum machine | drum loop | drum groove | "
         "drum pattern | 808 drums | 909 | 909 drums | 808 kick | kick | kick drum | bass drum | snare | snare drum | "
         "hi hat | hihat | high hat | cymbal | tom | toms | tom tom | rimshot | brush drum | brushes | brushed drums | "
         "hand clap | handclap | clap | claps | drum fill | drumming | breakbeats | double kick | double bass drum | "
@@ -190,10 +198,10 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     ),
     "timpani": ((47,), "timpano | kettledrum | kettle drum | timpani roll"),
     "steel drums": ((114,), "steel drum | steelpan | steel pan | steel drum | pan drum | hang drum | handpan"),
-    "taiko": ((116,), "taiko drum | war drum"),
+    "taiko": ((116, DRUMS), "taiko drum | war drum"),
     "woodblock": ((115, DRUMS), "wood block | temple block"),
     "agogo": ((113, DRUMS), "agogo bell"),
-    "sleigh bells": ((112, DRUMS), "sleigh bell | tinkle bell | jingle bell instrument"),
+    "sleigh bells": ((112, DRUMS), "sleigh bell | tinkle bell | little bells | jingle bell instrument"),
     "synth drum": ((118, DRUMS), "simmons drum"),
     "kalimba": ((108,), "thumb piano | mbira"),
 }  # fmt: skip

@@ -78,7 +78,8 @@ MOODS: dict[str, Mood] = {
     "heavy": Mood(-0.3, 0.8, "minor", "crushing"),
     "lonely": Mood(-0.6, -0.6, "minor", "loneliness | solitary | desolate | isolated | loneliness mood | "
     "alone in the dark"),
-    "emotional": Mood(-0.1, 0.0, "", "moving | touching | heartfelt | expressive | poignant | soulfully | deeply felt"),
+    "emotional": Mood(-0.1, 0.0, "", "moving | touching | heartfelt | expressive | poignant | soulful | soulfully | "
+        "deeply felt"),
     "groovy": Mood(0.5, 0.5, "", "grooving | danceable | head nodding | infectious groove"),
     "smooth": Mood(0.4, -0.3, "", "silky | suave | sultry | sensual | sexy | cool mood | slick"),
     "bright": Mood(0.6, 0.4, "major", "sparkling | shimmering | sparkly | radiant | shiny | glittering"),

@@ -39,11 +39,13 @@ STYLES: dict[str, Style] = {
     "rock": _style("rock", (96, 150), "rock music | rock n roll music | classic rock | arena rock | alternative rock | "
                    "alt rock | garage rock | stadium rock | soft rock", feel="backbeat"),
     "hard rock": _style("rock", (100, 150), feel="backbeat"),
-    "indie rock": _style("rock", (100, 150), feel="backbeat"),
+    "indie rock": _style("rock", (100, 150), "indie guitar rock | indie guitar song | "
+        "indie guitar music", feel="backbeat"),
     "rock and roll": _style("rock", (140, 190), "rock n roll | rock roll | rock & roll | rock'n'roll", feel="backbeat"),
     "rockabilly": _style("rock", (150, 210), feel="shuffle"),
     "surf rock": _style("rock", (140, 180), "surf music | surf"),
-    "progressive rock": _style("rock", (80, 160), "prog rock | prog | progressive metal | prog metal | art rock"),
+    "progressive rock": _style("rock", (80, 160), "prog rock | prog | progressive metal | prog metal | art rock | "
+                               "odd time rock"),
     "psychedelic rock": _style("rock", (80, 130), "psychedelic | psych rock | acid rock"),
     "post-rock": _style("rock", (70, 130), "post rock | shoegaze | math rock"),
     "grunge": _style("rock", (90, 140)),
@@ -61,20 +63,25 @@ STYLES: dict[str, Style] = {
                     feel="shuffle"),
     "boogie-woogie": _style("blues", (130, 180), "boogie woogie | boogie", feel="swing"),
     "r&b": _style("soul", (60, 100), "r & b | rnb | r n b | r and b | rhythm and blues | contemporary r & b"),
-    "soul": _style("soul", (70, 120), "soul music | motown | northern soul | soulful"),
+    "soul": _style("soul", (70, 120), "soul music | motown | northern soul"),
     "neo soul": _style("soul", (70, 100), "neosoul"),
-    "gospel": _style("soul", (60, 140), "gospel music | spiritual | worship | praise and worship | worship music"),
+    "gospel": _style("soul", (60, 140), "gospel music | praise song | praise music | spiritual | worship | "
+        "praise and worship | worship music"),
     "funk": _style("funk", (92, 120), "funky | p funk | funk music | nu funk", feel="backbeat"),
     "disco": _style("dance", (110, 126), "nu disco | disco music | italo disco", feel="four on the floor"),
     # Jazz
     "jazz": _style("jazz", (70, 220), "jazz music | jazzy | cool jazz | modal jazz | hard bop | free jazz | nu jazz | "
-                   "jazz standard | smoky jazz | jazz chords | straight ahead jazz", feel="swing"),
+                   "jazz standard | smoky jazz | jazz chords | straight ahead jazz | small group jazz | "
+                   "jazz club", feel="swing"),
     "swing": _style("jazz", (110, 220), "swing music | swing jazz | swing era | medium swing | electro swing",
                     feel="swing"),
-    "bebop": _style("jazz", (180, 280), "bop | be bop", feel="swing"),
+    "big band": _style("jazz", (110, 220), "big band swing | big band jazz | big band music | swing orchestra | "
+                       "swing band", feel="swing"),
+    "bebop": _style("jazz", (180, 280), "bop | be bop | bebop jazz", feel="swing"),
     "gypsy jazz": _style("jazz", (160, 240), "jazz manouche | manouche | hot club jazz | django style", feel="swing"),
     "smooth jazz": _style("jazz", (76, 110)),
-    "jazz waltz": _style("jazz", (110, 190), "waltz jazz", metre=(3, 4), feel="swing"),
+    "jazz waltz": _style("jazz", (110, 190), "waltz jazz | jazzy waltz | swinging waltz | "
+        "waltz time jazz", metre=(3, 4), feel="swing"),
     "jazz fusion": _style("jazz", (90, 150), "fusion | jazz rock | jazz funk"),
     "latin jazz": _style("latin", (120, 200), "afro cuban jazz | afro cuban"),
     "dixieland": _style("jazz", (130, 220), "trad jazz | new orleans jazz | hot jazz", feel="swing"),
@@ -87,7 +94,8 @@ STYLES: dict[str, Style] = {
     "lo-fi hip hop": _style("hip hop", (69, 92), "lo fi hip hop | lofi hip hop | lo fi | lofi | chillhop | "
     "lo fi beats | lofi beats | lo fi beat | lofi beat | lofi hiphop | lo fi hiphop | "
                             "chill hop", feel="backbeat"),
-    "trap": _style("hip hop", (130, 160), "trap music | trap beat | drill | phonk | uk drill", feel="half-time"),
+    "trap": _style("hip hop", (130, 160), "trap music | trap beat | type beat | drill | phonk | "
+        "uk drill", feel="half-time"),
     "trip hop": _style("hip hop", (70, 100), "triphop"),
     # Electronic
     "electronic": _style("electronic", (90, 140), "electronica | electronic music | electro | idm | glitch"),
@@ -98,7 +106,7 @@ STYLES: dict[str, Style] = {
     "house": _style("electronic", (118, 128), "house music | electro house | tech house | progressive house | "
     "acid house | tropical house | "
                     "future house | chicago house", feel="four on the floor"),
-    "deep house": _style("electronic", (116, 126), feel="four on the floor"),
+    "deep house": _style("electronic", (116, 126), "soulful house", feel="four on the floor"),
     "techno": _style("electronic", (124, 142), "minimal techno | acid techno | hard techno | techno music",
                      feel="four on the floor"),
     "trance": _style("electronic", (128, 142), "psytrance | goa trance | psy trance | uplifting trance music",
@@ -116,14 +124,14 @@ STYLES: dict[str, Style] = {
     "synthwave": _style("electronic", (80, 118), "retrowave | outrun | vaporwave | darksynth | retro wave"),
     "chiptune": _style("electronic", (120, 170), "chip tune | 8 bit | 8bit | chip music | 16 bit | nes style | "
     "retro game | nintendo style"),
-    "industrial": _style("electronic", (90, 140), "industrial music | ebm"),
+    "industrial": _style("electronic", (90, 140), "industrial music | ebm music | ebm track"),
     # Caribbean, Latin, African
     "reggae": _style("reggae", (66, 96), "roots reggae | one drop reggae", feel="offbeat"),
     "dub": _style("reggae", (60, 90), "dub reggae", feel="offbeat"),
     "ska": _style("reggae", (120, 190), "two tone | rocksteady", feel="offbeat"),
     "dancehall": _style("reggae", (88, 110)),
     "reggaeton": _style("latin", (84, 100), "dembow | reggaetón"),
-    "calypso": _style("latin", (100, 140), "soca | caribbean | tropical"),
+    "calypso": _style("latin", (100, 140), "soca | caribbean | tropical | island music"),
     "latin": _style("latin", (90, 190), "latin music | latin american | cuban | latin pop"),
     "salsa": _style("latin", (150, 220), "salsa music | timba | montuno"),
     "merengue": _style("latin", (120, 170)),
@@ -134,7 +142,7 @@ STYLES: dict[str, Style] = {
     "rumba": _style("latin", (90, 120), "son cubano | guajira | rhumba"),
     "bolero": _style("latin", (66, 100)),
     "beguine": _style("latin", (100, 130)),
-    "bossa nova": _style("latin", (100, 150), "bossa | bossanova"),
+    "bossa nova": _style("latin", (100, 150), "bossa | bossanova | brazilian jazz"),
     "samba": _style("latin", (90, 120), "samba music | batucada", metre=(2, 4)),
     "choro": _style("latin", (70, 110), "chorinho", metre=(2, 4)),
     "forró": _style("latin", (90, 130), "forro | baião | baiao | xote", metre=(2, 4)),
@@ -144,16 +152,21 @@ STYLES: dict[str, Style] = {
     "mariachi": _style("latin", (90, 150), "ranchera | norteño | son jarocho"),
     "flamenco": _style("folk", (90, 180), "bulerías | bulerias | rumba flamenca | soleá"),
     "fado": _style("folk", (66, 100)),
-    "african": _style("african", (90, 130), "african music | west african | african feel | south african"),
+    "african": _style("african", (90, 130), "african music | west african | african feel | south african | "
+                      "afro groove"),
     "afrobeat": _style("african", (96, 126), "afrobeats | highlife | afro beat | amapiano | soukous"),
     # Folk and country
     "folk": _style("folk", (80, 140), "folk music | folk song | folk tune | indie folk | acoustic folk | folky | "
     "traditional song | traditional tune | traditional piece | traditional folk | americana"),
-    "country": _style("country", (84, 140), "country music | country song | nashville | honky tonk country | "
+    "country": _style("country", (84, 140), "country music | country song | country and western | country western | "
+        "nashville | honky tonk country | "
     "alt country | outlaw country | western swing"),
     "bluegrass": _style("country", (110, 170), "bluegrass music | hoedown | old time | old timey | "
-    "breakdown bluegrass"),
-    "celtic": _style("folk", (90, 140), "irish | irish folk | scottish | celtic music | irish music | gaelic"),
+    "breakdown bluegrass | bluegrass breakdown | mountain music | bluegrass tune"),
+    "celtic": _style("folk", (90, 140), "irish | irish folk | scottish | celtic music | irish music | gaelic | "
+        "celtic tune | "
+                     "celtic folk | irish session | irish session tune | celtic session | irish tune | "
+                     "irish dance tune"),
     "jig": _style("folk", (150, 190), "irish jig | gigue | double jig | giga", metre=(6, 8)),
     "slip jig": _style("folk", (150, 190), "irish slip jig", metre=(9, 8)),
     "reel": _style("folk", (180, 240), "irish reel | scottish reel", metre=(4, 4)),
@@ -165,7 +178,8 @@ STYLES: dict[str, Style] = {
     "contredanse": _style("dance", (90, 140), "ecossaise | écossaise | contradance", metre=(2, 4)),
     "polka": _style("folk", (104, 130), "polka music | oom pah | oompah", metre=(2, 4)),
     "sea shanty": _style("folk", (90, 140), "shanty | sea song | pirate song"),
-    "klezmer": _style("folk", (90, 160), "klezmer music | hora | jewish folk"),
+    "klezmer": _style("folk", (90, 160), "klezmer music | hora | jewish folk | freylekhs | freilach | "
+                      "yiddish music | yiddish dance music | jewish music | jewish wedding music"),
     "balkan": _style("folk", (110, 170), "balkan brass | bulgarian | romani | gypsy | balkan music"),
     "tarantella": _style("folk", (160, 220), metre=(6, 8)),
     "csárdás": _style("folk", (90, 160), "csardas | czardas", metre=(2, 4)),
@@ -177,7 +191,8 @@ STYLES: dict[str, Style] = {
     "middle eastern": _style("world", (80, 130), "arabic | arabian | oriental | turkish | persian | arabic music | "
     "maqam"),
     "chinese": _style("world", (60, 110), "chinese music | traditional chinese"),
-    "japanese": _style("world", (60, 110), "japanese music | traditional japanese | enka"),
+    "japanese": _style("world", (60, 110), "japanese music | traditional japanese | japanese traditional | enka | "
+        "zen garden music"),
     "world": _style("world", None, "world music | ethnic | tribal"),
     # Classical
     "classical": _style("classical", None, "classical music | chamber music | neoclassical | neo classical | "
@@ -199,7 +214,9 @@ STYLES: dict[str, Style] = {
     "concerto": _style("classical", None, "concertino"),
     "opera": _style("classical", None, "aria | operatic | operetta | recitative"),
     "waltz": _style("dance", (84, 200), "viennese waltz | valse | waltzes | waltzy", metre=(3, 4)),
-    "minuet": _style("classical", (96, 140), "menuet | minuetto", metre=(3, 4)),
+    "minuet": _style("classical", (96, 140), "menuet | minuetto | minuet and trio | minuet with trio", metre=(3, 4)),
+    "musette": _style("dance", (126, 200), "french musette | valse musette | bal musette | musette waltz | "
+                      "parisian waltz", metre=(3, 4)),
     "mazurka": _style("classical", (110, 170), "mazurek", metre=(3, 4)),
     "polonaise": _style("classical", (80, 110), metre=(3, 4)),
     "sarabande": _style("classical", (46, 72), metre=(3, 4)),
@@ -241,7 +258,7 @@ STYLES: dict[str, Style] = {
     "hymn": _style("sacred", (56, 96), "psalm | church hymn | hymnal"),
     "carol": _style("sacred", (80, 130), "christmas carol | xmas carol"),
     "lullaby": _style("song", (50, 84), "cradle song | berceuse"),
-    "nursery rhyme": _style("song", (90, 130)),
+    "nursery rhyme": _style("song", (90, 130), "nursery song | kindergarten song"),
     # Stage and screen
     "cinematic": _style("film", (60, 140), "film score | film music | movie score | movie music | soundtrack | "
                         "cinematic music | movie soundtrack | film soundtrack | hans zimmer | john williams"),
@@ -255,5 +272,7 @@ STYLES: dict[str, Style] = {
 NO_STYLES = (
     "swing set | swing by | house party | pop up | rock bottom | rock garden | trap door | metal box | "
     "soul searching | country road | country side | march madness | full house | white house | haunted house | "
-    "carol singer"
+    "carol singer | night club | comedy club | country club | beach club | golf club | tea house | "
+    "empty house | old house | opera house | beach house | country house | full swing | dance floor | dance hall | "
+    "dance class | dance show | dance scene | dance battle | dance video | dance lesson"
 )
