@@ -84,7 +84,7 @@ def ask(
     prefix = () if continued is None else continued.ids
     constraints, targets = [], []
     for each, reading, higher, seed in zip(of_each, readings, semitones, seeds, strict=True):
-        held = moved(_with_usual(each, named, prefix, config).constraints(config), -higher)
+        held = moved(_with_usual(each, named, prefix, opened).constraints(config), -higher)
         target = Target(each.bars, each.duration)
         if named is not None:
             target = _target(each, reading, seed, config, continued, held.plan_half_bars)
@@ -211,9 +211,11 @@ def ask_edit(
 
     config = opened.tokenizer.config
     reading = Reading() if text is None else read(text)
+    held = limits
     if named is not None:
-        limits = with_usual(limits, {*named, "max_rest_beats", "entry_by_beats", "max_instruments"}, config)
-    grammar = Grammar(config, moved(limits.constraints(config), -semitones))
+        named = {*named, "max_rest_beats", "entry_by_beats", "max_instruments"}
+        held = with_usual(limits, named, config, opened.checkpoint.model.config.longest_notes)
+    grammar = Grammar(config, moved(held.constraints(config), -semitones))
     words = UNCONDITIONAL if text is None else text
     seed = seed_of(options, None)
     with stage("text encoder"):
@@ -385,13 +387,20 @@ def _may_begin(prefix: Sequence[int], constraints: Constraints, config: Tokenize
     return True
 
 
-def _with_usual(
-    limits: Limits, named: Collection[str] | None, prefix: Sequence[int], config: TokenizerConfig
-) -> Limits:
-    """The limits with the usual ones that a call does not name, unless the music to continue breaks them."""
+def _with_usual(limits: Limits, named: Collection[str] | None, prefix: Sequence[int], opened: OpenedModel) -> Limits:
+    """The limits with the usual ones that a call does not name, unless the music to continue breaks them.
+
+    If it has longer notes than the model learned from, those that are usual for any model are tried, too.
+    """
     if named is None:
         return limits
-    usual = with_usual(limits, named, config)
-    names = ("max_note_beats", "max_instruments", "max_polyphony")
-    broken = {name for name in names if not _keeps(prefix, Limits(**{name: getattr(usual, name)}), config)}
-    return with_usual(limits, {*named, *broken}, config) if broken else usual
+    config, own = opened.tokenizer.config, opened.checkpoint.model.config.longest_notes
+    usual = with_usual(limits, named, config, own)
+
+    def is_kept(name: str) -> bool:
+        return _keeps(prefix, Limits(**{name: getattr(usual, name)}), config)
+
+    if own and not is_kept("max_note_beats"):
+        usual = with_usual(limits, named, config)
+    broken = [name for name in ("max_note_beats", "max_instruments", "max_polyphony") if not is_kept(name)]
+    return dataclasses.replace(usual, **{name: getattr(limits, name) for name in broken})
