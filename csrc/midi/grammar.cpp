@@ -339,7 +339,10 @@ void GrammarState::body_allowed(uint8_t* mask) const {
       allow(ids.velocity(0), ids.config().num_velocities, [in_force = velocity()](int bin) { return bin != in_force; });
     }
   }
-  allow(ids.time_shift(1), ids.config().max_time_shift, [this](int value) { return may_time_shift(value + 1); });
+  if (!is_dangling() && last_ != Last::kShift) {
+    const auto num_shifts = static_cast<int>(std::min<int64_t>(ids.config().max_time_shift, steps_to_deadline()));
+    allow(ids.time_shift(1), num_shifts, [this](int value) { return may_time_shift(value + 1); });
+  }
   if (!is_score()) return;
   if (!is_dangling()) allow(ids.program(0), kNumPrograms, [this](int program) { return may_program(program); });
   for (const Kind kind : {Kind::kTempo, Kind::kTimeSignature}) {

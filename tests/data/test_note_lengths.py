@@ -1,7 +1,6 @@
-import dataclasses
 import json
+import math
 
-import numpy as np
 import pytest
 
 from amt.data import note_lengths
@@ -11,8 +10,7 @@ from amt.data.prepare import prepare
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note
-from amt.midi.programs import FAMILIES
-from amt.midi.tokenizer import EventTokenizer
+from amt.midi.vocabulary import DRUMS, vocabulary_of
 
 BEAT = 480
 
@@ -73,31 +71,37 @@ def test_where_there_are_no_beats_or_no_notes_nothing_is_known(prepare_pieces):
     assert prepare_pieces([(line(0, [1.5], is_drum=True), "train")], "drums")[1]["longest_notes"] == []
 
 
+def lengths_in(ids, config):
+    """(family, beats) of each pitched note that ends, one token after the other."""
+    now, program, starts, found = 0, None, {}, []
+    for kind, value in map(vocabulary_of(config).event, ids.tolist()):
+        if kind == "time_shift":
+            now += value
+        elif kind == "program":
+            program = value
+        elif kind == "note_on" and program != DRUMS:
+            starts[program, value] = now
+        elif kind == "note_off":
+            found.append((program // 8, round((now - starts.pop((program, value))) / config.steps_per_beat, 4)))
+    return found
+
+
 @pytest.mark.parametrize("version", [1, 2])
-def test_lengths_are_those_of_the_decoded_notes(small_corpus, tmp_path, monkeypatch, version):
-    """Pedals, repeated notes, chords over several programs; few segments at once give the same as many."""
+def test_all_segments_at_once_give_what_each_says(small_corpus, tmp_path, monkeypatch, version):
+    """Pieces with repeated notes, chords over several programs and segments that are cut off."""
     config = TokenizerConfig(version=version)
     prepare(small_corpus, tmp_path / "data", max_len=65, embed=False, tokenizer_config=config)
-    split, tokenizer, lengths = PreparedSplit(tmp_path / "data", "train"), EventTokenizer(config), []
-    for index in range(len(split.segments)):
-        music = tokenizer.decode(split.tokens(index))
-        notes = music.notes[~music.notes.is_drum]
-        closed = split.tokens(index)[-1] == tokenizer.vocabulary.token_id("eos")
-        ends = music.end_ticks + closed  # notes that a cut off end leaves open have no length
-        beats = (notes.end_ticks - notes.start_ticks) / music.ticks_per_beat
-        lengths += [
-            (program // 8, length)
-            for program, length, end in zip(notes.program, beats, notes.end_ticks, strict=True)
-            if end < ends
-        ]
+    split = PreparedSplit(tmp_path / "data", "train")
+    lengths = [pair for index in range(len(split.segments)) for pair in lengths_in(split.tokens(index), config)]
+    assert len(lengths) > 50 and len({family for family, _ in lengths}) > 3
     monkeypatch.setattr(note_lengths, "FEWEST_NOTES", 1)
-    monkeypatch.setattr(note_lengths, "SHARE", 0.5)
-    found = measure_longest_notes(tmp_path / "data")
-    monkeypatch.setattr(note_lengths, "SEGMENTS_PER_CHUNK", 1)
-    assert measure_longest_notes(tmp_path / "data") == found
-    for family in range(len(FAMILIES)):
-        own = sorted(length for other, length in lengths if other == family)
-        if own:
-            assert found[family] == round(own[-(-len(own) // 2) - 1], 4)
-    assert len({family for family, _ in lengths}) > 3 and np.isfinite(found).all()
-    assert dataclasses.asdict(split.tokenizer_config)["version"] == version
+    for share in (0.3, 0.5, 0.999):
+        monkeypatch.setattr(note_lengths, "SHARE", share)
+        found = []
+        for num_segments in (1, 3, 2048):
+            monkeypatch.setattr(note_lengths, "SEGMENTS_PER_CHUNK", num_segments)
+            found.append(measure_longest_notes(tmp_path / "data"))
+        assert found[0] == found[1] == found[2]
+        for family, beats in enumerate(found[0]):
+            own = sorted(length for other, length in lengths if other == family)
+            assert not own or beats == own[math.ceil(share * len(own)) - 1]

@@ -151,8 +151,9 @@ def test_each_program_may_have_its_own_longest_note(state_after):
     """Notes are due in another order than they began in; those due at one step end in canonical order."""
     events = [*HEADER, ("program", 2), ("velocity", 8), ("note_on", 40), *NOTE, ("note_on", 62)]
     longest = longest_notes(p2=8, p5=6, p7=4)
-    state = state_after([*events, ("time_shift", 2)], max_note_steps=longest)
-    assert values_of(state, "time_shift") == [1, 2, 3, 4]
+    state = state_after(events, max_note_steps=longest)
+    assert values_of(state, "time_shift") == [1, 2, 3, 4, 5, 6]
+    state.advance(vocabulary_of(SCORE).token_id("time_shift", 2))
     for kind, value in (("program", 7), ("note_on", 50), ("note_on", 52)):  # due with those of program 5
         state.advance(vocabulary_of(SCORE).token_id(kind, value))
     assert values_of(state, "time_shift") == [1, 2, 3, 4]

@@ -1,3 +1,5 @@
+import pytest
+
 from amt.models import MusicTextTransformer, MusicTransformer, build_model
 from amt.nn.config import ModelConfig
 
