@@ -54,5 +54,7 @@ def usual_note_beats(programs: Sequence[int] | None, own: Sequence[float]) -> fl
 
 def with_others(given: Mapping[str | int, float], usual: float | Mapping[int, float]) -> dict[str | int, float]:
     """The longest notes of some instruments, and what is usual for all others."""
-    others = usual if isinstance(usual, Mapping) else dict.fromkeys(range(DRUMS), usual)
-    return {**others, **given}
+    of_all: dict[str | int, float] = {
+        program: usual[program] if isinstance(usual, Mapping) else usual for program in range(DRUMS)
+    }
+    return of_all | dict(given)
