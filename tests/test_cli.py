@@ -14,6 +14,7 @@ import torch
 
 import amt
 from amt.cli import main
+from amt.cli.tables import given_values
 from amt.errors import TextEncoderError
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
@@ -221,8 +222,17 @@ def test_limits_that_are_written_on_the_command_line_are_those_of_python(run, mo
         required_instruments=["violin", "cello"],
     )
     assert code == 0 and len(piece.notes) and Path("w.mid").read_bytes() == piece.to_bytes()
-    code, _, err = run("generate", "music", "--model", model, "--max-note-beats", "long")
-    assert code == 2 and "--max-note-beats: cannot read 'long'" in err
+    for text in ("long", "piano:long", "piano,cello:4"):
+        code, _, err = run("generate", "music", "--model", model, "--max-note-beats", text)
+        assert code == 2 and f"--max-note-beats: cannot read '{text}'" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "beats"),
+    [("none", None), ("2.5", 2.5), ("piano:4, strings : 16", {"piano": 4.0, "strings": 16.0}), ("40:2", {40: 2.0})],
+)
+def test_the_longest_note_is_one_number_or_one_for_each_instrument(text, beats):
+    assert given_values({"max_note_beats": text}) == {"max_note_beats": beats}
 
 
 def test_what_runs_can_be_chosen(run, model, encoder):

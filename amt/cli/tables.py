@@ -63,6 +63,13 @@ def _pitches(text: str) -> str | int | dict[str | int, str | int]:
     return {_list(instrument)[0]: _list(pitch)[0] for instrument, pitch in pairs}
 
 
+def _beats(text: str) -> float | dict[str | int, float] | None:
+    if ":" not in text:
+        return None if text.strip().lower() == NONE else float(text)
+    pairs = (part.rpartition(":")[::2] for part in text.split(","))
+    return {instrument: float(beats) for text, beats in pairs for instrument in _list(text)}
+
+
 def _number_or_none(kind: type) -> Callable[[str], Any]:
     return lambda text: None if text.strip().lower() == NONE else kind(text)
 
@@ -72,6 +79,7 @@ READ: dict[Any, Callable[[str], Any]] = {
     "list": _list,
     "range": _range,
     "pitches": _pitches,
+    "beats": _beats,
     float: _number_or_none(float),
     int: _number_or_none(int),
 }

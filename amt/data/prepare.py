@@ -29,6 +29,7 @@ import numpy as np
 
 from amt.config import check_range
 from amt.data.corpus import CorpusPiece, read_corpus
+from amt.data.note_lengths import measure_longest_notes
 from amt.data.plans import plan_of_piece
 from amt.errors import MidiError
 from amt.files import alone_in, empty_folder, explaining_errors, new_folder, remove_leftovers, write_atomically
@@ -82,7 +83,8 @@ def prepare(
         progress: called with ("pieces" or "captions", how many more are done).
 
     Returns:
-        counts of pieces, segments and tokens per split, and the files that gave no piece, each with the reason.
+        counts of pieces, segments and tokens per split, how long notes are (`amt.data.note_lengths`), and the files
+            that gave no piece, each with the reason.
 
     Raises:
         FileExistsError: `out` exists. FileNotFoundError, ValueError: as `read_corpus`, or nothing is left to prepare.
@@ -143,6 +145,7 @@ def _prepare(
         summary: dict[str, Any] = {split: part.join(blocks, split, new / split) for split in SPLITS}
         summary["failures"] = failures
         config.save(new / "tokenizer.json")
+        summary["longest_notes"] = list(measure_longest_notes(new))
         if weights is not None:
             (new / "corpora.json").write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
         (new / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")

@@ -99,7 +99,7 @@ def ask(
     constraints, targets, held_limits = [], [], []
     for each, reading, usual, higher, seed in zip(of_each, readings, plans, semitones, seeds, strict=True):
         held_limits.append(each if usual is None else usual.limited(each))
-        held = _with_usual(held_limits[-1], named, prefix, config, higher).constraints(config)
+        held = _with_usual(held_limits[-1], named, prefix, opened, higher).constraints(config)
         held = moved(held if usual is None else usual.planned(held), -higher)
         target = Target(each.bars, each.duration)
         if named is not None:
@@ -241,9 +241,11 @@ def ask_edit(
 
     config = opened.tokenizer.config
     reading = Reading() if text is None else read(text)
+    held = limits
     if named is not None:
-        limits = with_usual(limits, {*named, "max_rest_beats", "entry_by_beats", "max_instruments"}, config)
-    grammar = Grammar(config, moved(limits.constraints(config), -semitones))
+        named = {*named, "max_rest_beats", "entry_by_beats", "max_instruments"}
+        held = with_usual(limits, named, config, opened.checkpoint.model.config.longest_notes)
+    grammar = Grammar(config, moved(held.constraints(config), -semitones))
     words = UNCONDITIONAL if text is None else text
     seed = seed_of(options, None)
     with stage("text encoder"):
@@ -446,12 +448,22 @@ def _may_begin(prefix: Sequence[int], constraints: Constraints, config: Tokenize
 
 
 def _with_usual(
-    limits: Limits, named: Collection[str] | None, prefix: Sequence[int], config: TokenizerConfig, higher: int
+    limits: Limits, named: Collection[str] | None, prefix: Sequence[int], opened: OpenedModel, higher: int
 ) -> Limits:
-    """The limits with the usual ones that a call does not name, unless the music to continue breaks them."""
+    """The limits with the usual ones that a call does not name, unless the music to continue breaks them.
+
+    If it has longer notes than the model learned from, those that are usual for any model are tried, too.
+    """
     if named is None:
         return limits
-    usual = with_usual(limits, named, config)
+    config, own = opened.tokenizer.config, opened.checkpoint.model.config.longest_notes
+    usual = with_usual(limits, named, config, own)
+
+    def is_kept(name: str) -> bool:
+        return _keeps(prefix, Limits(**{name: getattr(usual, name)}), config, higher)
+
+    if own and not is_kept("max_note_beats"):
+        usual = with_usual(limits, named, config)
     names = ("max_note_beats", "max_instruments", "max_polyphony", "min_pitch", "max_pitch")
-    broken = {name for name in names if not _keeps(prefix, Limits(**{name: getattr(usual, name)}), config, higher)}
-    return with_usual(limits, {*named, *broken}, config) if broken else usual
+    broken = [name for name in names if not is_kept(name)]
+    return dataclasses.replace(usual, **{name: getattr(limits, name) for name in broken})

@@ -39,7 +39,8 @@ class Constraints:
 
     Args:
         max_polyphony: non-drum notes that may sound at once.
-        max_note_steps: the longest non-drum note; at most 256 of them then sound at once.
+        max_note_steps: the longest non-drum note, of all programs or for each of the 129; at most 256 notes then sound
+            at once.
         min_steps, max_steps: the step at which everything has ended is not before and not after these.
         min_us, max_us: the same in microseconds of the tempos that the music has.
         min_bars, max_bars: how many bars have begun when everything has ended, of the time signatures that it has.
@@ -62,7 +63,7 @@ class Constraints:
     """
 
     max_polyphony: int | None = None
-    max_note_steps: int | None = None
+    max_note_steps: int | tuple[int, ...] | None = None
     min_steps: int | None = None
     max_steps: int | None = None
     min_us: int | None = None
@@ -120,10 +121,10 @@ class Constraints:
         for name in ("programs", "pitch_classes"):
             if getattr(self, name) == ():
                 raise ValueError(f"{name} must name at least one; leave it out to allow all")
-        for name in ("min_pitch", "max_pitch"):
-            pitches = getattr(self, name)
-            if pitches is not None and len(pitches) != DRUMS + 1:
-                raise ValueError(f"{name} must have a pitch for each of {DRUMS + 1} programs, got {len(pitches)}")
+        for name, of in (("min_pitch", "a pitch"), ("max_pitch", "a pitch"), ("max_note_steps", "a number")):
+            numbers = getattr(self, name)
+            if isinstance(numbers, tuple) and len(numbers) != DRUMS + 1:
+                raise ValueError(f"{name} must have {of} for each of {DRUMS + 1} programs, got {len(numbers)}")
         for low_name, high_name in (
             ("min_steps", "max_steps"),
             ("min_us", "max_us"),
@@ -168,6 +169,10 @@ class Constraints:
         high = NUM_PITCHES - 1 if self.max_pitch is None else self.max_pitch[program]
         classes = range(12) if self.pitch_classes is None or program == DRUMS else self.pitch_classes
         return frozenset(pitch for pitch in range(low, high + 1) if pitch % 12 in classes)
+
+    def longest_note(self, program: int) -> int | None:
+        """How many steps a note of a program may last, if that is limited."""
+        return self.max_note_steps[program] if isinstance(self.max_note_steps, tuple) else self.max_note_steps
 
     @property
     def plan_half_bars(self) -> int | None:

@@ -45,8 +45,8 @@ class MusicTransformer(nn.Module):
         positions: "sinusoidal", "rotary" or "relative"; see `amt.nn.positions.Positions`.
         tie_output: whether the output layer's weight is the token embedding's.
         pad_token_id: the token that stands for no token.
-        state_features, rotary_time, qk_norm, zero_outputs, attributes, edits, attention_window,
-            cross_attention_layers: see `ModelConfig`.
+        state_features, rotary_time, qk_norm, zero_outputs, attributes, edits, longest_notes,
+            attention_window, cross_attention_layers: see `ModelConfig`.
         tokenizer_config: what the tokens mean, for state_features and rotary_time; default: that of
             `TokenizerConfig()`.
 
@@ -77,6 +77,7 @@ class MusicTransformer(nn.Module):
         zero_outputs: bool = False,
         attributes: tuple[str, ...] = (),
         edits: bool = False,
+        longest_notes: tuple[float, ...] = (),
         attention_window: int = 0,
         cross_attention_layers: int = 0,
         tokenizer_config: TokenizerConfig | None = None,
@@ -103,6 +104,7 @@ class MusicTransformer(nn.Module):
             zero_outputs=zero_outputs,
             attributes=attributes,
             edits=edits,
+            longest_notes=longest_notes,
             attention_window=attention_window,
             cross_attention_layers=cross_attention_layers,
         )

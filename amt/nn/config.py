@@ -7,6 +7,8 @@ from typing import Literal
 
 from amt.config import MAX_LAYERS, MAX_VOCAB_SIZE, MAX_WIDTH, Config, check_range
 
+NUM_FAMILIES = 16  # of eight programs each; `amt.midi.programs.FAMILIES` names them
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(Config):
@@ -24,6 +26,9 @@ class ModelConfig(Config):
     What makes the decoder cheaper, off by default, too: with `attention_window` self-attention sees only so many
     positions, its own among them, in all layers but the last. With `cross_attention_layers` only so many layers read
     the text: evenly spread and beginning with the first, so that all others work on what was read.
+
+    `longest_notes`: how many beats notes last in the music that it learned from: the 99.9 % quantile for each of the 16
+    families of General MIDI. It is how long they usually last at most; see docs/generation.md. Empty: unknown.
 
     `edits`: whether rows that ask for edits were among those that it learned; see docs/editing.md.
     """
@@ -49,6 +54,7 @@ class ModelConfig(Config):
     zero_outputs: bool = False
     attributes: tuple[str, ...] = ()
     edits: bool = False
+    longest_notes: tuple[float, ...] = ()
     attention_window: int = 0
     cross_attention_layers: int = 0
 
@@ -69,6 +75,10 @@ class ModelConfig(Config):
         check_range("midi_to_text_len", self.midi_to_text_len, 4, 1 << 20)
         check_range("attention_window", self.attention_window, 0, 1 << 20)
         check_range("cross_attention_layers", self.cross_attention_layers, 0, self.num_decoder_layers)
+        if self.longest_notes and len(self.longest_notes) != NUM_FAMILIES:
+            raise ValueError(f"longest_notes must have {NUM_FAMILIES} numbers or none, got {len(self.longest_notes)}")
+        for beats in self.longest_notes:
+            check_range("each of longest_notes", beats, 0, 1 << 20)
         for name in ("rotary_time", "qk_norm"):
             if getattr(self, name) and self.positions != "rotary":
                 raise ValueError(f'{name} needs positions "rotary", got "{self.positions}"')

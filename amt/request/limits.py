@@ -17,7 +17,7 @@ from amt.config import make_plain, setting
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, Constraints
 from amt.midi.metres import bar_length
-from amt.midi.programs import DRUMS, SUSTAINED, program_name, program_number
+from amt.midi.programs import DRUMS, program_name, program_number
 from amt.midi.ranges import HIGHEST, LOWEST
 from amt.midi.theory import parse_key
 from amt.midi.vocabulary import (
@@ -25,6 +25,13 @@ from amt.midi.vocabulary import (
     Vocabulary,
     time_signature,
     time_signature_index,
+)
+from amt.request.note_lengths import (
+    USUAL_BEATS,
+    NoteBeats,
+    note_steps_of_programs,
+    usual_note_beats,
+    with_others,
 )
 from amt.request.pitches import pitch_of_programs
 from amt.request.plans import plan_asked, said_plan
@@ -39,8 +46,6 @@ NOT_IN_EDITS = ("tempo", "time_signature", "duration", "bars", "max_beats", "ent
 # A length that is asked for is met within these.
 BARS_AROUND = 1
 DURATION_AROUND = Fraction(5, 100)
-# The longest note where only such instruments may play as do not sustain: no organ, strings, choir or pad.
-USUAL_NOTE_BEATS = 8.0
 
 Pitches = int | str | Mapping[str | int, int | str]
 
@@ -51,12 +56,12 @@ class Limits:
 
     `instruments` are General MIDI names ("violin", "drums") or program numbers 0..127 (128 = drums); they all play,
     unless `required_instruments` says which must. `tempo` is kept throughout, or is a metronome mark between two
-    (`(90, 110)`); `time_signature` is kept throughout. `bars` and `duration` are what the piece comes to:
-    it ends in that bar, or within 5 % of the seconds.
-    `min_pitch` and `max_pitch` are numbers or names ("C4"), for all instruments but drums or for some
-    (`{"cello": "C2"}`). `chords` and `form` are a plan that the music is written over, by a model that has plans. It
-    fills `bars`, or the `duration` at the `tempo`; else it has 16 bars, or 4 for each section. What has a `usual`
-    value in its row has that in a generation that does not name it.
+    (`(90, 110)`); `time_signature` is kept throughout. `bars` and `duration` are what the piece comes to: it ends
+    in that bar, or within 5 % of the seconds. `min_pitch` and `max_pitch` are numbers or names ("C4"), for all
+    instruments but drums or for some (`{"cello": "C2"}`). So is `max_note_beats` a number, or numbers for some
+    (`{"piano": 4, "strings": 16}`). `chords` and `form` are a plan that the music is written over, by a model that
+    has plans. It fills `bars`, or the `duration` at the `tempo`; else it has 16 bars, or 4 for each section. What
+    has a `usual` value in its row has that in a generation that does not name it.
     """
 
     instruments: Sequence[str | int] | None = setting(
@@ -89,11 +94,13 @@ class Limits:
     max_polyphony: int | None = setting(
         None, "Notes that sound at once, at most; drums do not count; usually 24.", usual=24
     )
-    max_note_beats: float | None = setting(
+    max_note_beats: NoteBeats | None = setting(  # noqa: RUF009 (a field)
         None,
-        'The longest note in quarter notes; usually 16, and 8 where nobody sustains; "none" for any.',
+        'The longest note in quarter notes, like 4 or "piano:4,strings:16"; usually what the model learned from, or'
+        ' 16, and 8 where nobody sustains; "none" for any.',
         only_score=True,
-        usual=16.0,
+        usual=USUAL_BEATS,
+        written="beats",
     )
     max_rest_beats: float | None = setting(
         None, 'The longest silence in quarter notes; usually 8; "none" for any.', only_score=True, usual=8.0
@@ -141,7 +148,7 @@ class Limits:
             "min_pitch": None if self.min_pitch is None else pitch_of_programs(self.min_pitch, "min_pitch", 0),
             "max_pitch": None if self.max_pitch is None else pitch_of_programs(self.max_pitch, "max_pitch", 127),
             "max_polyphony": self._whole_number("max_polyphony", "notes"),
-            "max_note_steps": self._steps("max_note_beats", config),
+            "max_note_steps": self._note_steps(config),
             "max_rest_steps": self._steps("max_rest_beats", config),
             "max_filler_tokens": self._whole_number("max_filler_tokens", "tokens"),
         }
@@ -247,13 +254,14 @@ class Limits:
 
     def _steps(self, name: str, config: TokenizerConfig) -> int | None:
         beats: float | None = getattr(self, name)
-        if beats is None:
-            return None
-        if not _is_number(beats) or not 0 < beats <= MAX_BEATS:
-            raise ValueError(f"{name} must be above 0 and at most {MAX_BEATS}, got {beats!r}")
-        if beats * config.steps_per_beat < 1 and name != "max_beats":
-            raise ValueError(f"{name} must be at least a step, 1/{config.steps_per_beat} of a beat; got {beats!r}")
-        return max(1, round(beats * config.steps_per_beat))
+        return None if beats is None else _steps(name, beats, config)
+
+    def _note_steps(self, config: TokenizerConfig) -> int | tuple[int, ...] | None:
+        """The longest note: one, or one for each program."""
+        given = self.max_note_beats
+        if isinstance(given, Mapping):
+            return note_steps_of_programs(given, lambda name, beats: _steps(name, beats, config))
+        return None if given is None else _steps("max_note_beats", given, config)
 
     def _whole_number(self, name: str, of: str) -> int | None:
         number: int | None = getattr(self, name)
@@ -262,8 +270,14 @@ class Limits:
         return number
 
 
-def with_usual(limits: Limits, named: Collection[str], config: TokenizerConfig) -> Limits:
-    """The limits, with the usual values of those that a call does not name: no note hangs and no piece starves."""
+def with_usual(
+    limits: Limits, named: Collection[str], config: TokenizerConfig, longest_notes: Sequence[float] = ()
+) -> Limits:
+    """The limits, with the usual values of those that a call does not name: no note hangs and no piece starves.
+
+    Args:
+        longest_notes: those that the model learned from; see `amt.ModelConfig`.
+    """
     usual: dict[str, Any] = {
         field.name: field.metadata["usual"]
         for field in dataclasses.fields(limits)
@@ -275,10 +289,11 @@ def with_usual(limits: Limits, named: Collection[str], config: TokenizerConfig) 
         usual["max_instruments"] = max(usual["max_instruments"], len(limits.required_instruments))
     elif limits.instruments is not None:  # all of them play
         usual.pop("max_instruments", None)
-    if "max_note_beats" in usual and limits.instruments is not None:
-        programs = program_numbers(limits.instruments, "instruments")
-        if SUSTAINED.isdisjoint(programs):
-            usual["max_note_beats"] = USUAL_NOTE_BEATS
+    given = limits.max_note_beats
+    if "max_note_beats" in usual or isinstance(given, Mapping):
+        programs = None if limits.instruments is None else program_numbers(limits.instruments, "instruments")
+        longest = usual_note_beats(programs, longest_notes)
+        usual["max_note_beats"] = with_others(given, longest) if isinstance(given, Mapping) else longest
     if config.preset == "score" and not {"min_pitch", "max_pitch"} & {*named}:
         usual |= {"min_pitch": LOWEST, "max_pitch": HIGHEST}
     return dataclasses.replace(limits, **usual)
@@ -313,7 +328,7 @@ class PartLimitOptions(TypedDict, total=False):
     min_pitch: Pitches | None
     max_pitch: Pitches | None
     max_polyphony: int | None
-    max_note_beats: float | None
+    max_note_beats: NoteBeats | None
     max_rest_beats: float | None
     max_filler_tokens: int | None
 
@@ -405,6 +420,15 @@ def around(seconds: float, share: Fraction) -> tuple[int, int]:
     """Microseconds: such a share below and above a number of seconds."""
     us = Fraction(repr(float(seconds))) * 1_000_000  # 0.3, not 0.29999…
     return math.ceil(us * (1 - share)), max(1, math.floor(us * (1 + share)))
+
+
+def _steps(name: str, beats: float, config: TokenizerConfig) -> int:
+    """The nearest number of steps, at least one."""
+    if not _is_number(beats) or not 0 < beats <= MAX_BEATS:
+        raise ValueError(f"{name} must be above 0 and at most {MAX_BEATS}, got {beats!r}")
+    if beats * config.steps_per_beat < 1 and name != "max_beats":
+        raise ValueError(f"{name} must be at least a step, 1/{config.steps_per_beat} of a beat; got {beats!r}")
+    return max(1, round(beats * config.steps_per_beat))
 
 
 def _is_number(value: object) -> bool:

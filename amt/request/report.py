@@ -14,9 +14,10 @@ from amt.midi.data import MidiData
 from amt.midi.elements import TimeSignature
 from amt.midi.limits import Constraints
 from amt.midi.plan import Plan, half_bar_ticks
-from amt.midi.programs import DRUMS
+from amt.midi.programs import DRUMS, program_name, program_number
 from amt.midi.vocabulary import Vocabulary, time_signature
 from amt.request.limits import BARS_AROUND, DURATION_AROUND, Limits, bar_beats, program_numbers
+from amt.request.note_lengths import NoteBeats
 from amt.request.reading import Reading
 from amt.request.rows import ReportRow, bpm_words, listing, programs_in, signature_words
 from amt.request.stated import stated
@@ -74,8 +75,7 @@ def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: Tok
         yield ReportRow("max_polyphony", f"at most {limits.max_polyphony} notes", f"{highest} notes", is_met, True)
     step = 1 / config.steps_per_beat
     if limits.max_note_beats is not None:
-        longest = int((pitched.end_ticks - pitched.start_ticks).max(initial=0)) / music.ticks_per_beat
-        yield _at_most("max_note_beats", limits.max_note_beats, longest, step)
+        yield _longest_note_row(limits.max_note_beats, music, step)
     if limits.max_rest_beats is not None:
         yield _at_most("max_rest_beats", limits.max_rest_beats, _longest_rest(music) / music.ticks_per_beat, step)
     if limits.chords is not None:
@@ -124,6 +124,22 @@ def _at_most(name: str, limit: float, beats: float, step: float) -> ReportRow:
     """The row of a number of beats, which are the nearest step, at least one."""
     is_met = beats <= max(step, limit + step / 2)
     return ReportRow(name, f"at most {limit:g} beats", f"{beats:.4g} beats", is_met, True)
+
+
+def _longest_note_row(limit: NoteBeats, music: MidiData, step: float) -> ReportRow:
+    """The row of the longest note, or of that of each instrument that is named."""
+    pitched = music.notes[~music.notes.is_drum]
+    beats = (pitched.end_ticks - pitched.start_ticks) / music.ticks_per_beat
+    if not isinstance(limit, Mapping):
+        return _at_most("max_note_beats", limit, float(beats.max(initial=0)), step)
+    rows = []
+    for instrument, most in limit.items():
+        number = program_number(instrument)
+        name = instrument if isinstance(instrument, str) else program_name(number)
+        row = _at_most("max_note_beats", most, float(beats[pitched.program == number].max(initial=0)), step)
+        rows.append((f"{name} {row.asked}", f"{name} {row.got}", row.is_met))
+    asked, got, is_met = zip(*rows, strict=True)
+    return ReportRow("max_note_beats", ", ".join(asked), ", ".join(got), all(is_met), True)
 
 
 def _tempo_row(

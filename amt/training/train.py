@@ -16,6 +16,7 @@ import torch
 
 from amt.data.augment import Augmentation
 from amt.data.dataset import Batch, PreparedSplit
+from amt.data.note_lengths import longest_notes_of
 from amt.files import alone_in, explaining_errors
 from amt.midi.config import TokenizerConfig
 from amt.midi.features import FeatureLayout
@@ -232,7 +233,11 @@ def _train(
             if is_last:
                 break
     checkpoint = run / "checkpoint"
-    model_config = dataclasses.replace(model_config, edits=model_config.edits or config.edit_share > 0)
+    model_config = dataclasses.replace(
+        model_config,
+        edits=model_config.edits or config.edit_share > 0,
+        longest_notes=model_config.longest_notes or (longest_notes_of(data) if ranks.is_first else ()),
+    )
     trained = build_model(model_config, train_split.tokenizer_config)
     source = model if average is None else average.module
     trained.load_state_dict({name: whole(value) for name, value in source.state_dict().items()})

@@ -24,7 +24,12 @@ Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
   require(given.programs.any(), "programs leaves no instrument to play");
   require(given.pitch_classes.any(), "pitch_classes leaves no pitch to play");
   require(given.max_polyphony >= 1, "max_polyphony must be at least 1");
-  require(given.max_note_steps >= 1, "max_note_steps must be at least 1");
+  if (given.max_note_steps.size() == 1) given.max_note_steps.resize(kNumPrograms, given.max_note_steps[0]);
+  require(given.max_note_steps.empty() || given.max_note_steps.size() == kNumPrograms,
+          "max_note_steps must have 1 or 129 numbers");
+  for (const int64_t steps : given.max_note_steps) {
+    require(steps >= 1 && steps <= Constraints::kUnlimited, "max_note_steps must be between 1 and 2^40");
+  }
   require(given.max_steps >= 1, "max_steps must be at least 1");
   require(given.max_us >= 1 && given.max_us <= Constraints::kUnlimited, "max_us must be between 1 and 2^40");
   require(given.max_rest_steps >= 1, "max_rest_steps must be at least 1");
@@ -260,11 +265,6 @@ bool GrammarState::can_close_now() const {
   return phase_ < kOffs || (phase_ == kOffs && !is_any_sounding_below(group_, last_pitch_ + 1));
 }
 
-int64_t GrammarState::steps_to_deadline() const {
-  if (num_timed_ == 0) return Constraints::kUnlimited;
-  return constraints().max_note_steps - static_cast<int64_t>(static_cast<uint32_t>(now_) - timed_[0].start);
-}
-
 bool GrammarState::is_early(int64_t step) const {
   if (edit_ != Edit::kNone) return false;
   return step < constraints().min_steps ||
@@ -290,7 +290,7 @@ void GrammarState::find_last_step(int64_t earliest) {
 
 std::bitset<kNumPrograms> GrammarState::due_programs() const {
   std::bitset<kNumPrograms> programs;
-  for (int i = 0; i < num_timed_ && is_due(timed_[i]); ++i) programs[timed_[i].program] = true;
+  for (int i = 0; i < num_timed_ && timed_[i].due() <= now_; ++i) programs[timed_[i].program()] = true;
   return programs;
 }
 
@@ -339,7 +339,10 @@ void GrammarState::body_allowed(uint8_t* mask) const {
       allow(ids.velocity(0), ids.config().num_velocities, [in_force = velocity()](int bin) { return bin != in_force; });
     }
   }
-  allow(ids.time_shift(1), ids.config().max_time_shift, [this](int value) { return may_time_shift(value + 1); });
+  if (!is_dangling() && last_ != Last::kShift) {
+    const auto num_shifts = static_cast<int>(std::min<int64_t>(ids.config().max_time_shift, steps_to_deadline()));
+    allow(ids.time_shift(1), num_shifts, [this](int value) { return may_time_shift(value + 1); });
+  }
   if (!is_score()) return;
   if (!is_dangling()) allow(ids.program(0), kNumPrograms, [this](int program) { return may_program(program); });
   for (const Kind kind : {Kind::kTempo, Kind::kTimeSignature}) {
@@ -555,7 +558,10 @@ void GrammarState::begin_note(int pitch) {
   has_notes_[program_] = true;
   ++num_sounding_;
   if (!rules().limits_notes()) return;
-  timed_[num_timed_++] = {static_cast<uint32_t>(now_), static_cast<uint8_t>(program_), static_cast<uint8_t>(pitch)};
+  const TimedNote note(now_ + rules().longest_note(program_), program_, pitch);
+  int place = num_timed_++;
+  for (; place > 0 && note < timed_[place - 1]; --place) timed_[place] = timed_[place - 1];
+  timed_[place] = note;
 }
 
 void GrammarState::end_note(int pitch) {
@@ -565,22 +571,18 @@ void GrammarState::end_note(int pitch) {
   --num_sounding_;
   if (!rules().limits_notes()) return;
   const auto end = timed_.begin() + num_timed_;
-  const auto is_it = [this, pitch](const SoundingNote& note) {
-    return note.program == program_ && note.pitch == pitch;
-  };
-  std::copy(std::find_if(timed_.begin(), end, is_it) + 1, end, std::find_if(timed_.begin(), end, is_it));
+  const auto found =
+      std::find_if(timed_.begin(), end, [this, pitch](const TimedNote& note) { return note.is_of(program_, pitch); });
+  std::copy(found + 1, end, found);
   --num_timed_;
   find_first_due();
 }
 
 void GrammarState::find_first_due() {
-  due_program_ = kNothingDue;
-  for (int i = 0; i < num_timed_ && is_due(timed_[i]); ++i) {
-    const auto [start, program, pitch] = timed_[i];
-    if (program > due_program_ || (program == due_program_ && pitch > due_pitch_)) continue;
-    due_program_ = program;
-    due_pitch_ = pitch;
-  }
+  // No time_shift goes beyond a step at which a note is due: all that are due now are due at this step, in order.
+  const bool is_any = num_timed_ > 0 && timed_[0].due() <= now_;
+  due_program_ = is_any ? timed_[0].program() : kNothingDue;
+  due_pitch_ = is_any ? timed_[0].pitch() : 0;
 }
 
 }  // namespace amt::midi

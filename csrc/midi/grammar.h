@@ -21,7 +21,6 @@ struct Constraints {
   static constexpr int64_t kUnlimited = int64_t{1} << 40;
 
   int64_t max_polyphony = kNumPrograms * kNumPitches;  // sounding non-drum notes
-  int64_t max_note_steps = kUnlimited;                 // of a non-drum note
   int64_t min_steps = 0, max_steps = kUnlimited;       // when the piece ends
   int64_t min_us = 0, max_us = kUnlimited;             // the same in microseconds
   int64_t min_bars = 0, max_bars = kUnlimited;         // how many bars have begun then
@@ -34,6 +33,7 @@ struct Constraints {
   int64_t max_programs = kNumPrograms;
   std::bitset<12> pitch_classes = std::bitset<12>().set();  // of non-drum notes
   std::vector<int> min_pitch, max_pitch;                    // for each program; empty: free
+  std::vector<int64_t> max_note_steps;                      // of non-drum notes, of all or of each; empty: free
   int tempo_index = -1;                                     // -1: free
   int tempo_min_index = 0, tempo_max_index = 1 << 20;
   int time_signature_index = -1;
@@ -89,8 +89,10 @@ class Grammar {
   // The pitches that the constraints let a program play at all.
   const std::bitset<kNumPitches>& playable(int program) const { return playable_[program]; }
   bool may_have_tempo(int index) const { return constraints_.tempo_min_index <= index && index <= tempo_max_; }
-  // Whether the longest note is limited, so that states keep when notes began.
-  bool limits_notes() const { return constraints_.max_note_steps < Constraints::kUnlimited; }
+  // Whether the longest note is limited, so that states keep when notes are due.
+  bool limits_notes() const { return !constraints_.max_note_steps.empty(); }
+  // Where it is: how many steps a note of a program may last.
+  int64_t longest_note(int program) const { return constraints_.max_note_steps[program]; }
   bool limits_rests() const {
     return constraints_.max_rest_steps < Constraints::kUnlimited ||
            constraints_.max_filler_tokens < Constraints::kUnlimited;
@@ -134,10 +136,21 @@ class Grammar {
   std::shared_ptr<const Grammar> of_context_;
 };
 
-// A note that sounds, and the step at which it began, modulo 2^32.
-struct SoundingNote {
-  uint32_t start;
-  uint8_t program, pitch;
+// A note that sounds and the step at which it is due, as one number: in order of due, program, pitch.
+class TimedNote {
+ public:
+  TimedNote() = default;
+  TimedNote(int64_t due, int program, int pitch)
+      : bits_(static_cast<uint64_t>(due) << 16 | static_cast<uint64_t>(program << 8 | pitch)) {}
+
+  int64_t due() const { return static_cast<int64_t>(bits_ >> 16); }
+  int program() const { return static_cast<int>(bits_ >> 8 & 0xff); }
+  int pitch() const { return static_cast<int>(bits_ & 0xff); }
+  bool is_of(int program, int pitch) const { return (bits_ & 0xffff) == static_cast<uint64_t>(program << 8 | pitch); }
+  bool operator<(const TimedNote& other) const { return bits_ < other.bits_; }
+
+ private:
+  uint64_t bits_ = 0;
 };
 // With a longest note, so many notes sound at once at most.
 constexpr int kMaxTimedNotes = 256;
@@ -268,11 +281,8 @@ class GrammarState {
   // At the last step everything closes in order: is it this program's turn, and (pitch >= 0) this note's?
   bool may_close(int program, int pitch) const;
   bool can_close_now() const;
-  // How many steps the oldest note may sound on.
-  int64_t steps_to_deadline() const;
-  bool is_due(const SoundingNote& note) const {
-    return static_cast<uint32_t>(now_) - note.start >= constraints().max_note_steps;
-  }
+  // How many steps are left until the first note is due.
+  int64_t steps_to_deadline() const { return num_timed_ == 0 ? Constraints::kUnlimited : timed_[0].due() - now_; }
   // Programs with notes that must end at this step.
   std::bitset<kNumPrograms> due_programs() const;
   void find_first_due();
@@ -285,7 +295,7 @@ class GrammarState {
   std::array<std::bitset<kNumPitches>, kNumPrograms> sounding_{};
   std::bitset<kNumPrograms> has_notes_, has_pedal_;   // which programs do
   std::bitset<kNumPrograms> has_played_, has_begun_;  // a note; a note or a pedal
-  std::array<SoundingNote, kMaxTimedNotes> timed_{};  // with a longest note: what sounds, oldest first
+  std::array<TimedNote, kMaxTimedNotes> timed_{};     // with a longest note: what sounds, in order
   int num_timed_ = 0;
   int due_program_ = kNothingDue, due_pitch_ = 0;  // the first in order of what must end at this step
   int64_t num_sounding_ = 0;

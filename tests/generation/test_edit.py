@@ -133,6 +133,14 @@ def test_limits_hold_for_what_is_written(opened):
     assert_same_outside(midi, piece.music, Holes([BarHole(40, 2, 6)]), config)
 
 
+def test_the_report_is_about_what_was_asked(opened):
+    piece = amt.edit(song(), bars=(3, 6), tracks=[40], model=opened, seed=3, max_note_beats={"violin": 2})
+    assert {row.name: row.asked for row in piece.report if row.is_hard} == {
+        "max_note_beats": "violin at most 2 beats",
+        "required_instruments": "Violin",
+    }
+
+
 def test_candidates(opened):
     pieces = amt.edit(song(4), "flute", bars=(2, 3), tracks=["flute"], model=opened, seed=3, rerank=3,
                       num_return_sequences=2)  # fmt: skip

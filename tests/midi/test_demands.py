@@ -7,7 +7,7 @@ import pytest
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
-from amt.midi.limits import Constraints
+from amt.midi.limits import MANY, Constraints
 from amt.midi.reference.broken import broken
 from amt.midi.reference.grammar import GrammarState as ReferenceState
 from amt.midi.vocabulary import DRUMS, vocabulary_of
@@ -46,7 +46,7 @@ def compatible_constraints(rng):
 
     max_steps = some(60, 200)
     return Constraints(
-        max_note_steps=some(1, 3, 12, 48),
+        max_note_steps=some(1, 3, 12, 48, tuple(rng.choice([1, 3, 12, 48]) for _ in range(129))),
         max_steps=max_steps,
         min_steps=max_steps and some(max_steps // 2, max_steps - 12),
         max_rest_steps=some(1, 2, 5, 48),
@@ -141,6 +141,43 @@ def test_a_note_ends_at_its_limit_though_its_program_is_not_in_force(state_after
     assert allowed(state) == [("note_off", 50)]
     state.advance(vocabulary_of(SCORE).token_id("note_off", 50))
     assert values_of(state, "time_shift") == [1, 2]  # the note of step 2
+
+
+def longest_notes(**of_programs):
+    return tuple(of_programs.get(f"p{program}", MANY) for program in range(129))
+
+
+def test_each_program_may_have_its_own_longest_note(state_after):
+    """Notes are due in another order than they began in; those due at one step end in canonical order."""
+    events = [*HEADER, ("program", 2), ("velocity", 8), ("note_on", 40), *NOTE, ("note_on", 62)]
+    longest = longest_notes(p2=8, p5=6, p7=4)
+    state = state_after(events, max_note_steps=longest)
+    assert values_of(state, "time_shift") == [1, 2, 3, 4, 5, 6]
+    state.advance(vocabulary_of(SCORE).token_id("time_shift", 2))
+    for kind, value in (("program", 7), ("note_on", 50), ("note_on", 52)):  # due with those of program 5
+        state.advance(vocabulary_of(SCORE).token_id(kind, value))
+    assert values_of(state, "time_shift") == [1, 2, 3, 4]
+    state.advance(vocabulary_of(SCORE).token_id("time_shift", 4))
+    for event in (("program", 5), ("note_off", 60), ("note_off", 62), ("program", 7), ("note_off", 50)):
+        assert event in allowed(state) and not values_of(state, "time_shift")
+        state.advance(vocabulary_of(SCORE).token_id(*event))
+    assert allowed(state) == [("note_off", 52)]
+    state.advance(vocabulary_of(SCORE).token_id("note_off", 52))
+    assert values_of(state, "time_shift") == [1, 2]
+    free = state_after([*HEADER, ("program", 9), ("velocity", 9), ("note_on", 40)], max_note_steps=longest)
+    assert max(values_of(free, "time_shift")) == SCORE.max_time_shift
+
+
+def test_one_longest_note_is_that_of_each_program():
+    rng = random.Random(2)
+    for _ in range(20):
+        ids = walk(SCORE, Constraints(max_note_steps=5), rng, 60)
+        states = [Grammar(SCORE, Constraints(max_note_steps=given)).start() for given in (5, (5,) * 129)]
+        for token_id in ids:
+            masks = [state.allowed(200) for state in states]
+            np.testing.assert_array_equal(*masks)
+            for state in states:
+                state.advance(token_id)
 
 
 def test_the_way_to_the_end_names_programs_whose_notes_are_due(state_after):
@@ -255,6 +292,8 @@ def test_pitches_stay_in_the_range_of_their_program(state_after):
         ({"min_us": 4, "max_us": 3}, "min_us is 4, above max_us, which is 3"),
         ({"tempo_min_index": 4, "tempo_max_index": 3}, "tempo_min_index is 4, above tempo_max_index, which is 3"),
         ({"max_note_steps": 0}, "max_note_steps must be between 1"),
+        ({"max_note_steps": (0,) * 129}, "max_note_steps must be between 1"),
+        ({"max_note_steps": (9, 9)}, "max_note_steps must have a number for each of 129 programs, got 2"),
         ({"min_pitch": (0, 0)}, "min_pitch must have a pitch for each of 129 programs, got 2"),
         ({"pitch_classes": (1,), "min_pitch": (60,) * 129, "max_pitch": (60,) * 129, "programs": (0,)}, "no pitch"),
     ],

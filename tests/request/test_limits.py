@@ -5,7 +5,7 @@ import pytest
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
-from amt.midi.limits import Constraints
+from amt.midi.limits import MANY, Constraints
 from amt.midi.ranges import HIGHEST, LOWEST
 from amt.midi.vocabulary import DRUMS, Vocabulary, time_signature_index
 from amt.request.limits import Limits, pitch_classes, with_usual
@@ -161,6 +161,37 @@ def test_beats_are_steps():
     assert (constraints.max_filler_tokens, constraints.entry_by_step) == (7, 192)
 
 
+@pytest.mark.parametrize("given", [{"piano": 0.5, "strings": 16}, {0: 0.5, "String Ensemble 1": 16.0}], ids=str)
+def test_a_longest_note_for_some_instruments_leaves_the_others_free(given):
+    steps = Limits(max_note_beats=given).constraints(SCORE).max_note_steps
+    assert {program: number for program, number in enumerate(steps) if number < MANY} == {0: 12, 48: 384}
+
+
+OWN = (6.0, 0.25, 99.0, *[3.0] * 13)  # of families: piano, chromatic percussion, organ
+
+
+def test_notes_usually_last_as_long_as_those_that_the_model_learned_from():
+    usual = with_usual(Limits(), (), SCORE, OWN).constraints(SCORE).max_note_steps
+    assert usual[:8] == (144,) * 8 and usual[8:16] == (24,) * 8  # at least a beat
+    assert usual[16:24] == (384,) * 8 and usual[24:128] == (72,) * 104  # at most 16
+    assert with_usual(Limits(max_note_beats=9), {"max_note_beats"}, SCORE, OWN).max_note_beats == 9
+    assert with_usual(Limits(), {"max_note_beats"}, SCORE, OWN).max_note_beats is None
+    named = with_usual(Limits(instruments=["piano"]), {"instruments"}, SCORE, OWN)
+    assert named.constraints(SCORE).max_note_steps == usual
+    assert with_usual(Limits(), (), PERFORMANCE, OWN).max_note_beats is None
+
+
+@pytest.mark.parametrize(
+    ("instruments", "own", "violin", "flute"),
+    [(None, (), 384, 384), (["piano", "flute"], (), 192, 192), (None, OWN, 72, 72)],
+    ids=["any model", "nobody sustains", "its own"],
+)
+def test_instruments_whose_longest_note_is_not_named_have_the_usual_one(instruments, own, violin, flute):
+    limits = Limits(max_note_beats={"piano": 40, 41: 0.5}, instruments=instruments)
+    steps = with_usual(limits, {"max_note_beats", "instruments"}, SCORE, own).constraints(SCORE).max_note_steps
+    assert (steps[0], steps[41], steps[40], steps[73]) == (960, 12, violin, flute)
+
+
 def test_a_generation_has_usual_limits_where_the_call_names_none():
     usual = with_usual(Limits(key="D minor"), {"key"}, SCORE)
     expected = {"max_note_beats": 16.0, "max_rest_beats": 8.0, "max_filler_tokens": 24, "entry_by_beats": 32.0}
@@ -215,6 +246,13 @@ def test_a_generation_has_usual_limits_where_the_call_names_none():
         ),
         ({"max_instruments": 0}, "max_instruments must be a whole number of instruments, at least 1; got 0"),
         ({"max_note_beats": 0.01}, "max_note_beats must be at least a step, 1/24 of a beat; got 0.01"),
+        ({"max_note_beats": {"piano": 0.01}}, "max_note_beats of piano must be at least a step, 1/24 .* got 0.01"),
+        ({"max_note_beats": {"piano": "long"}}, "max_note_beats of piano must be above 0 and at most .* got 'long'"),
+        ({"max_note_beats": {"violim": 3}}, "there is no instrument 'violim' .* did you mean 'violin'"),
+        ({"max_note_beats": {129: 3}}, "program must be between 0 and 128"),
+        ({"max_note_beats": {"drums": 3}}, "max_note_beats names drums, whose notes have no length; leave them out"),
+        ({"max_note_beats": {}}, "max_note_beats names no instrument; give a number"),
+        ({"max_note_beats": "piano:4"}, "max_note_beats must be above 0 and at most 1048576, got 'piano:4'"),
         ({"max_rest_beats": -1}, "max_rest_beats must be above 0"),
         ({"max_filler_tokens": 1.5}, "max_filler_tokens must be a whole number of tokens"),
         ({"min_pitch": "H4"}, "min_pitch must be a pitch 0 to 127 or a name like .* got 'H4'"),

@@ -137,6 +137,18 @@ def test_a_hard_wish_that_is_not_kept_shows():
     ]
 
 
+@pytest.mark.parametrize(
+    ("limit", "asked", "got", "is_met"),
+    [
+        ({"piano": 1, 40: 2}, "piano at most 1 beats, Violin at most 2 beats", "piano 1 beats, Violin 0 beats", True),
+        ({"piano": 0.5}, "piano at most 0.5 beats", "piano 1 beats", False),
+    ],
+    ids=["kept", "not kept"],
+)
+def test_the_longest_note_is_measured_for_each_instrument_that_is_named(limit, asked, got, is_met):
+    assert check(None, song(), Limits(max_note_beats=limit)) == [("max_note_beats", asked, got, is_met)]
+
+
 def test_a_hard_wish_stands_for_what_the_text_says_of_the_same_thing():
     rows = rows_of("D minor at 90 BPM for violin", Limits(tempo=100, instruments=["piano"]), song())
     assert [(row.name, row.is_hard, row.is_met) for row in rows] == [
@@ -222,6 +234,7 @@ CONTROLS = {
     "min_pitch": {"min_pitch": "C4"},
     "max_pitch": {"max_pitch": "C4"},
     "max_note_beats": {"max_note_beats": 0.5},
+    "max_note_beats of some": {"max_note_beats": dict.fromkeys(range(20, 70), 0.5), "instruments": [0, 40, 60]},
     "max_rest_beats": {"max_rest_beats": 0.5},
 }  # fmt: skip
 CONTROLS["all"] = {name: value for limits in CONTROLS.values() for name, value in limits.items()} | {

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from amt.data.note_lengths import measure_longest_notes
 from amt.errors import DiskFullError
 from amt.files import LOCK
 from amt.midi.config import TokenizerConfig
@@ -136,6 +137,19 @@ def test_resuming_gives_the_same_bits(data, tmp_path, stop_at, options):
 
 def changed(**options):
     return TrainConfig.from_dict(CONFIG.to_dict() | options)
+
+
+def test_a_model_knows_how_long_the_notes_are_that_it_learned_from(data, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(train_module, "save_checkpoint", lambda folder, model, *rest: saved.append(model.config))
+    config = changed(max_steps=1, decay_steps=0, warmup_steps=0)
+    train(data, tmp_path / "run", model_config=MODEL, config=config)
+    train(data, tmp_path / "run", model_config=MODEL)  # the model is the same as before
+    own = dataclasses.replace(MODEL, longest_notes=(3.0,) * 16)
+    train(data, tmp_path / "own", model_config=own, config=config)
+    measured = measure_longest_notes(data)
+    assert measured == (0.5,) * 16
+    assert [config.longest_notes for config in saved] == [measured, measured, own.longest_notes]
 
 
 def test_both_directions_are_learned(data, tmp_path):

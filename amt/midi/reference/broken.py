@@ -78,7 +78,8 @@ def broken(ids: Sequence[int], config: TokenizerConfig, given: Constraints) -> s
                 starts[program, value] = now
                 at_most("max_polyphony", len(starts))
         elif kind == "note_off":
-            at_most("max_note_steps", now - starts.pop((program, value)))
+            longest, length = given.longest_note(program), now - starts.pop((program, value))
+            check("max_note_steps", longest is None or length <= longest)
         if kind in ("note_on", "pedal_on"):
             users.add(program)
             check("programs", bool(given.playable(program)))

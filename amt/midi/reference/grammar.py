@@ -415,22 +415,20 @@ class GrammarState:
         self.last_step = last
 
     def _steps_to_deadline(self) -> int:
-        """How many steps the oldest note may sound on."""
-        longest = self.constraints.max_note_steps
-        if longest is None or not self.sounding:
-            return MANY
-        return min(self.sounding.values()) + longest - self.now
+        """How many steps are left until the first note is due."""
+        return min((self._due_step(*note) - self.now for note in self.sounding), default=MANY)
+
+    def _due_step(self, program: int, pitch: int) -> int:
+        """The step at which a note that sounds must end."""
+        longest = self.constraints.longest_note(program)
+        return self.sounding[program, pitch] + (MANY if longest is None else longest)
 
     def _due(self) -> list[Key]:
         """The keys of what must end at this step, ascending."""
-        longest = self.constraints.max_note_steps
-        if longest is None:
-            return []
-        return sorted((*note, start) for note, start in self.sounding.items() if self.now - start >= longest)
+        return sorted((note[0], NOTE_OFF, note[1]) for note in self.sounding if self._due_step(*note) <= self.now)
 
     def _first_due(self) -> Key:
-        due = self._due()
-        return (due[0][0], NOTE_OFF, due[0][1]) if due else NOTHING_DUE
+        return next(iter(self._due()), NOTHING_DUE)
 
     # What is demanded: that a note come, that a program play, that the end come late enough.
 

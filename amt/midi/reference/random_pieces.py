@@ -10,7 +10,7 @@ import numpy as np
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, PedalSpan, Tempo, TimeSignature
-from amt.midi.limits import Constraints
+from amt.midi.limits import MANY, Constraints
 from amt.midi.plan import SAME_SECTION, Plan
 from amt.midi.reference.edits import StepHole
 from amt.midi.reference.grammar import GrammarState
@@ -110,6 +110,11 @@ def random_holes(rng: random.Random, programs: list[int], unit: int) -> list[Ste
     return holes or [StepHole(programs[0], 0, unit)]
 
 
+def _note_steps(rng: random.Random) -> tuple[int, ...]:
+    """A longest note for each program, some of them free: notes are not due in the order in which they begin."""
+    return tuple(rng.choice([1, 2, 3, 5, 12, 40, MANY]) for _ in range(DRUMS + 1))
+
+
 def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constraints:
     """Any constraints, most of them free, the others so tight that they meet."""
 
@@ -119,7 +124,7 @@ def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constrain
     while True:
         given = {
             "max_polyphony": some(1, 2, 3),
-            "max_note_steps": some(1, 2, 3, 5, 12),
+            "max_note_steps": some(1, 2, 3, 5, 12, _note_steps(rng), _note_steps(rng)),
             "min_steps": some(1, 5, 12),
             "max_steps": some(1, 2, 3, 5, 20),
             "min_us": some(100_000, 1_000_000),
