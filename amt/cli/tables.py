@@ -70,6 +70,13 @@ def _beats(text: str) -> float | dict[str | int, float] | None:
     return {instrument: float(beats) for text, beats in pairs for instrument in _list(text)}
 
 
+def _voices(text: str) -> int | dict[str | int, int] | None:
+    if ":" not in text:
+        return None if text.strip().lower() == NONE else int(text)
+    pairs = (part.rpartition(":")[::2] for part in text.split(","))
+    return {instrument: int(voices) for text, voices in pairs for instrument in _list(text)}
+
+
 def _number_or_none(kind: type) -> Callable[[str], Any]:
     return lambda text: None if text.strip().lower() == NONE else kind(text)
 
@@ -80,6 +87,7 @@ READ: dict[Any, Callable[[str], Any]] = {
     "range": _range,
     "pitches": _pitches,
     "beats": _beats,
+    "voices": _voices,
     float: _number_or_none(float),
     int: _number_or_none(int),
 }

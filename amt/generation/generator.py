@@ -464,6 +464,6 @@ def _with_usual(
 
     if own and not is_kept("max_note_beats"):
         usual = with_usual(limits, named, config)
-    names = ("max_note_beats", "max_instruments", "max_polyphony", "min_pitch", "max_pitch")
+    names = ("max_note_beats", "max_instruments", "max_polyphony", "max_voices", "min_pitch", "max_pitch")
     broken = [name for name in names if not is_kept(name)]
     return dataclasses.replace(usual, **{name: getattr(limits, name) for name in broken})

@@ -39,6 +39,7 @@ class Constraints:
 
     Args:
         max_polyphony: non-drum notes that may sound at once.
+        max_voices: non-drum notes of one program that may sound at once, for each of the 129.
         max_note_steps: the longest non-drum note, of all programs or for each of the 129; at most 256 notes then sound
             at once.
         min_steps, max_steps: the step at which everything has ended is not before and not after these.
@@ -63,6 +64,7 @@ class Constraints:
     """
 
     max_polyphony: int | None = None
+    max_voices: tuple[int, ...] | None = None
     max_note_steps: int | tuple[int, ...] | None = None
     min_steps: int | None = None
     max_steps: int | None = None
@@ -91,6 +93,7 @@ class Constraints:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("max_polyphony", 1, MANY),
+            ("max_voices", 1, MANY),
             ("max_note_steps", 1, MANY),
             ("min_steps", 0, MANY),
             ("max_steps", 1, MANY),
@@ -121,7 +124,9 @@ class Constraints:
         for name in ("programs", "pitch_classes"):
             if getattr(self, name) == ():
                 raise ValueError(f"{name} must name at least one; leave it out to allow all")
-        for name, of in (("min_pitch", "a pitch"), ("max_pitch", "a pitch"), ("max_note_steps", "a number")):
+        numbers_of_programs = {"min_pitch": "a pitch", "max_pitch": "a pitch"}
+        numbers_of_programs |= {"max_note_steps": "a number", "max_voices": "a number"}
+        for name, of in numbers_of_programs.items():
             numbers = getattr(self, name)
             if isinstance(numbers, tuple) and len(numbers) != DRUMS + 1:
                 raise ValueError(f"{name} must have {of} for each of {DRUMS + 1} programs, got {len(numbers)}")

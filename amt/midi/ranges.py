@@ -1,4 +1,4 @@
-"""What the instruments of General MIDI can play: the lowest and the highest pitch of each, a little wider than usual.
+"""What the instruments of General MIDI can play: the lowest and the highest pitch of each, and how many notes at once.
 
 From the ranges that textbooks of orchestration and makers of instruments give. Synthesizers have those of a keyboard of
 six octaves, sound effects any pitch, the drum kit the hits of GS.
@@ -28,6 +28,17 @@ _RANGES: dict[tuple[int, ...], tuple[int, int]] = {
     (112,): (60, 108), (113, 115): (48, 96), (114,): (52, 91), (116,): (33, 67), (117, 118): (33, 79),
     (119, 120, 121, 122, 123, 124, 125, 126, 127): (0, 127), (DRUMS,): (27, 87),
 }  # fmt: skip
+# Two hands, six strings; several players may share a program. What is not here has 4.
+_VOICES: dict[tuple[int, ...], int] = {
+    (0, 1, 2, 3, 4, 5, 6, 7): 10, (10,): 6, (16, 17, 18, 19, 20): 10, (21, 23): 8, (22,): 3,
+    (24, 25, 26, 27, 28, 29, 30, 31): 6, (32, 33, 34, 35, 36, 37, 38, 39): 2,
+    (44, 45): 6, (46,): 8, (47,): 2, (48, 49, 50, 51): 8, (52, 53, 54, 55): 6, (58,): 2, (61, 62, 63): 6,
+    (64, 65, 66, 67, 68, 69, 70, 71): 3, (72, 73, 74, 75, 76, 77, 78, 79): 3,
+    (80, 81, 82, 83, 84, 85, 86, 87): 4, (88, 89, 90, 91, 92, 93, 94, 95): 8, (96, 97, 98, 99, 100, 101, 102, 103): 6,
+    (105,): 5, (110, 111): 3,
+}  # fmt: skip
+VOICES = dict.fromkeys(range(DRUMS), 4)
+VOICES |= {program: count for programs, count in _VOICES.items() for program in programs}
 _BY_PROGRAM = {program: bounds for programs, bounds in _RANGES.items() for program in programs}
 LOWEST = {program: _BY_PROGRAM[program][0] for program in range(DRUMS + 1)}
 HIGHEST = {program: _BY_PROGRAM[program][1] for program in range(DRUMS + 1)}

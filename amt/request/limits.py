@@ -18,9 +18,10 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.limits import MANY, Constraints
 from amt.midi.metres import bar_length
 from amt.midi.programs import DRUMS, program_name, program_number
-from amt.midi.ranges import HIGHEST, LOWEST
+from amt.midi.ranges import HIGHEST, LOWEST, VOICES
 from amt.midi.theory import parse_key
 from amt.midi.vocabulary import (
+    NUM_PITCHES,
     NUM_TIME_SIGNATURES,
     Vocabulary,
     time_signature,
@@ -48,6 +49,7 @@ BARS_AROUND = 1
 DURATION_AROUND = Fraction(5, 100)
 
 Pitches = int | str | Mapping[str | int, int | str]
+Voices = int | Mapping[str | int, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,12 @@ class Limits:
     max_beats: float | None = setting(None, "Length in quarter notes, at most.", only_score=True)
     max_polyphony: int | None = setting(
         None, "Notes that sound at once, at most; drums do not count; usually 24.", usual=24
+    )
+    max_voices: Voices | None = setting(  # noqa: RUF009 (a field)
+        None,
+        'Notes of one instrument that sound at once, at most, like 4 or "piano:10,flute:1"; usually what one can play;'
+        ' "none" for any.',
+        written="voices",
     )
     max_note_beats: NoteBeats | None = setting(  # noqa: RUF009 (a field)
         None,
@@ -148,6 +156,7 @@ class Limits:
             "min_pitch": None if self.min_pitch is None else pitch_of_programs(self.min_pitch, "min_pitch", 0),
             "max_pitch": None if self.max_pitch is None else pitch_of_programs(self.max_pitch, "max_pitch", 127),
             "max_polyphony": self._whole_number("max_polyphony", "notes"),
+            "max_voices": self._voices(),
             "max_note_steps": self._note_steps(config),
             "max_rest_steps": self._steps("max_rest_beats", config),
             "max_filler_tokens": self._whole_number("max_filler_tokens", "tokens"),
@@ -263,6 +272,20 @@ class Limits:
             return note_steps_of_programs(given, lambda name, beats: _steps(name, beats, config))
         return None if given is None else _steps("max_note_beats", given, config)
 
+    def _voices(self) -> tuple[int, ...] | None:
+        """How many notes of each program may sound at once."""
+        given = self.max_voices
+        if given is None:
+            return None
+        if not isinstance(given, Mapping):
+            return (_voices("max_voices", given),) * (DRUMS + 1)
+        if not given:
+            raise ValueError('max_voices names no instrument; give a number, or numbers like {"flute": 1}')
+        of_all = [MANY] * (DRUMS + 1)
+        for instrument, voices in given.items():
+            of_all[program_number(instrument)] = _voices(f"max_voices of {instrument}", voices)
+        return tuple(of_all)
+
     def _whole_number(self, name: str, of: str) -> int | None:
         number: int | None = getattr(self, name)
         if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
@@ -296,6 +319,8 @@ def with_usual(
         usual["max_note_beats"] = with_others(given, longest) if isinstance(given, Mapping) else longest
     if config.preset == "score" and not {"min_pitch", "max_pitch"} & {*named}:
         usual |= {"min_pitch": LOWEST, "max_pitch": HIGHEST}
+    if config.preset == "score" and "max_voices" not in named:
+        usual["max_voices"] = VOICES
     return dataclasses.replace(limits, **usual)
 
 
@@ -328,6 +353,7 @@ class PartLimitOptions(TypedDict, total=False):
     min_pitch: Pitches | None
     max_pitch: Pitches | None
     max_polyphony: int | None
+    max_voices: Voices | None
     max_note_beats: NoteBeats | None
     max_rest_beats: float | None
     max_filler_tokens: int | None
@@ -429,6 +455,12 @@ def _steps(name: str, beats: float, config: TokenizerConfig) -> int:
     if beats * config.steps_per_beat < 1 and name != "max_beats":
         raise ValueError(f"{name} must be at least a step, 1/{config.steps_per_beat} of a beat; got {beats!r}")
     return max(1, round(beats * config.steps_per_beat))
+
+
+def _voices(name: str, number: int) -> int:
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= NUM_PITCHES:
+        raise ValueError(f"{name} must be a whole number of notes, 1 to {NUM_PITCHES}; got {number!r}")
+    return number
 
 
 def _is_number(value: object) -> bool:

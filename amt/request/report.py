@@ -16,7 +16,7 @@ from amt.midi.limits import Constraints
 from amt.midi.plan import Plan, half_bar_ticks
 from amt.midi.programs import DRUMS, program_name, program_number
 from amt.midi.vocabulary import Vocabulary, time_signature
-from amt.request.limits import BARS_AROUND, DURATION_AROUND, Limits, bar_beats, program_numbers
+from amt.request.limits import BARS_AROUND, DURATION_AROUND, Limits, Voices, bar_beats, program_numbers
 from amt.request.note_lengths import NoteBeats
 from amt.request.reading import Reading
 from amt.request.rows import ReportRow, bpm_words, listing, programs_in, signature_words
@@ -73,6 +73,8 @@ def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: Tok
         highest = _highest_polyphony(pitched.start_ticks, pitched.end_ticks)
         is_met = highest <= limits.max_polyphony
         yield ReportRow("max_polyphony", f"at most {limits.max_polyphony} notes", f"{highest} notes", is_met, True)
+    if limits.max_voices is not None:
+        yield _voices_row(limits.max_voices, music)
     step = 1 / config.steps_per_beat
     if limits.max_note_beats is not None:
         yield _longest_note_row(limits.max_note_beats, music, step)
@@ -124,6 +126,22 @@ def _at_most(name: str, limit: float, beats: float, step: float) -> ReportRow:
     """The row of a number of beats, which are the nearest step, at least one."""
     is_met = beats <= max(step, limit + step / 2)
     return ReportRow(name, f"at most {limit:g} beats", f"{beats:.4g} beats", is_met, True)
+
+
+def _voices_row(limit: Voices, music: MidiData) -> ReportRow:
+    """The row of how many notes of one instrument sound at once, or of each that is named."""
+    pitched = music.notes[~music.notes.is_drum]
+    given = limit if isinstance(limit, Mapping) else dict.fromkeys(np.unique(pitched.program).tolist(), limit)
+    found = []
+    for instrument, most in given.items():
+        number = program_number(instrument)
+        notes = pitched[pitched.program == number]
+        name = instrument if isinstance(instrument, str) else program_name(number)
+        highest = _highest_polyphony(notes.start_ticks, notes.end_ticks)
+        found.append((f"{name} {most}", f"{name} {highest}", highest <= most))
+    asked = ", ".join(each for each, _, _ in found) if isinstance(limit, Mapping) else f"at most {limit} notes"
+    got = ", ".join(each for _, each, _ in found) or "no notes"
+    return ReportRow("max_voices", asked, got, all(is_met for _, _, is_met in found), True)
 
 
 def _longest_note_row(limit: NoteBeats, music: MidiData, step: float) -> ReportRow:

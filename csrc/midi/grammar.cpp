@@ -24,6 +24,8 @@ Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
   require(given.programs.any(), "programs leaves no instrument to play");
   require(given.pitch_classes.any(), "pitch_classes leaves no pitch to play");
   require(given.max_polyphony >= 1, "max_polyphony must be at least 1");
+  require(given.max_voices.empty() || given.max_voices.size() == kNumPrograms, "max_voices must have 129 numbers");
+  for (const int64_t voices : given.max_voices) require(voices >= 1, "max_voices must be at least 1");
   if (given.max_note_steps.size() == 1) given.max_note_steps.resize(kNumPrograms, given.max_note_steps[0]);
   require(given.max_note_steps.empty() || given.max_note_steps.size() == kNumPrograms,
           "max_note_steps must have 1 or 129 numbers");
@@ -177,7 +179,8 @@ std::bitset<kNumPitches> GrammarState::startable(int program) const {
   std::bitset<kNumPitches> pitches = rules().playable(program);
   if (phase_of(program) == kOns) pitches &= pitches_from(last_pitch_ + 1);
   if (program == kDrums) return pitches;
-  return is_full() ? std::bitset<kNumPitches>() : pitches & ~sounding_[program];
+  if (is_full() || static_cast<int64_t>(sounding_[program].count()) >= rules().max_voices(program)) return {};
+  return pitches & ~sounding_[program];
 }
 
 bool GrammarState::may_note_off(int pitch) const {

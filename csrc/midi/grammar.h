@@ -33,6 +33,7 @@ struct Constraints {
   int64_t max_programs = kNumPrograms;
   std::bitset<12> pitch_classes = std::bitset<12>().set();  // of non-drum notes
   std::vector<int> min_pitch, max_pitch;                    // for each program; empty: free
+  std::vector<int64_t> max_voices;                          // for each program, sounding notes; empty: free
   std::vector<int64_t> max_note_steps;                      // of non-drum notes, of all or of each; empty: free
   int tempo_index = -1;                                     // -1: free
   int tempo_min_index = 0, tempo_max_index = 1 << 20;
@@ -46,6 +47,7 @@ struct Constraints {
 template <typename Visitor>
 void visit_fields(Constraints& constraints, Visitor& visit) {
   visit("max_polyphony", constraints.max_polyphony);
+  visit("max_voices", constraints.max_voices);
   visit("max_note_steps", constraints.max_note_steps);
   visit("min_steps", constraints.min_steps);
   visit("max_steps", constraints.max_steps);
@@ -89,6 +91,10 @@ class Grammar {
   // The pitches that the constraints let a program play at all.
   const std::bitset<kNumPitches>& playable(int program) const { return playable_[program]; }
   bool may_have_tempo(int index) const { return constraints_.tempo_min_index <= index && index <= tempo_max_; }
+  // How many notes of a program may sound at once.
+  int64_t max_voices(int program) const {
+    return constraints_.max_voices.empty() ? kNumPitches : constraints_.max_voices[program];
+  }
   // Whether the longest note is limited, so that states keep when notes are due.
   bool limits_notes() const { return !constraints_.max_note_steps.empty(); }
   // Where it is: how many steps a note of a program may last.

@@ -6,7 +6,7 @@ import pytest
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
 from amt.midi.limits import MANY, Constraints
-from amt.midi.ranges import HIGHEST, LOWEST
+from amt.midi.ranges import HIGHEST, LOWEST, VOICES
 from amt.midi.vocabulary import DRUMS, Vocabulary, time_signature_index
 from amt.request.limits import Limits, pitch_classes, with_usual
 from amt.request.reading import read
@@ -195,7 +195,13 @@ def test_instruments_whose_longest_note_is_not_named_have_the_usual_one(instrume
 def test_a_generation_has_usual_limits_where_the_call_names_none():
     usual = with_usual(Limits(key="D minor"), {"key"}, SCORE)
     expected = {"max_note_beats": 16.0, "max_rest_beats": 8.0, "max_filler_tokens": 24, "entry_by_beats": 32.0}
-    expected |= {"max_instruments": 10, "max_polyphony": 24, "min_pitch": LOWEST, "max_pitch": HIGHEST}
+    expected |= {
+        "max_instruments": 10,
+        "max_polyphony": 24,
+        "min_pitch": LOWEST,
+        "max_pitch": HIGHEST,
+        "max_voices": VOICES,
+    }
     assert usual == Limits(key="D minor", **expected)
     named = with_usual(Limits(max_note_beats=3), {"max_note_beats", "max_rest_beats"}, SCORE)
     assert (named.max_note_beats, named.max_rest_beats, named.max_filler_tokens) == (3, None, 24)
@@ -316,3 +322,16 @@ def test_the_grammar_keeps_the_wishes():
     state.advance(words.token_id("note_on", 60))
     assert not {"note_on", "velocity", "program"} & {kind for kind, _ in kinds_and_values()}  # one note at once
     assert {value for kind, value in kinds_and_values() if kind == "time_shift"} == set(range(1, 49))
+
+
+def test_voices_of_instruments():
+    constraints = Limits(max_voices={"flute": 1, "piano": 8}).constraints(SCORE)
+    assert (constraints.max_voices[73], constraints.max_voices[0], constraints.max_voices[40]) == (1, 8, MANY)
+    assert set(Limits(max_voices=3).constraints(SCORE).max_voices) == {3}
+    for wrong in (0, 2.5, True, "two", {"flute": 0}):
+        with pytest.raises(ValueError, match=r"max_voices.* must be a whole number of notes, 1 to 128"):
+            Limits(max_voices=wrong).constraints(SCORE)
+    with pytest.raises(ValueError, match="max_voices names no instrument"):
+        Limits(max_voices={}).constraints(SCORE)
+    with pytest.raises(ValueError, match="there is no instrument"):
+        Limits(max_voices={"flööte": 1}).constraints(SCORE)

@@ -224,6 +224,8 @@ CONTROLS = {
     "key": {"key": "Bb major"},
     "max_beats": {"max_beats": 3},
     "max_polyphony": {"max_polyphony": 1},
+    "max_voices": {"max_voices": 1},
+    "max_voices of some": {"max_voices": {"violin": 1, "piano": 2}, "instruments": ["violin", "piano", "flute"]},
     "duration": {"tempo": (80, 120), "duration": 1.7},
     "duration of drums": {"duration": 0.9, "instruments": ["drums"]},
     "bars": {"time_signature": "3/8", "bars": 2},

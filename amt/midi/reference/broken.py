@@ -77,6 +77,8 @@ def broken(ids: Sequence[int], config: TokenizerConfig, given: Constraints) -> s
             if program != DRUMS:
                 starts[program, value] = now
                 at_most("max_polyphony", len(starts))
+                voices = sum(other == program for other, _ in starts)
+                check("max_voices", given.max_voices is None or voices <= given.max_voices[program])
         elif kind == "note_off":
             longest, length = given.longest_note(program), now - starts.pop((program, value))
             check("max_note_steps", longest is None or length <= longest)

@@ -313,6 +313,9 @@ class GrammarState:
                 return f"pitch {pitch} sounds already in program {program}"
             if self._is_full():
                 return f"{len(self.sounding)} notes sound already"
+            voices = self.constraints.max_voices
+            if voices is not None and sum(other == program for other, _ in self.sounding) >= voices[program]:
+                return f"{voices[program]} notes of program {program} sound already"
         return self._refusal_of_start()
 
     def _refusal_of_pedal_on(self, program: int) -> str | None:

@@ -115,6 +115,10 @@ def _note_steps(rng: random.Random) -> tuple[int, ...]:
     return tuple(rng.choice([1, 2, 3, 5, 12, 40, MANY]) for _ in range(DRUMS + 1))
 
 
+def _voices(rng: random.Random) -> tuple[int, ...]:
+    return tuple(rng.choice([1, 1, 2, 3, MANY]) for _ in range(DRUMS + 1))
+
+
 def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constraints:
     """Any constraints, most of them free, the others so tight that they meet."""
 
@@ -124,6 +128,7 @@ def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constrain
     while True:
         given = {
             "max_polyphony": some(1, 2, 3),
+            "max_voices": some(_voices(rng), _voices(rng)),
             "max_note_steps": some(1, 2, 3, 5, 12, _note_steps(rng), _note_steps(rng)),
             "min_steps": some(1, 5, 12),
             "max_steps": some(1, 2, 3, 5, 20),
