@@ -148,7 +148,10 @@ def _size(scan: Scan, num_named: int) -> Said[int] | None:
 
 
 def _is_section(scan: Scan, hit: Hit) -> bool:
-    """Whether a trio or a solo is a part of the form: "part A, part B and trio", "verse, solo, chorus"."""
+    """Whether a trio or a solo is a part of the form: "part A, part B and trio", but not "drum solo, part A"."""
+    before = scan.hit_before(hit)
+    if before is not None and (before.values("instrument") or before.values("style")):
+        return False
     return bool(_SECTION_BEFORE.search(scan.english[: hit.start]) or _SECTION_BEHIND.match(scan.english, hit.end))
 
 

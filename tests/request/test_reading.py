@@ -130,6 +130,7 @@ def test_a_style_implies_the_feel_of_its_band():
     assert feel("a jazz tune") == ("swing", "jazz")
     assert feel("a jazz tune, straight eighths") is None
     assert feel("rock drum solo") is None  # a single player
+    assert feel("rock drum solo, part A and solo") is None
     assert feel("a waltz") is None
 
 
@@ -137,6 +138,7 @@ def test_words_of_two_languages_are_of_the_one_that_has_the_others_too():
     assert read("música celta con gaita").language == "Spanish"
     assert read("música celta com gaita").language == "Portuguese"
     assert read("musica con violino").language == "Italian"
+    assert read("Tin whistle, guitare folk et banjo, musique enjouée, 1 minute").language == "French"
     assert read("chords Em B7 Em Am").language == "English"
     assert read("Em ré menor, para piano").key.value.name == "D minor"
 

@@ -70,7 +70,7 @@ WORDS: dict[str, str] = {
     "romantic": "romantique",
     "melancholic": "mélancolique", "epic": "épique", "dreamy": "rêveur | rêveuse", "dramatic": "dramatique",
     "energetic": "énergique | entraînant", "gentle": "doux | douce | tendre", "solemn": "solennel | solennelle",
-    "scary": "effrayant | inquiétant", "playful": "espiègle | ludique", "tense": "tendu | angoissant",
+    "scary": "effrayant | inquiétant", "playful": "espiègle | ludique | enjoué", "tense": "tendu | angoissant",
     "majestic": "majestueux | majestueuse", "hopeful": "plein d espoir", "festive": "festif | festive",
     "magical": "magique",
     "nostalgic": "nostalgique", "lonely": "solitaire",
