@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 
 import amt
 from amt.cli import main
@@ -222,9 +223,21 @@ def test_limits_that_are_written_on_the_command_line_are_those_of_python(run, mo
         required_instruments=["violin", "cello"],
     )
     assert code == 0 and len(piece.notes) and Path("w.mid").read_bytes() == piece.to_bytes()
-    for text in ("long", "piano:long", "piano,cello:4"):
-        code, _, err = run("generate", "music", "--model", model, "--max-note-beats", text)
-        assert code == 2 and f"--max-note-beats: cannot read '{text}'" in err
+    code, _, err = run("generate", "music", "--model", model, "--max-note-beats", "long")
+    assert code == 2 and "--max-note-beats: cannot read 'long'" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("max_note_beats", "piano:long"),
+        *[(n, t) for n in ("max_note_beats", "min_pitch") for t in ("piano,oboe:4", ":4", "oboe:")],
+    ],
+    ids=str,
+)
+def test_values_of_instruments_are_written_in_pairs(name, text):
+    with pytest.raises(typer.BadParameter, match=f"cannot read '{text}'"):
+        given_values({name: text})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Collection, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -14,6 +14,7 @@ from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
 
 LIMITS, CHOICE = "Limits that the music keeps to", "How the model chooses"
+V = TypeVar("V")
 NONE = "none"  # takes away a limit that there usually is
 
 
@@ -48,7 +49,7 @@ def given_values(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list(text: str) -> list[str | int]:
-    return [int(part) if part.strip().isdecimal() else part.strip() for part in text.split(",") if part.strip()]
+    return [_name_or_number(part) for part in text.split(",") if part.strip()]
 
 
 def _range(text: str) -> float | tuple[float, ...]:
@@ -57,17 +58,26 @@ def _range(text: str) -> float | tuple[float, ...]:
 
 
 def _pitches(text: str) -> str | int | dict[str | int, str | int]:
-    if ":" not in text:
-        return int(text) if text.strip().isdecimal() else text
-    pairs = (part.rpartition(":")[::2] for part in text.split(","))
-    return {_list(instrument)[0]: _list(pitch)[0] for instrument, pitch in pairs}
+    return _of_instruments(text, _name_or_number) if ":" in text else _name_or_number(text)
 
 
 def _beats(text: str) -> float | dict[str | int, float] | None:
-    if ":" not in text:
-        return None if text.strip().lower() == NONE else float(text)
-    pairs = (part.rpartition(":")[::2] for part in text.split(","))
-    return {instrument: float(beats) for text, beats in pairs for instrument in _list(text)}
+    return _of_instruments(text, float) if ":" in text else _number_or_none(float)(text)
+
+
+def _of_instruments(text: str, read: Callable[[str], V]) -> dict[str | int, V]:
+    """Like "violin:G3,40:C2"."""
+    values: dict[str | int, V] = {}
+    for part in text.split(","):
+        instrument, _, value = part.rpartition(":")
+        if not instrument.strip() or not value.strip():
+            raise ValueError("an instrument stands without its value, or a value without its instrument")
+        values[_name_or_number(instrument)] = read(value)
+    return values
+
+
+def _name_or_number(text: str) -> str | int:
+    return int(text) if text.strip().isdecimal() else text.strip()
 
 
 def _voices(text: str) -> int | dict[str | int, int] | None:
