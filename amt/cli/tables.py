@@ -81,10 +81,7 @@ def _name_or_number(text: str) -> str | int:
 
 
 def _voices(text: str) -> int | dict[str | int, int] | None:
-    if ":" not in text:
-        return None if text.strip().lower() == NONE else int(text)
-    pairs = (part.rpartition(":")[::2] for part in text.split(","))
-    return {instrument: int(voices) for text, voices in pairs for instrument in _list(text)}
+    return _of_instruments(text, int) if ":" in text else _number_or_none(int)(text)
 
 
 def _number_or_none(kind: type) -> Callable[[str], Any]:
