@@ -101,7 +101,7 @@ def test_weights_that_have_lost_their_memory_are_told(packed):
 
 def test_strides_are_those_of_the_tensors():
     arguments = calls.attention_tensors(False)
-    expected = torch.nn.functional.scaled_dot_product_attention(*arguments[:3], scale=1.0)
+    expected = torch.nn.functional.scaled_dot_product_attention(*arguments[:3], is_causal=True, scale=1.0)
     arguments[0] = arguments[0].transpose(1, 2).contiguous().transpose(1, 2)
     native.ops().native_attention_forward_(*arguments)
     assert torch.allclose(arguments[3], expected, atol=1e-5)
