@@ -21,16 +21,22 @@ MAX_WIDTH = 1 << 16
 MAX_LAYERS = 1 << 10
 
 
+def shown(value: object, most: int = 80) -> str:
+    """A value as an error shows it: on one line, without control characters, and of about so many at most."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
 def check_range(name: str, value: float, low: float, high: float) -> None:
     """Raise ValueError unless low <= value <= high (NaN fails)."""
     if not low <= value <= high:
-        raise ValueError(f"{name} must be between {low:g} and {high:g}, got {value!r}")
+        raise ValueError(f"{name} must be between {low:g} and {high:g}, got {shown(value)}")
 
 
 def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """Raise ValueError unless value is one of the choices."""
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}; got {shown(value)}")
 
 
 def plain(value: Any) -> Any:
@@ -91,7 +97,7 @@ class Config:
         make_plain(self)
         for name, kind in typing.get_type_hints(type(self)).items():
             if not _fits(getattr(self, name), kind):
-                raise ValueError(f"{name} must be {kind}, got {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be {kind}, got {shown(getattr(self, name))}")
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             _check_setting(field, getattr(self, field.name))
         self.check()
@@ -111,7 +117,9 @@ class Config:
         names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         unknown = sorted(set(values) - names)
         if unknown:
-            raise ValueError(f"{cls.__name__} does not know {', '.join(unknown)}; it knows {', '.join(sorted(names))}")
+            first = ", ".join(name if name.isidentifier() and len(name) < 60 else shown(name) for name in unknown[:5])
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            raise ValueError(f"{cls.__name__} does not know {first}{more}; it knows {', '.join(sorted(names))}")
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
     def save(self, path: str | Path) -> None:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import codecs
 import contextlib
 import errno
+import glob
 import os
 import re
 import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from amt.errors import DiskFullError
 
 MAX_LINE_BYTES = 1 << 20  # of a `GrowingFile`
+LEFTOVER_S = 3600.0  # so old a temporary folder has no owner that still writes
 LOCK = ".lock"  # in a folder that one process holds
 
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
@@ -75,6 +77,8 @@ def new_folder(path: Path, size: int | None = None) -> Iterator[Path]:
     temporary = _beside(target)
     with explaining_errors(path, size):
         target.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in target.parent.glob(_temporary_name(target.name, "????????", glob.escape)):
+            _remove_leftover(leftover, time.time() - LEFTOVER_S)
         try:
             temporary.mkdir()
             yield temporary
@@ -85,9 +89,20 @@ def new_folder(path: Path, size: int | None = None) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def why_no_name(path: Path) -> str | None:
+    """Why no file can have this name: it is too long, or has a zero byte; None if one can."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.strerror if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else None
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def standing(path: Path) -> Path:
     """Where the folder `path` is: there, or where `new_folder` put it if a process was killed while it replaced it."""
-    if path.exists():
+    if why_no_name(path) or path.exists():
         return path
     old = _old(Path(os.path.realpath(path)))
     return old if old.is_dir() and not path.exists() else path
@@ -109,13 +124,36 @@ def remove_leftovers(folder: Path, min_age_s: float = 0.0) -> None:
     """
     latest = time.time() - min_age_s
     for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):  # its owner lives and has just renamed it
-            if not _LEFTOVER.fullmatch(path.name) or path.lstat().st_mtime > latest:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink()
+        _remove_leftover(path, latest)
+
+
+def _remove_leftover(path: Path, latest: float) -> None:
+    with contextlib.suppress(FileNotFoundError):  # its owner lives and has just renamed it
+        if not _LEFTOVER.fullmatch(path.name) or path.lstat().st_mtime > latest:
+            return
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def read_regular(path: str | os.PathLike[str], most: int) -> tuple[bytes, os.stat_result]:
+    """The bytes of a regular file, and the state it had then. A pipe or a device, which might never end, is no such.
+
+    Raises:
+        OSError: it is something else, has more than `most` bytes, or cannot be read.
+    """
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if status.st_size > most:
+            raise OSError(errno.EFBIG, f"it is larger than {most} bytes")
+        with open(number, "rb", closefd=False) as stream:
+            return stream.read(most), status
+    finally:
+        os.close(number)
 
 
 def encoding_of(start: bytes) -> str:
@@ -308,7 +346,11 @@ def _old(path: Path) -> Path:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name.lstrip('.')[:200]}.{uuid.uuid4().hex[:8]}.tmp")
+    return path.with_name(_temporary_name(path.name, uuid.uuid4().hex[:8]))
+
+
+def _temporary_name(name: str, mark: str, written: Callable[[str], str] = str) -> str:
+    return f".{written(name.lstrip('.')[:200])}.{mark}.tmp"
 
 
 def _sync(path: Path) -> None:

@@ -732,6 +732,7 @@ def test_a_disk_that_is_full_is_told(run, model, encoder, corpus, listener, smal
         "prepare": ["prepare", corpus, "-o", disk / "data", "--preset", "performance"],
         "train": ["train", "data", "-o", disk / "run", "--steps", 2, "--max-len", 40, "--model-config", "model.json"],
         "search": ["search", WALTZ, corpus, "--model", listener, "--index", disk / "index"],
+        "arrange": ["arrange", "-o", disk / "arranged", "-n", 2],
     }
     told = dict.fromkeys(commands, 0)
     for name, command in commands.items():
@@ -748,6 +749,61 @@ def test_a_disk_that_is_full_is_told(run, model, encoder, corpus, listener, smal
             assert not [path for path in disk.rglob("*") if path.name.endswith(".tmp")]
         assert code == 0
     assert min(told.values()) >= 1 and told["prepare"] >= 3 and told["train"] >= 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_an_output_that_finds_no_room_is_one_line(model, song):
+    no_room = "cannot be written; make room and do the same again\n"
+    expected = {
+        ("info",): f"amt: the disk is full: the output {no_room}",
+        ("tokenize", song): f"amt: the disk is full: the output {no_room}",
+        ("generate", WALTZ, "--model", model, "--max-tokens", "9", "--seed", "1", "-o", "-"): (
+            r"amt: the disk is full: standard output needs \d+ bytes; make room and do the same again\n"
+        ),
+    }
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for arguments, message in expected.items():
+        with open("/dev/full", "wb") as full:
+            process = subprocess.run(
+                [sys.executable, "-m", "amt", *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        last_line = process.stderr.splitlines(keepends=True)[-1]
+        assert process.returncode == 1 and re.fullmatch(message, last_line), process.stderr
+
+
+def test_a_limit_of_the_size_of_files_is_one_line_from_every_command(model, corpus, folder):
+    """Where no small file system can be mounted, this is what runs out of room."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    main = "import sys; from amt.cli import main; sys.exit(main(sys.argv[1:]))"
+    generate = ("generate", WALTZ, "--model", model, "--max-tokens", "99", "--seed", "1", "-o")
+    (folder / "model.json").write_text(json.dumps(SMALL))
+    prepare = ("prepare", corpus, "--no-embed", "--preset", "performance", "-o")
+    train = ("train", "data", "--steps", "1", "--max-len", "40", "--model-config", "model.json", "-o", "run")
+    subprocess.run(
+        [sys.executable, "-m", "amt", *map(str, prepare), "data"], check=True, capture_output=True, env=environment
+    )
+    before = sorted(path.name for path in folder.iterdir())
+    for size, arguments in ((60, (*generate, "w.mid")), (60, (*generate, "-")), (99, (*prepare, "new")), (999, train)):
+        code = f"{limit.format(size)}\n{main}"
+        with open(folder / "out", "wb") as out:
+            process = subprocess.run(
+                [sys.executable, "-c", code, *map(str, arguments)],
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        last_line = process.stderr.splitlines()[-1]
+        assert process.returncode == 1, (arguments, process.stderr)
+        assert re.match(r"amt: (cannot write .*: File too large; )?no file may be as large there", last_line), last_line
+        assert not [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+        os.unlink(folder / "out")
+    assert sorted(path.name for path in folder.iterdir() if path.name != "run") == before
 
 
 def test_a_name_that_would_paint_the_terminal_is_harmless(run):

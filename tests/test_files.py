@@ -16,6 +16,7 @@ from amt.files import (
     explaining_errors,
     new_file,
     new_folder,
+    read_regular,
     remove_folder,
     remove_leftovers,
     standing,
@@ -297,6 +298,27 @@ def test_only_leftovers_go(tmp_path):
     remove_leftovers(tmp_path)
     assert contents(tmp_path) == before
     remove_leftovers(tmp_path / "missing")
+
+
+def test_a_new_folder_removes_what_a_killed_process_left_of_it_long_ago(tmp_path):
+    names = (".a[b].1a2b3c4d.tmp", ".a[b].1a2b3c4e.tmp", ".ab.1a2b3c4d.tmp", ".a[b].notahex!.tmp")
+    for name in names:
+        fill(tmp_path / name, 9)
+    for name in (*names[:1], *names[2:]):
+        os.utime(tmp_path / name, (0, 0))
+    fill(tmp_path / "a[b]", 1)
+    assert sorted(os.listdir(tmp_path)) == sorted(["a[b]", *names[1:]])
+
+
+def test_a_regular_file_and_nothing_else(tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * 10)
+    assert read_regular(tmp_path / "file", 10)[0] == b"x" * 10
+    with pytest.raises(OSError, match="it is larger than 9 bytes"):
+        read_regular(tmp_path / "file", 9)
+    os.mkfifo(tmp_path / "pipe")
+    for name in (tmp_path / "pipe", "/dev/zero", tmp_path):
+        with pytest.raises(OSError, match="it is no regular file"):
+            read_regular(name, 10)
 
 
 # Lines and tensors

@@ -54,6 +54,13 @@ def _options() -> tuple[re.Pattern[str], dict[str, str]]:
     return re.compile(rf"(?<!\w)({'|'.join(longest_first)})(?!\w)"), names
 
 
+_NO_ROOM = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk is full for this user",
+    errno.EFBIG: "no file may be as large there",
+}
+
+
 class UsageError(Exception):
     """A command that cannot be meant so: the message says what to write instead."""
 
@@ -90,11 +97,12 @@ def explain(error: Exception) -> str:
     if isinstance(error, _TyperUsageError):
         context = getattr(error, "ctx", None)
         return f"{error.format_message().rstrip('.')} (see: {context.command_path if context else 'amt'} --help)"
+    if isinstance(error, OSError) and not isinstance(error, AmtError) and error.errno in _NO_ROOM:
+        place = "the output" if error.filename is None else error.filename
+        return f"{_NO_ROOM[error.errno]}: {place} cannot be written; make room and do the same again"
     if isinstance(error, OSError) and error.filename is not None:
         if isinstance(error, FileNotFoundError):
             return f"there is no {error.filename}; check the name and the folder"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"the disk is full: {error.filename} cannot be written; make room and do the same again"
         return f"{error.filename}: {error.strerror}; choose another place, or ask for the right to use it"
     if isinstance(error, MidiError):
         return f"{error}; give a Standard MIDI File"

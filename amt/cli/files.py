@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amt.cli.errors import UsageError
+from amt.errors import DiskFullError
 
 if TYPE_CHECKING:
     from amt.midi.data import MidiData
@@ -46,10 +48,17 @@ def write(output: str | None, contents: bytes) -> None:
     from amt.files import write_atomically
 
     if output is None or output == STANDARD:
-        rest = memoryview(contents)
-        while rest:  # with PYTHONUNBUFFERED a pipe may take only a part
-            rest = rest[sys.stdout.buffer.write(rest) :]
-        sys.stdout.buffer.flush()
+        try:
+            rest = memoryview(contents)
+            while rest:  # with PYTHONUNBUFFERED a pipe may take only a part
+                rest = rest[sys.stdout.buffer.write(rest) :]
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise DiskFullError(
+                f"the disk is full: standard output needs {len(contents)} bytes; make room and do the same again"
+            ) from error
     else:
         write_atomically(Path(output), contents)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import functools
 import json
 import lzma
 import os
@@ -10,12 +12,14 @@ import posixpath
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from amt.files import encoding_of
+from amt.files import encoding_of, read_regular
 
 ARCHIVES = ("*.tar", "*.tar.gz", "*.tar.xz")
 TABLES = ("*.jsonl", "*.jsonl.xz", "*.parquet")
+MAX_MIDI_BYTES = 1 << 26
+MAX_LINE_LETTERS = 1 << 24  # of a table
 OnSkip = Callable[[str, str], object]
 
 
@@ -43,6 +47,9 @@ def read_corpus(
     `source`, `form`; anything else is kept in `CorpusPiece.row`. Rows that name the same file are one piece with the
     captions of all; the rest is the first row's.
 
+    Only regular files in the folder are read, through links or not: a row whose name leads out of it, or to a pipe, a
+    device or more than 64 MiB, gives no piece.
+
     Args:
         folder: where the tables and files are.
         sources: only pieces whose "source" is one of these.
@@ -58,7 +65,7 @@ def read_corpus(
     skip = on_skip or (lambda name, reason: None)
     rows = _rows(folder)
     wanted = {name: row for name, row in rows.items() if sources is None or row.get("source", "") in sources}
-    for archive in sorted(path for pattern in ARCHIVES for path in folder.glob(pattern)):
+    for archive in _files(folder, ARCHIVES):
         if sources is not None and archive.name.split(".tar")[0] in _all_sources(rows) - set(sources):
             continue
         with tarfile.open(archive) as members:
@@ -67,9 +74,30 @@ def read_corpus(
                 row = wanted.pop(name, None)
                 stream = members.extractfile(member) if row is not None and member.isfile() else None
                 if row is not None and stream is not None:
-                    yield from _piece(name, stream.read, row, skip)
+                    yield from _piece(name, functools.partial(_read_member, member, stream), row, skip)
     for name, row in wanted.items():
-        yield from _piece(name, (folder / name).read_bytes, row, skip)
+        yield from _piece(name, functools.partial(_read_file, folder, name), row, skip)
+
+
+def _files(folder: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """Regular files, sorted."""
+    found = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    for path in found:
+        if not path.is_file():
+            raise ValueError(f"{path} is no regular file; take it out of the corpus")
+    return found
+
+
+def _read_member(member: tarfile.TarInfo, stream: IO[bytes]) -> bytes:
+    if member.size > MAX_MIDI_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MAX_MIDI_BYTES} bytes")
+    return stream.read()
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    if posixpath.isabs(name) or name.split("/")[0] == ".." or os.path.isabs(name):
+        raise OSError(errno.EINVAL, "its name leads out of the corpus")
+    return read_regular(folder / name, MAX_MIDI_BYTES)[0]
 
 
 def _all_sources(rows: dict[str, dict[str, Any]]) -> set[str]:
@@ -77,7 +105,7 @@ def _all_sources(rows: dict[str, dict[str, Any]]) -> set[str]:
 
 
 def _rows(folder: Path) -> dict[str, dict[str, Any]]:
-    tables = sorted(path for pattern in TABLES for path in folder.glob(pattern))
+    tables = _files(folder, TABLES)
     if not tables:
         raise FileNotFoundError(
             f"{folder} has no table of captions: put a file like captions.jsonl there, one JSON object a line with "
@@ -132,7 +160,9 @@ def _table(path: Path) -> Iterator[tuple[str, Any]]:
     with open_file(path, "rt", encoding=encoding) as lines:
         number = 0
         try:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(iter(lambda: lines.readline(MAX_LINE_LETTERS), ""), 1):
+                if len(line) == MAX_LINE_LETTERS:
+                    raise ValueError(f"{path}, line {number}: longer than {MAX_LINE_LETTERS} letters")
                 if line.strip():
                     yield f"{path}, line {number}", json.loads(line)
         except UnicodeError as error:
@@ -154,8 +184,8 @@ def _piece(name: str, read: Callable[[], bytes], row: dict[str, Any], skip: OnSk
         return
     try:
         midi = read()
-    except OSError as error:
-        skip(name, f"the file cannot be read: {error.strerror or error}")
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        skip(name, f"the file cannot be read: {getattr(error, 'strerror', None) or error}")
         return
     yield CorpusPiece(
         name=name,

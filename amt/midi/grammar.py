@@ -74,7 +74,7 @@ class _NativeState:
         return int(self._state.tokens_to_close)
 
     def allowed(self, remaining: int | None = None) -> np.ndarray:
-        mask: np.ndarray = self._state.allowed(remaining, self._grammar.vocab_size)
+        mask: np.ndarray = self._state.allowed(remaining)
         return mask
 
     def advance(self, token_id: int) -> None:

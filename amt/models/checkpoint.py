@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import re
 import shutil
@@ -22,9 +23,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch.overrides import TorchFunctionMode
 
-from amt.config import Config
+from amt.config import Config, shown
 from amt.errors import CheckpointError
-from amt.files import new_folder, standing, writing_tensors
+from amt.files import new_folder, standing, why_no_name, writing_tensors
 from amt.midi.config import TokenizerConfig
 from amt.midi.vocabulary import Vocabulary
 from amt.models import MusicTransformer, build_model
@@ -42,7 +43,8 @@ KEPT = ("README.md", "NOTICES.md", CAPTIONS, "captions.embeddings")  # what a ne
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 MAX_JSON_BYTES = 1 << 24
-MAX_POSITION_VALUES = 1 << 26  # of a table that no stored tensor accounts for: 256 MiB
+# Tables of positions are computed, not stored: they may have as many numbers as the weights, or so many (16 MiB).
+MIN_POSITION_VALUES = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +93,11 @@ def save_checkpoint(
     if model.feature_layout is not None and model.feature_layout.config != tokenizer_config:
         raise CheckpointError(f"{target}: the model's state features follow from another tokenizer's tokens")
     _check_replaceable(target)
+    stored = model.state_dict()
+    _check_sizes(target, model.config, len(stored), sum(tensor.numel() for tensor in stored.values()))
     if dtype is not None and dtype not in DTYPES.values():
         raise ValueError(f"dtype must be float32, float16 or bfloat16, got {dtype}")
-    tensors = {name: tensor.detach().to("cpu", dtype) for name, tensor in model.state_dict().items()}
+    tensors = {name: tensor.detach().to("cpu", dtype) for name, tensor in stored.items()}
     for name, tensor in tensors.items():
         if not _is_finite(tensor):
             raise CheckpointError(
@@ -137,7 +141,8 @@ def load_checkpoint(
     with contextlib.ExitStack() as stack:
         shards = [_open_shard(stack, path) for path in _weight_files(folder)]
         places = _places_of_tensors(folder, shards)
-        model = _empty_model(folder, config, tokenizer_config, num_tensors=len(places))
+        _check_sizes(folder, config, len(places), _num_values(places))
+        model = _empty_model(folder, config, tokenizer_config)
         _check_tensors(folder, model, places)
         weights = {name: shard.get_tensor(name).to(torch.float32, copy=True) for name, shard in places.items()}
         metadata = shards[0].metadata() or {}
@@ -198,6 +203,8 @@ def _check_replaceable(target: Path) -> None:
 
 
 def _find_folder(name: str | os.PathLike[str], revision: str | None, allow_download: bool) -> Path:
+    if reason := why_no_name(Path(name)):
+        raise CheckpointError(f"there is no folder {shown(str(name))}: {reason}")
     path = standing(Path(name))
     if path.is_dir():
         return path
@@ -274,7 +281,9 @@ def _open_shard(stack: contextlib.ExitStack, path: Path) -> Any:
     try:
         return stack.enter_context(safe_open(path, framework="pt"))
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is no intact safetensors file ({error}); get the model again") from error
+        raise CheckpointError(
+            f"{path} is no intact safetensors file ({shown(str(error), 200)}); get the model again"
+        ) from error
 
 
 def _places_of_tensors(folder: Path, shards: list[Any]) -> dict[str, Any]:
@@ -306,16 +315,23 @@ class _WithoutWeights(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _empty_model(
-    folder: Path, config: ModelConfig, tokenizer_config: TokenizerConfig, num_tensors: int
-) -> MusicTransformer:
+def _num_values(places: dict[str, Any]) -> int:
+    return sum(math.prod(shard.get_slice(name).get_shape()) for name, shard in places.items())
+
+
+def _check_sizes(folder: Path, config: ModelConfig, num_tensors: int, num_values: int) -> None:
+    """What is made of the settings may be about as large as the weights."""
     if config.num_encoder_layers + config.num_decoder_layers > num_tensors:
         raise CheckpointError(f"{folder}: config.json has more layers than {WEIGHTS} has tensors")
-    if config.max_sequence_length * config.d_model > MAX_POSITION_VALUES:
+    most = max(MIN_POSITION_VALUES, num_values)
+    if config.max_sequence_length * config.d_model > most:
         raise CheckpointError(
-            f"{folder / 'config.json'}: max_sequence_length * d_model must be at most {MAX_POSITION_VALUES},"
-            f" got {config.max_sequence_length} * {config.d_model}"
+            f"{folder}: max_sequence_length * d_model of config.json must be at most {most} beside so few weights,"
+            f" got {config.max_sequence_length} * {config.d_model}; choose a shorter max_sequence_length"
         )
+
+
+def _empty_model(folder: Path, config: ModelConfig, tokenizer_config: TokenizerConfig) -> MusicTransformer:
     try:
         with torch.device("cpu"), _WithoutWeights():  # whatever the default of this process is
             return build_model(config, tokenizer_config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from amt.config import shown
 from amt.errors import CheckpointError
-from amt.files import standing
+from amt.files import standing, why_no_name
 from amt.midi.tokenizer import EventTokenizer
 from amt.text.kept import kept_embeddings
 
@@ -24,6 +26,8 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT_MODEL = "score-small"  # writes music and reads it
 DEFAULT_WRITER = "score-plan"  # writes better music; what generate, stream, edit and profile take
 CAPTION_EMBEDDINGS = "captions.embeddings"  # beside a model's captions.txt: their embeddings
+
+PARTS = (".json", ".safetensors", ".txt", ".embeddings")  # what files of a model end in
 
 
 class OpenedModel:
@@ -103,7 +107,10 @@ def load(model: ModelSource = None, *, allow_download: bool = False) -> OpenedMo
         return model
     name = str(model or DEFAULT_MODEL)
     packaged = packaged_models()
-    folder = standing(packaged.get(name, Path(name)))
+    folder = packaged.get(name, Path(name))
+    if reason := why_no_name(folder):
+        raise CheckpointError(f"there is no model {shown(name)}: {reason}; give the folder of a model")
+    folder = standing(folder)
     if not folder.exists() and name.count("/") != 1:
         raise CheckpointError(
             f"there is no model {name!r}: it is not a folder, and those in the package are"
@@ -111,8 +118,18 @@ def load(model: ModelSource = None, *, allow_download: bool = False) -> OpenedMo
         )
     if not folder.is_dir():
         return _load(folder, allow_download, ())
-    files = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
-    return _load(folder.absolute(), allow_download, tuple((name, s.st_size, s.st_mtime_ns) for name, s in files))
+    return _load(folder.absolute(), allow_download, _state(folder))
+
+
+def _state(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of change of all files in a folder that a model may be made of."""
+    state = []
+    for file in sorted(folder.iterdir()):
+        if file.suffix in PARTS:
+            with contextlib.suppress(OSError):  # a link that leads nowhere
+                status = file.stat()
+                state.append((file.name, status.st_size, status.st_mtime_ns))
+    return tuple(state)
 
 
 @functools.lru_cache(maxsize=4)

@@ -271,7 +271,10 @@ class Generation:
         read = ops().generation_new_tokens_.default
         found: list[tuple[int, float]] = []
         while True:
-            num: int = read(self._number, first + len(found), self._new_ids, self._new_log_probs)
+            try:
+                num: int = read(self._number, first + len(found), self._new_ids, self._new_log_probs)
+            except RuntimeError as error:
+                raise translated(error) from None
             found += zip(token_ids[:num].tolist(), log_probs[:num].tolist(), strict=True)
             if num < MAX_ROWS:
                 return found

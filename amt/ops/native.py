@@ -118,5 +118,5 @@ def translated(error: RuntimeError) -> Exception:
     for kind in kinds:
         _, found, message = str(error).partition(f"{kind.__name__}: ")
         if found:
-            return kind(message.splitlines()[0])
+            return kind((message.splitlines() or ["something is wrong that has no name"])[0])
     return error

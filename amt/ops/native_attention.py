@@ -94,10 +94,9 @@ def forward(
     query, key, value = (_with_unit_stride(tensor) for tensor in (query, key, value))
     output = room_for(query)
     lse = query.new_empty(query.shape[:3], dtype=torch.float32)
-    tensors = query, key, value, output
     with native.translated_errors():
         native.ops().native_attention_forward_(
-            *tensors, lse, *_padding(call), *_tables(rotary), _options(call, *tensors),
+            query, key, value, output, lse, *_padding(call), *_tables(rotary), _options(call),
             _factors(query, call, norm_scale), chosen_kernel_set(),
         )  # fmt: skip
     return output, lse
@@ -127,7 +126,7 @@ def backward(
     with native.translated_errors():
         native.ops().native_attention_backward_(
             query, key, value, output, lse.contiguous(), grad, grad_lse, *grads, *_padding(call), *_tables(rotary),
-            _options(call, query, key, value, output, grad, *grads), _factors(query, call, norm_scale),
+            _options(call), _factors(query, call, norm_scale),
             chosen_kernel_set(),
         )  # fmt: skip
 
@@ -158,13 +157,10 @@ def _tables(rotary: Rotary | None) -> Rotary:
     return cosine, signed_sine
 
 
-def _options(call: Call, *tensors: torch.Tensor) -> list[int]:
+def _options(call: Call) -> list[int]:
     threshold = dropout_threshold(call.dropout_p)
     seed = 0 if call.seed is None or threshold == 0 else int(call.seed)
-    is_half = tensors[0].dtype == torch.bfloat16
-    strides = [stride for tensor in tensors for stride in tensor.stride()[:3]]
-    numbers = torch.get_num_threads(), int(is_half), int(call.is_causal), call.window or 0, threshold, seed
-    return [*numbers, *strides]
+    return [torch.get_num_threads(), int(call.is_causal), call.window or 0, threshold, seed]
 
 
 def _factors(query: torch.Tensor, call: Call, norm_scale: float) -> list[float]:

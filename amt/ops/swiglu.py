@@ -45,10 +45,9 @@ def _(grad: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 
 def _run(x: torch.Tensor, grad: torch.Tensor, output: torch.Tensor) -> None:
-    options = [torch.get_num_threads(), int(x.dtype == torch.bfloat16)]
     rows = x.contiguous().flatten(0, -2) if x.dim() > 1 else x.contiguous()[None]
     with native.translated_errors():
-        native.ops().native_swiglu_(rows, grad, output, options, native_attention.chosen_kernel_set())
+        native.ops().native_swiglu_(rows, grad, output, [torch.get_num_threads()], native_attention.chosen_kernel_set())
 
 
 def _setup_context(ctx: object, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -19,6 +21,8 @@ constexpr int64_t kMaxGroups = 1 << 16;
 constexpr int64_t kMaxDrafts = 64;
 constexpr int64_t kMostDraftingGroups = 2;  // beyond two, matrix products are bound by arithmetic: rows cost time
 constexpr int64_t kMinNgram = 2;            // one equal token says little of the next
+constexpr int64_t kMostCounted = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMostMs = int64_t{1} << 40;  // so that nanoseconds fit, too
 
 void check(bool holds, const std::string& message) {
   if (!holds) throw std::invalid_argument(message);
@@ -32,6 +36,7 @@ namespace {
 class Layout {
  public:
   int64_t take(int64_t bytes) {
+    if (bytes > kMostBytes - size_) throw std::bad_alloc();
     const int64_t offset = size_;
     size_ += round_up(bytes, 64);
     return offset;
@@ -39,6 +44,8 @@ class Layout {
   int64_t size() const { return size_; }
 
  private:
+  static constexpr int64_t kMostBytes = int64_t{1} << 46;
+
   int64_t size_ = 0;
 };
 
@@ -67,9 +74,16 @@ void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
     check((group.negative_memory >= 0) == (plan.groups[0].negative_memory >= 0),
           name + " differs from the first in whether it has a negative memory");
     check(!group.prefix.empty() || !plan.has_search, name + " has no prefix, not even bos");
-    check(group.max_new_tokens >= 1 && group.capacity() <= shape.max_sequence_length,
-          name + " would have " + std::to_string(group.capacity()) + " tokens; the model takes " +
-              std::to_string(shape.max_sequence_length));
+    const int64_t prefix_len = static_cast<int64_t>(group.prefix.size());
+    check(group.max_new_tokens >= 1 && prefix_len <= shape.max_sequence_length &&
+              group.max_new_tokens <= shape.max_sequence_length - prefix_len,
+          name + " would have " + std::to_string(prefix_len) + " + " + std::to_string(group.max_new_tokens) +
+              " tokens; the model takes " + std::to_string(shape.max_sequence_length));
+    for (const int64_t number :
+         {group.num_bars, group.first_sequence, group.before.num_tokens, group.before.tokens_left}) {
+      check(number >= 0 && number <= kMostCounted,
+            name + " counts " + std::to_string(number) + " bars, sequences or tokens; counts are 0 to 2^31 - 1");
+    }
     for (const int32_t token : group.prefix) {
       check(token >= 0 && token < shape.vocab_size, name + " has token " + std::to_string(token) +
                                                         " in its prefix; ids are 0 to " +
@@ -201,6 +215,7 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
 }
 
 Search Generation::search(int64_t group) const {
+  check(has_search_, "this generation has no search, so it has no results; use generation_append");
   auto* memory = const_cast<std::byte*>(block_.data()) + groups_[group].search;  // a view: what it says is the search's
   const int64_t grammar = groups_[group].grammar;
   return {options_, groups_[group].capacity, grammar < 0 ? nullptr : &grammars_[static_cast<size_t>(grammar)], memory};
@@ -390,7 +405,8 @@ void Generation::reorder(int64_t group, const std::vector<int32_t>& parents, int
 
 Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t max_steps, int64_t max_ms, bool is_last) {
   check(has_search_, "this generation has no search; use generation_append");
-  num_threads = std::max<int64_t>(1, num_threads);
+  num_threads = checked_threads(num_threads);
+  max_ms = std::min(max_ms, kMostMs);
   const int64_t num_rows = options_.num_rows;
   int64_t num_unread = 0;  // positions of prefixes
   for (int64_t group = 0; group < num_groups(); ++group) {
@@ -469,7 +485,7 @@ void Generation::append(const Kernels& kernels, int64_t num_threads, const int32
   for (int64_t row = 0; row < num_rows; ++row) {
     check(parents[row] >= 0 && parents[row] < num_rows, "parents are 0 to " + std::to_string(num_rows - 1));
   }
-  num_threads = std::max<int64_t>(1, num_threads);
+  num_threads = checked_threads(num_threads);
   reorder(0, {parents, parents + num_rows}, record.num_positions);
   const int64_t max_rows = std::max(num_rows, kPrefillRows);
   Workshop& shop = workshop(kernels, num_threads, max_rows);

@@ -81,9 +81,11 @@ void apply_rules(const SearchOptions& options, const RuleInput& input, const flo
     std::fill_n(scores, vocab_size, -kInfinity);
     if (allowed == nullptr || allowed[forced]) scores[forced] = 0;
   }
-  // Only a penalty far from 1 can do this to finite scores.
-  if (is_penalized && row_max(scores, vocab_size) == kInfinity) {
-    throw DecodingError("a logits processor gave NaN or infinite scores at step " + std::to_string(input.step));
+  int is_all_below = 1;  // NaN is not
+  for (int64_t id = 0; id < vocab_size; ++id) is_all_below &= scores[id] < kInfinity;
+  if (is_all_below == 0) {
+    throw DecodingError("guidance, a penalty or a logits processor gave NaN or infinite scores at step " +
+                        std::to_string(input.step));
   }
 }
 

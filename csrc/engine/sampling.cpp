@@ -125,6 +125,9 @@ void filter_scores(const SearchOptions& options, float* scores, float* work) {
   const int64_t vocab_size = options.vocab_size;
   if (options.temperature != 1.0f) {
     for (int64_t id = 0; id < vocab_size; ++id) scores[id] /= options.temperature;
+    if (!std::isfinite(row_max(scores, vocab_size))) {
+      throw DecodingError("scores divided by the temperature are infinite; raise temperature");
+    }
   }
   if (options.top_k > 0) keep_top_k(scores, vocab_size, options.top_k, work);
   if (options.top_p < 1.0) keep_top_p(scores, vocab_size, options.top_p, work);
@@ -140,7 +143,8 @@ int32_t choose(const float* scores, int64_t vocab_size, double uniform, double* 
     work[id] = sum;
   }
   const double* place = std::upper_bound(work, work + vocab_size, uniform * sum);
-  return place == work + vocab_size ? 0 : static_cast<int32_t>(place - work);
+  if (place == work + vocab_size) throw DecodingError("no token can be drawn: the scores are no finite numbers");
+  return static_cast<int32_t>(place - work);
 }
 
 }  // namespace amt::engine

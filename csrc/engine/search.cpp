@@ -23,18 +23,36 @@ void require(bool is_true, const std::string& message) {
   if (!is_true) throw std::invalid_argument(message);
 }
 
+// NaN fails.
+template <typename Number>
+void check_range(const char* name, Number value, double low, double high) {
+  if (value >= static_cast<Number>(low) && value <= static_cast<Number>(high)) return;
+  throw std::invalid_argument(std::string(name) + " must be between " + std::to_string(low) + " and " +
+                              std::to_string(high) + ", got " + std::to_string(value));
+}
+
+// The ranges of GenerationConfig in amt/request/options.py: with others scores are no numbers.
 void check(const SearchOptions& options, int64_t max_len) {
+  constexpr double kMostTokens = 1 << 20;
   const int64_t most_rows = options.mode == Mode::kBeams    ? kMaxBeams
                             : options.mode == Mode::kSample ? int64_t{1} << 16
                                                             : 1;
-  require(options.num_rows >= 1 && options.num_rows <= most_rows,
-          "num_rows must be between 1 and " + std::to_string(most_rows) + ", got " + std::to_string(options.num_rows));
-  require(options.vocab_size >= 2, "vocab_size must be at least 2, got " + std::to_string(options.vocab_size));
-  require(options.eos_token_id >= 0 && options.eos_token_id < options.vocab_size, "eos_token_id is not a token");
-  for (const int32_t forced : {options.forced_bos_token_id, options.forced_eos_token_id}) {
-    require(forced >= -1 && forced < options.vocab_size, "a forced token must be -1 or a token");
-  }
-  require(max_len >= 2, "max_len must be at least 2, got " + std::to_string(max_len));
+  check_range("num_rows", options.num_rows, 1, static_cast<double>(most_rows));
+  check_range("vocab_size", options.vocab_size, 2, kMostTokens);
+  check_range("eos_token_id", options.eos_token_id, 0, options.vocab_size - 1);
+  check_range("forced_bos_token_id", options.forced_bos_token_id, -1, options.vocab_size - 1);
+  check_range("forced_eos_token_id", options.forced_eos_token_id, -1, options.vocab_size - 1);
+  check_range("min_new_tokens", options.min_new_tokens, 0, kMostTokens);
+  check_range("no_repeat_ngram_size", options.no_repeat_ngram_size, 0, 1 << 16);
+  check_range("top_k", options.top_k, 0, kMostTokens);
+  check_range("temperature", options.temperature, 1e-4, 1e4);
+  check_range("top_p", options.top_p, 1e-6, 1);
+  check_range("min_p", options.min_p, 0, 1);
+  check_range("typical_p", options.typical_p, 1e-6, 1);
+  check_range("repetition_penalty", options.repetition_penalty, 1e-3, 1e3);
+  check_range("length_penalty", options.length_penalty, -100, 100);
+  check_range("guidance_scale", options.guidance_scale, 0, 100);
+  check_range("max_len", max_len, 2, kMostTokens);
 }
 
 // The largest logit; NaN and +inf are errors.

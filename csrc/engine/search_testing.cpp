@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "checked_grammar.h"
 #include "search.h"
 
 #define AMT_TESTING extern "C" __attribute__((visibility("default")))
@@ -92,7 +93,7 @@ using amt::midi::Grammar;
 AMT_TESTING Grammar* amt_grammar_new(const char* vocabulary, const char* constraints) {
   std::string error;
   std::unique_ptr<Grammar> grammar;
-  guard(error, [&] { grammar = std::make_unique<Grammar>(vocabulary, constraints); });
+  guard(error, [&] { grammar = std::make_unique<Grammar>(amt::midi::grammar_from(vocabulary, constraints)); });
   return grammar.release();
 }
 AMT_TESTING void amt_grammar_delete(Grammar* grammar) { std::unique_ptr<Grammar>{grammar}; }
@@ -126,9 +127,10 @@ AMT_TESTING int32_t amt_search_begin(TestSearch* search, const int32_t* prefix, 
                                      int64_t max_new_tokens, uint64_t seed) {
   return guard(search->error, [&] { search->view().begin(prefix, prefix_len, max_new_tokens, seed); });
 }
-AMT_TESTING int32_t amt_search_step(TestSearch* search, const float* logits, int64_t stride) {
+// negative: nullptr, or the logits under a negative text.
+AMT_TESTING int32_t amt_search_step(TestSearch* search, const float* logits, const float* negative, int64_t stride) {
   auto* scratch = reinterpret_cast<float*>(search->scratch.data());
-  return guard(search->error, [&] { search->view().step(logits, nullptr, stride, search->kernels, scratch); });
+  return guard(search->error, [&] { search->view().step(logits, negative, stride, search->kernels, scratch); });
 }
 // Moves the block and the grammar elsewhere and overwrites where they were.
 AMT_TESTING void amt_search_move(TestSearch* search) {

@@ -9,6 +9,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -21,6 +23,15 @@
 #endif
 
 namespace amt::engine {
+
+constexpr int64_t kMostThreads = 1024;
+
+// At least 1. Throws std::invalid_argument for more than a machine has.
+inline int64_t checked_threads(int64_t num_threads) {
+  if (num_threads <= kMostThreads) return std::max<int64_t>(1, num_threads);
+  throw std::invalid_argument("num_threads must be at most " + std::to_string(kMostThreads) + ", got " +
+                              std::to_string(num_threads));
+}
 
 // Half-open part `index` of `count` of the numbers 0..size-1.
 struct Range {

@@ -24,6 +24,10 @@ class NamedValues {
  public:
   // Throws std::invalid_argument, as do all the others.
   explicit NamedValues(std::string_view text) {
+    const auto is_control = [](char letter) { return letter != '\n' && static_cast<unsigned char>(letter) < ' '; };
+    if (std::any_of(text.begin(), text.end(), is_control)) {
+      throw std::invalid_argument("settings have no control characters");
+    }
     while (!text.empty()) {
       std::vector<std::string> words;
       std::string_view line = text.substr(0, text.find('\n'));

@@ -2,19 +2,46 @@
 #include "vocabulary.h"
 
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace amt::midi {
+namespace {
+
+void require(bool holds, const std::string& message) {
+  if (!holds) throw std::invalid_argument(message);
+}
+
+void check_range(const char* name, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return;
+  throw std::invalid_argument(std::string(name) + " must be between " + std::to_string(low) + " and " +
+                              std::to_string(high) + ", got " + std::to_string(value));
+}
+
+// The ranges of TokenizerConfig in amt/midi/config.py, before anything is made of the numbers.
+void check(const VocabularyConfig& config) {
+  require(config.step_ms >= 1 && 100 % config.step_ms == 0,
+          "step_ms must divide 100, got " + std::to_string(config.step_ms));
+  check_range("steps_per_beat", config.steps_per_beat, 1, 960);
+  check_range("max_time_shift", config.max_time_shift, 1, 4096);
+  check_range("max_gap_steps", config.max_gap_steps, 1, 1 << 20);
+  check_range("num_velocities", config.num_velocities, 1, 64);
+  require(128 % config.num_velocities == 0,
+          "num_velocities must divide 128, got " + std::to_string(config.num_velocities));
+  check_range("the number of tempos_bpm", static_cast<int64_t>(config.tempos_bpm.size()), 1, 512);
+  int last = 3;
+  for (const int bpm : config.tempos_bpm) {
+    require(bpm > last && bpm <= 1000, "tempos_bpm must ascend from at least 4 to at most 1000, got " +
+                                           std::to_string(bpm) + " behind " + std::to_string(last));
+    last = bpm;
+  }
+}
+
+}  // namespace
 
 Vocabulary::Vocabulary(VocabularyConfig config) : config_(std::move(config)) {
-  if (config_.step_ms < 1 || config_.steps_per_beat < 1 || config_.max_time_shift < 1 || config_.max_gap_steps < 1 ||
-      config_.num_velocities < 1 || config_.num_velocities > 128 || config_.tempos_bpm.empty()) {
-    throw std::invalid_argument("the vocabulary's sizes must be positive, with at most 128 velocities");
-  }
-  for (int bpm : config_.tempos_bpm) {
-    if (bpm < 4) throw std::invalid_argument("tempos_bpm must be at least 4");
-    tempo_us_.push_back((60'000'000 + bpm / 2) / bpm);
-  }
+  check(config_);
+  for (const int bpm : config_.tempos_bpm) tempo_us_.push_back((60'000'000 + bpm / 2) / bpm);
   auto add = [this](Kind kind, int count, int first = 0) {
     const int start = static_cast<int>(events_.size());
     for (int i = 0; i < count; ++i) events_.push_back({kind, first + i});

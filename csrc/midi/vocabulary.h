@@ -72,6 +72,7 @@ class Vocabulary {
   static constexpr int kPadId = 0, kBosId = 1, kEosId = 2;
   static constexpr int kMaxNumerator = 16, kNumDenominators = 5;  // 1, 2, 4, 8, 16
 
+  // Throws std::invalid_argument for numbers that TokenizerConfig in amt/midi/config.py would not have.
   explicit Vocabulary(VocabularyConfig config);
 
   const VocabularyConfig& config() const { return config_; }

@@ -9,11 +9,12 @@
 #include <numeric>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 
+#include "../midi/checked_grammar.h"
 #include "../midi/edits.h"
-#include "../midi/grammar.h"
 #include "../midi/smf.h"
 #include "../midi/tokenizer.h"
 #include "bindings.h"
@@ -24,8 +25,15 @@ namespace amt {
 namespace {
 
 using midi::Grammar;
-using midi::GrammarState;
 using midi::Vocabulary;
+
+// A state that knows how long its masks are.
+struct State : midi::GrammarState {
+  explicit State(const Grammar& grammar) : GrammarState(grammar), vocab_size(grammar.vocabulary().size()) {}
+  int vocab_size;
+};
+
+constexpr size_t kMostThreads = 1024;
 
 using Ids = py::array_t<int32_t, py::array::c_style | py::array::forcecast>;
 
@@ -94,7 +102,11 @@ std::vector<Outcome> encode_many(const std::vector<std::string_view>& files, con
     }
   };
   std::vector<std::thread> threads;
-  for (int i = 1; i < std::min<int>(num_threads, static_cast<int>(files.size())); ++i) threads.emplace_back(work);
+  const auto most = static_cast<int64_t>(std::min(files.size(), kMostThreads));
+  try {
+    for (int64_t i = 1; i < std::min<int64_t>(num_threads, most); ++i) threads.emplace_back(work);
+  } catch (const std::system_error&) {  // the system gives no more
+  }
   work();
   for (std::thread& thread : threads) thread.join();
   return outcomes;
@@ -197,27 +209,27 @@ void bind_tokenizer(py::module_& m) {
           py::arg("ids"), "The MIDI file of token ids.");
 
   py::class_<Grammar>(m, "Grammar", "Which token may come next, under constraints.")
-      .def(py::init<std::string_view, std::string_view>(), py::arg("vocabulary"), py::arg("constraints"),
+      .def(py::init(&midi::grammar_from), py::arg("vocabulary"), py::arg("constraints"),
            "vocabulary, constraints: texts of midi/named_values.h.");
 
-  py::class_<GrammarState>(m, "GrammarState", "A place in a token sequence.")
+  py::class_<State>(m, "GrammarState", "A place in a token sequence.")
       .def(py::init<const Grammar&>(), py::arg("grammar"), py::keep_alive<1, 2>())
-      .def("advance", &GrammarState::advance, py::arg("token_id"))
-      .def("is_allowed", &GrammarState::is_allowed, py::arg("token_id"))
+      .def("advance", &State::advance, py::arg("token_id"))
+      .def("is_allowed", &State::is_allowed, py::arg("token_id"))
       .def(
           "allowed",
-          [](const GrammarState& state, std::optional<int64_t> remaining, int vocab_size) {
-            py::array_t<bool> mask(vocab_size);
+          [](const State& state, std::optional<int64_t> remaining) {
+            py::array_t<bool> mask(state.vocab_size);
             state.allowed(reinterpret_cast<uint8_t*>(mask.mutable_data()), remaining.value_or(-1));
             return mask;
           },
-          py::arg("remaining"), py::arg("vocab_size"))
+          py::arg("remaining"))
       .def(
-          "copy", [](const GrammarState& state) { return GrammarState(state); }, py::keep_alive<0, 1>())
-      .def_property_readonly("tokens_to_close", &GrammarState::tokens_to_close)
-      .def_property_readonly("num_sounding", &GrammarState::num_sounding)
-      .def_property_readonly("now", &GrammarState::now)
-      .def_property_readonly("is_finished", &GrammarState::is_finished);
+          "copy", [](const State& state) { return State(state); }, py::keep_alive<0, 1>())
+      .def_property_readonly("tokens_to_close", &State::tokens_to_close)
+      .def_property_readonly("num_sounding", &State::num_sounding)
+      .def_property_readonly("now", &State::now)
+      .def_property_readonly("is_finished", &State::is_finished);
 }
 
 }  // namespace amt

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "checked_grammar.h"
+#include "errors.h"
 #include "generation.h"
 #include "huge_pages.h"
 #include "library.h"
@@ -26,29 +28,11 @@ using engine::PackedDecoder;
 using stable::ScalarType;
 using stable::Tensor;
 
-// Only std::runtime_error crosses into torch; the first word says which Python error it becomes.
-template <typename Call>
-auto translating(Call&& call) {
-  try {
-    return call();
-  } catch (const engine::DecodingError& error) {
-    throw std::runtime_error(std::string("DecodingError: ") + error.what());
-  } catch (const std::bad_alloc&) {
-    throw std::runtime_error(
-        "MemoryError: this does not fit into memory; ask for fewer prompts, rows or tokens at once");
-  } catch (const std::exception& error) {
-    throw std::runtime_error(std::string("ValueError: ") + error.what());
-  }
-}
-
-void check(bool holds, const std::string& message) {
-  if (!holds) throw std::invalid_argument(message);
-}
-
 template <typename T>
 T* data(const Tensor& tensor, ScalarType type, const std::string& name) {
   check(tensor.scalar_type() == type, name + " has the wrong dtype");
   check(tensor.is_contiguous() && tensor.is_cpu(), name + " must be contiguous and on the CPU");
+  check(tensor.is_in_storage(), name + " has lost its memory");
   return static_cast<T*>(tensor.data_ptr());
 }
 
@@ -98,7 +82,7 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
                        const std::vector<Tensor>& masks, const Tensor& prefix_ids, const Tensor& history_ids) {
   check(memories.size() == masks.size(), "there must be a mask for each memory");
   auto plan = from_text<GenerationPlan>(options);
-  for (const std::string& each : constraints) plan.grammars.emplace_back(vocabulary, each);
+  for (const std::string& each : constraints) plan.grammars.push_back(midi::grammar_from(vocabulary, each));
   if (!features.empty()) plan.features.emplace(features);
   for (size_t index = 0; index < memories.size(); ++index) {
     const Tensor& memory = memories[index];
@@ -149,8 +133,9 @@ class Generations {
  public:
   struct Entry {
     Entry(const Tensor& weights, const PackedDecoder& decoder, GenerationPlan plan)
-        : packed(weights), generation(decoder, std::move(plan)) {}
+        : packed(weights), packed_ptr(weights.data_ptr()), generation(decoder, std::move(plan)) {}
     const Tensor packed;  // lives as long as what points into it
+    const void* packed_ptr;
     std::mutex busy;
     Generation generation;
   };
@@ -192,6 +177,8 @@ void with_generation(int64_t number, Work&& work) {
   const std::shared_ptr<Generations::Entry> entry = generations().get(number);
   const std::unique_lock<std::mutex> lock(entry->busy, std::try_to_lock);
   check(lock.owns_lock(), "this generation is at work in another thread");
+  bytes(entry->packed, "packed");  // somebody may have taken its memory away
+  check(entry->packed.data_ptr() == entry->packed_ptr, "packed has moved since this generation began");
   work(entry->generation);
 }
 

@@ -30,6 +30,9 @@ AOTITorchError aoti_torch_get_data_ptr(AtenTensorHandle tensor, void** data);
 AOTITorchError aoti_torch_get_dim(AtenTensorHandle tensor, int64_t* num_axes);
 AOTITorchError aoti_torch_get_numel(AtenTensorHandle tensor, int64_t* numel);
 AOTITorchError aoti_torch_get_size(AtenTensorHandle tensor, int64_t axis, int64_t* size);
+AOTITorchError aoti_torch_get_stride(AtenTensorHandle tensor, int64_t axis, int64_t* stride);
+AOTITorchError aoti_torch_get_storage_offset(AtenTensorHandle tensor, int64_t* offset);
+AOTITorchError aoti_torch_get_storage_size(AtenTensorHandle tensor, int64_t* num_bytes);
 AOTITorchError aoti_torch_is_contiguous(AtenTensorHandle tensor, bool* is_contiguous);
 AOTITorchError aoti_torch_get_dtype(AtenTensorHandle tensor, int32_t* dtype);
 AOTITorchError aoti_torch_get_device_type(AtenTensorHandle tensor, int32_t* device_type);
@@ -40,6 +43,7 @@ int32_t aoti_torch_dtype_int32();
 int32_t aoti_torch_dtype_int64();
 int32_t aoti_torch_dtype_float32();
 int32_t aoti_torch_dtype_float64();
+int32_t aoti_torch_dtype_bfloat16();
 int32_t aoti_torch_device_type_cpu();
 
 // Lists: deleting one leaves its elements to who took them.

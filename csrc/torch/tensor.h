@@ -8,7 +8,21 @@
 namespace amt::stable {
 
 // The dtypes that the ops take, with their names in C++.
-enum class ScalarType { Byte, Int, Long, Float, Double, Other };
+enum class ScalarType { Byte, Int, Long, Float, Double, BFloat16, Other };
+
+constexpr int64_t bytes_of(ScalarType type) {
+  switch (type) {
+    case ScalarType::Byte:
+      return 1;
+    case ScalarType::BFloat16:
+      return 2;
+    case ScalarType::Int:
+    case ScalarType::Float:
+      return 4;
+    default:
+      return 8;
+  }
+}
 
 class Tensor {
  public:
@@ -26,6 +40,21 @@ class Tensor {
     check_call(aoti_torch_get_size(handle_.get(), axis, &size));
     return size;
   }
+  int64_t stride(int64_t axis) const {
+    int64_t stride = 0;
+    check_call(aoti_torch_get_stride(handle_.get(), axis, &stride));
+    return stride;
+  }
+
+  // Whether all its numbers lie in its storage: somebody may have made that smaller (`untyped_storage().resize_`).
+  bool is_in_storage() const {
+    int64_t last = read(aoti_torch_get_storage_offset);
+    for (int64_t axis = 0; axis < dim(); ++axis) {
+      if (size(axis) == 0) return true;
+      last += (size(axis) - 1) * stride(axis);
+    }
+    return last < read(aoti_torch_get_storage_size) / bytes_of(scalar_type());
+  }
 
   ScalarType scalar_type() const {
     const int32_t dtype = read(aoti_torch_get_dtype);
@@ -34,6 +63,7 @@ class Tensor {
     if (dtype == aoti_torch_dtype_int64()) return ScalarType::Long;
     if (dtype == aoti_torch_dtype_float32()) return ScalarType::Float;
     if (dtype == aoti_torch_dtype_float64()) return ScalarType::Double;
+    if (dtype == aoti_torch_dtype_bfloat16()) return ScalarType::BFloat16;
     return ScalarType::Other;
   }
 

@@ -33,9 +33,8 @@ std::string training_kernel_sets();
 // float32. key_mask (batch, key_len) uint8, 0 = may not attend; key_lengths and query_lengths (batch) int32; cosine and
 // signed_sine of rotary positions (seq_len, head_dim) or (batch, seq_len, head_dim) float32, where query and key have
 // one length. Empty: grad_lse, key_mask, key_lengths, query_lengths and rotary positions that are not there. options:
-// number of threads, whether the numbers are bfloat16, is_causal, window (0: none), threshold of dropout, its seed,
-// then the strides of batch, heads and rows of query, key, value, output (and of grad_output, grad_query, grad_key,
-// grad_value). factors: of scores, and of the weights that dropout keeps.
+// number of threads, is_causal, window (0: none), threshold of dropout, its seed. factors: of scores, and of the
+// weights that dropout keeps, then the scale and epsilon of a norm (scale 0: none).
 void attention_forward(stable::Tensor query, stable::Tensor key, stable::Tensor value, stable::Tensor output,
                        stable::Tensor lse, stable::Tensor key_mask, stable::Tensor key_lengths,
                        stable::Tensor query_lengths, stable::Tensor cosine, stable::Tensor signed_sine,
@@ -49,7 +48,7 @@ void attention_backward(stable::Tensor query, stable::Tensor key, stable::Tensor
 
 // input (num_rows, 2 * hidden): gate and x; grad_output empty: output (num_rows, hidden) = silu(gate) * x; else
 // grad_output (num_rows, hidden), and output is the gradient of input. All contiguous, and of one dtype. options:
-// number of threads, whether the numbers are bfloat16.
+// number of threads.
 void swiglu(stable::Tensor input, stable::Tensor grad_output, stable::Tensor output, std::vector<int64_t> options,
             std::string isa);
 

@@ -1,4 +1,6 @@
+import io
 import json
+import os
 import sys
 import tarfile
 
@@ -43,6 +45,71 @@ def test_rows_without_a_piece_are_skipped_with_a_reason(tmp_path):
     assert [name for name, _ in skipped] == ["gone.mid", "number.mid", "mixed.mid", "none.mid", "empty.mid"]
     assert skipped[0][1] == "the file cannot be read: No such file or directory"
     assert "must be a text or a list of texts, got '3'" in skipped[1][1]
+
+
+def write_table(folder, *names):
+    lines = (json.dumps({"file": name, "caption": "x"}) + "\n" for name in names)
+    (folder / "captions.jsonl").write_text("".join(lines))
+
+
+def test_only_regular_files_inside_are_read(tmp_path):
+    corpus = tmp_path / "corpus"
+    (corpus / "below").mkdir(parents=True)
+    (tmp_path / "secret.mid").write_bytes(b"secret")
+    (corpus / "a.mid").write_bytes(b"inside")
+    os.mkfifo(corpus / "pipe.mid")
+    (corpus / "zero.mid").symlink_to("/dev/zero")
+    (corpus / "link.mid").symlink_to("a.mid")
+    (corpus / "huge.mid").touch()
+    os.truncate(corpus / "huge.mid", 1 << 40)
+    outside = ["../secret.mid", "below/../../secret.mid", str(tmp_path / "secret.mid"), "..", "/dev/zero"]
+    write_table(
+        corpus, "below/../a.mid", "link.mid", "pipe.mid", "zero.mid", "huge.mid", "zero\0.mid", "below", *outside
+    )
+    skipped = {}
+    pieces = list(read_corpus(corpus, on_skip=skipped.__setitem__))
+    assert [(piece.name, piece.midi) for piece in pieces] == [("a.mid", b"inside"), ("link.mid", b"inside")]
+    reasons = {name: reason.removeprefix("the file cannot be read: ") for name, reason in skipped.items()}
+    assert reasons == {
+        "pipe.mid": "it is no regular file",
+        "zero.mid": "it is no regular file",
+        "huge.mid": "it is larger than 67108864 bytes",
+        "zero\0.mid": "embedded null byte",
+        "below": "it is no regular file",
+        "../secret.mid": "its name leads out of the corpus",
+        str(tmp_path / "secret.mid"): "its name leads out of the corpus",
+        "..": "its name leads out of the corpus",
+        "/dev/zero": "its name leads out of the corpus",
+    }
+
+
+def test_a_member_that_would_fill_the_memory_is_skipped(tmp_path):
+    write_table(tmp_path, "huge.mid", "a.mid")
+    with tarfile.open(tmp_path / "a.tar.xz", "w:xz") as archive:
+        (tmp_path / "a.mid").write_bytes(b"inside")
+        archive.add(tmp_path / "a.mid", "a.mid")
+        member = tarfile.TarInfo("huge.mid")
+        member.size = (1 << 26) + 1
+        archive.addfile(member, io.BytesIO(bytes(member.size)))
+    skipped = {}
+    assert [piece.name for piece in read_corpus(tmp_path, on_skip=skipped.__setitem__)] == ["a.mid"]
+    assert skipped == {"huge.mid": "the file cannot be read: it is larger than 67108864 bytes"}
+
+
+@pytest.mark.parametrize("name", ["captions.jsonl", "more.tar.xz", "a.jsonl.xz", "b.parquet"])
+def test_a_table_or_archive_that_is_a_pipe_is_refused(tmp_path, name):
+    if name != "captions.jsonl":
+        write_table(tmp_path)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=f"{name} is no regular file; take it out of the corpus"):
+        list(read_corpus(tmp_path))
+
+
+def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("amt.data.corpus.MAX_LINE_LETTERS", 100)
+    (tmp_path / "captions.jsonl").write_text('{"file": "a.mid", "caption": "x"}\n' + " " * 1000)
+    with pytest.raises(ValueError, match=r"captions.jsonl, line 2: longer than 100 letters"):
+        list(read_corpus(tmp_path))
 
 
 def test_columns_of_midicaps(tmp_path):

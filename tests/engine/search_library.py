@@ -18,7 +18,7 @@ LOG_SUM_EXP = ctypes.CFUNCTYPE(ctypes.c_float, ctypes.POINTER(ctypes.c_float), c
 def options_from(config, vocab_size, eos_token_id=2):
     """What a C++ search is made of: its settings by name, and the number of tokens."""
     mode = "sample" if config.do_sample else "beams" if config.num_beams > 1 else "greedy"
-    unread = ("guidance_scale", "prompt_lookup_num_tokens", "max_matching_ngram_size")
+    unread = ("prompt_lookup_num_tokens", "max_matching_ngram_size")
     return {
         "mode": mode,
         "num_rows": config.num_return_sequences if config.do_sample else config.num_beams,
@@ -43,7 +43,7 @@ def load():
         "amt_search_delete": (None, [pointer]),
         "amt_search_error": (ctypes.c_char_p, [pointer]),
         "amt_search_begin": (int32, [pointer, ids, int64, int64, ctypes.c_uint64]),
-        "amt_search_step": (int32, [pointer, floats, int64]),
+        "amt_search_step": (int32, [pointer, floats, floats, int64]),
         "amt_search_move": (None, [pointer]),
         "amt_search_is_done": (ctypes.c_bool, [pointer]),
         "amt_search_length": (int64, [pointer]),
@@ -119,11 +119,12 @@ class Search:
             )
         )
 
-    def step(self, logits):
-        """logits: (rows, vocab_size), float32."""
-        logits = np.ascontiguousarray(logits, np.float32)
-        pointer = logits.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-        self._check(self._library.amt_search_step(self._pointer, pointer, logits.shape[1]))
+    def step(self, logits, negative=None):
+        """logits, and those under a negative text: (rows, vocab_size), float32."""
+        rows = [None if each is None else np.ascontiguousarray(each, np.float32) for each in (logits, negative)]
+        floats = ctypes.POINTER(ctypes.c_float)
+        pointers = [None if each is None else each.ctypes.data_as(floats) for each in rows]
+        self._check(self._library.amt_search_step(self._pointer, *pointers, rows[0].shape[1]))
 
     def move(self):
         """Go on in other memory."""

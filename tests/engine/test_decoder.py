@@ -424,7 +424,7 @@ BAD_CALLS = {
     "memory shape": ({"memory": torch.zeros(2, 2, 3, 4, 8)}, "memory 0 must be"),
     "memory too long": ({"memory": torch.zeros(2, 2, 3, 61, 16)}, "a memory of 61 positions; the model takes 1 to 60"),
     "mask": ({"mask": torch.ones(3, dtype=torch.bool)}, "the mask of memory 0 has another length"),
-    "too long": ({"prompt": PromptRows(0, [1, 5], 59)}, "prompt 0 would have 61 tokens; the model takes 60"),
+    "too long": ({"prompt": PromptRows(0, [1, 5], 59)}, "prompt 0 would have 2 \\+ 59 tokens; the model takes 60"),
     "no prefix": ({"prompt": PromptRows(0, [], 5)}, "prompt 0 has no prefix, not even bos"),
     "token": ({"prompt": PromptRows(0, [1, 53], 5)}, "prompt 0 has token 53 in its prefix; ids are 0 to 52"),
     "memory number": ({"prompt": PromptRows(1, [1], 5)}, "prompt 0 has no memory"),

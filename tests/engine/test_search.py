@@ -9,6 +9,9 @@ import random_searches as searches
 import search_library as native
 import torch
 
+from amt.decoding.plain.logits_rules import guide, token_log_probs
+from amt.decoding.plain.rules import Rules
+from amt.decoding.plain.sampling import filter_scores
 from amt.errors import DecodingError
 from amt.midi.limits import Constraints
 from amt.ops.reference.philox import uniform
@@ -167,6 +170,61 @@ def test_damaged_logits_leave_a_readable_search(library, config, damage):
     logits[0, 5] = 0.0
     search.step(logits)
     assert search.length == 3
+
+
+HUGE = 3e38
+
+
+@STRATEGIES
+def test_guidance_beyond_float32_is_an_error_and_not_pad(library, config):
+    search = searches.start_native(library, make_case(replace(config, guidance_scale=2.5)))
+    logits, negative = np.zeros((2, 3, 11), np.float32)
+    negative[:, 5] = -HUGE
+    with pytest.raises(DecodingError, match="guidance, a penalty or a logits processor gave NaN or infinite scores"):
+        search.step(logits, negative)
+    guided = guide(*(token_log_probs(torch.from_numpy(each[:1]), 0) for each in (logits, negative)), 2.5)
+    assert guided[0, 5] == np.inf
+    with pytest.raises(DecodingError, match="guidance, a penalty or a logits processor gave NaN or infinite scores"):
+        Rules(config, 1, 12, 2)(torch.tensor([[1]]), guided)
+    negative[:, 5] = -1.0
+    search.step(logits, negative)
+    assert search.length == 2
+
+
+def test_a_temperature_beyond_float32_is_an_error_and_not_pad(library):
+    config = replace(SAMPLING, temperature=1e-4)
+    for sign in (1, -1):
+        search = searches.start_native(library, make_case(config))
+        logits = np.full((3, 11), sign * HUGE, np.float32)
+        with pytest.raises(DecodingError, match="divided by the temperature are infinite; raise temperature"):
+            search.step(logits)
+        with pytest.raises(DecodingError, match="divided by the temperature are infinite; raise temperature"):
+            filter_scores(torch.from_numpy(logits[:1]), config)
+    search.step(np.full((3, 11), 1e33, np.float32))
+    assert search.length == 2
+
+
+@STRATEGIES
+def test_huge_logits_without_guidance_are_only_numbers(library, config):
+    search = searches.start_native(library, make_case(replace(config, temperature=1.0)))
+    logits = np.full((3, 11), -HUGE, np.float32)
+    logits[:, 7] = HUGE
+    search.step(logits)
+    assert [search.last_token(row) for row in range(1)] == [7]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": float("nan")}, {"temperature": 0.0}, {"top_p": 0.0}, {"min_p": 1.5}, {"typical_p": -1.0},
+        {"repetition_penalty": 0.0}, {"length_penalty": 1e9}, {"guidance_scale": float("inf")}, {"top_k": -1},
+        {"min_new_tokens": -1}, {"no_repeat_ngram_size": -2},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_numbers_that_make_no_scores_are_refused(library, options):
+    with pytest.raises(ValueError, match="no such search"):
+        native.Search(library, native.options_from(SAMPLING, 11) | options, 48)
 
 
 @pytest.mark.parametrize(

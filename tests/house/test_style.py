@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def cpp_files() -> list[str]:
-    return [str(path) for folder in ("csrc", "kernels") for path in sorted((ROOT / folder).rglob("*.[ch]*"))]
+    return [str(path) for folder in ("csrc", "fuzz", "kernels") for path in sorted((ROOT / folder).rglob("*.[ch]*"))]
 
 
 @pytest.mark.parametrize(

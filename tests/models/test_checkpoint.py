@@ -346,8 +346,53 @@ def test_no_tensor_is_read_before_the_headers_fit(copied, monkeypatch):
 
 def test_tables_that_no_tensor_accounts_for_are_limited(copied, monkeypatch):
     change_json(copied / "config.json", max_sequence_length=1 << 20)
-    monkeypatch.setattr(checkpoint, "MAX_POSITION_VALUES", 24 * (1 << 20) - 1)
-    refused(copied, r"max_sequence_length \* d_model must be at most 25165823, got 1048576 \* 24")
+    most = checkpoint.MIN_POSITION_VALUES
+    refused(copied, rf"max_sequence_length \* d_model of config.json must be at most {most} .*, got 1048576 \* 24")
+    monkeypatch.setattr(checkpoint, "MIN_POSITION_VALUES", 24)  # then it goes by what is stored
+    stored = sum(tensor.numel() for tensor in small_model().state_dict().values())
+    change_json(copied / "config.json", max_sequence_length=stored // 24 + 1)
+    refused(copied, rf"must be at most {stored} beside so few weights, got {stored // 24 + 1} \* 24")
+    change_json(copied / "config.json", max_sequence_length=stored // 24)
+    assert load_checkpoint(copied).model.config.max_sequence_length == stored // 24
+
+
+def test_what_could_not_be_read_is_not_saved(tmp_path):
+    with pytest.raises(CheckpointError, match=r"must be at most 4194304 beside so few weights, got 262144 \* 24"):
+        save(tmp_path / "model", small_model(max_sequence_length=262144))
+    assert not os.listdir(tmp_path)
+
+
+def test_what_else_lies_in_the_folder_is_not_looked_at(copied):
+    (copied / ".#config.json").symlink_to("/nowhere/someone@host.1234")  # of an editor that has it open
+    os.mkfifo(copied / "pipe.json")
+    (copied / "notes").mkdir()
+    opened = amt.load(copied)
+    (copied / "draft.md").write_text("new")
+    assert amt.load(copied) is opened
+    change_json(copied / "generation_config.json", temperature=0.5)
+    assert amt.load(copied).checkpoint.generation_config.temperature == 0.5
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "x" * 300 + "/y", "a\0b", "a\0b/c", "/".join(["y" * 200] * 30)], ids=range(5)
+)
+def test_a_name_that_no_file_can_have_is_one_short_line(name):
+    for load in (amt.load, load_checkpoint):
+        with pytest.raises(CheckpointError, match=r"there is no (model|folder)") as caught:
+            load(name)
+        assert len(str(caught.value)) < 250 and str(caught.value).isprintable()
+
+
+def test_settings_put_no_control_characters_and_no_floods_into_errors(copied):
+    paint = "\x1b[31m\x1b]0;title\x07\r\n"
+    floods = [{paint: 1}, {"activation": paint}, {"d_model": paint * 999}, {f"key{i}" * 99: 1 for i in range(99)}]
+    before = (copied / "config.json").read_text()
+    for change in floods:
+        (copied / "config.json").write_text(before)
+        change_json(copied / "config.json", **change)
+        with pytest.raises(CheckpointError) as caught:
+            amt.load(copied)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 1200
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "last.ckpt"])

@@ -30,7 +30,7 @@ from amt.side_by_side import side_by_side
 if TYPE_CHECKING:
     from amt.request.request import Text
 
-CHUNK_MS = 50  # how long Python may wait for a Ctrl-C
+CHUNK_MS = 25  # how long Python may wait for a Ctrl-C, and then for one pass
 MAX_BATCH_ROWS = 256  # rows that are run together; more come in turns
 MAX_BATCH_BYTES = 1 << 30  # of their caches
 _REASONS: dict[str, FinishReason] = {"eos": "eos", "length": "length", "stopped": "stopped", "running": "stopped"}

@@ -112,7 +112,7 @@ class Rules:
         if grammars is not None and self._processors:
             scores = restrict(scores, may_come)
         if not bool((scores < torch.inf).all()):  # NaN compares false
-            raise DecodingError(f"a logits processor gave NaN or infinite scores at step {step}")
+            raise DecodingError(f"guidance, a penalty or a logits processor gave NaN or infinite scores at step {step}")
         if self._stopping_criteria:
             self._scores.append(scores)
         return scores

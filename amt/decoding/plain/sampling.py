@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 
+from amt.errors import DecodingError
 from amt.request.options import GenerationConfig
 
 
@@ -60,9 +61,15 @@ def keep_typical_p(scores: torch.Tensor, typical_p: float) -> torch.Tensor:
 
 
 def filter_scores(scores: torch.Tensor, config: GenerationConfig) -> torch.Tensor:
-    """All filters of the config: temperature, top-k, top-p, min-p, typical-p, in this order."""
+    """All filters of the config: temperature, top-k, top-p, min-p, typical-p, in this order.
+
+    Raises:
+        DecodingError: divided by the temperature, the best score of a row is infinite.
+    """
     if config.temperature != 1.0:
         scores = scores / config.temperature
+        if not bool(scores.amax(-1).isfinite().all()):
+            raise DecodingError("scores divided by the temperature are infinite; raise temperature")
     if config.top_k > 0:
         scores = keep_top_k(scores, config.top_k)
     if config.top_p < 1.0:

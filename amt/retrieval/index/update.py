@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from amt.files import remove_leftovers
+from amt.files import LEFTOVER_S, read_regular, remove_leftovers
 from amt.retrieval.embedding import embed_pieces, part_len
 from amt.retrieval.index.pieces import Contents, Reading, read_pieces
 from amt.retrieval.index.storage import INDEX_FILE, Entry, load_index, save_index
@@ -27,7 +27,6 @@ MAX_FILE_BYTES = 1 << 26
 PARALLEL_FILES = 512  # that are worth starting processes for
 EMBED_PARTS = 1024  # that are embedded together
 SAVE_EVERY_S = 30.0  # what a killed run loses at most
-LEFTOVER_S = 3600.0  # how long no other run writes an index for
 
 Progress = Callable[[int, int], object]
 
@@ -193,6 +192,5 @@ def _midi_files(folder: Path) -> tuple[dict[str, tuple[int, int]], dict[str, str
 
 def _read(path: Path) -> tuple[bytes, int, int]:
     """A file's bytes, and the size and the time of change that they had."""
-    with open(path, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        return stream.read(MAX_FILE_BYTES), status.st_size, status.st_mtime_ns
+    contents, status = read_regular(path, MAX_FILE_BYTES)
+    return contents, status.st_size, status.st_mtime_ns
