@@ -20,11 +20,12 @@ inline void check_ranges(const Constraints& given) {
     throw std::invalid_argument(std::string(name) + " must be between " + std::to_string(low) + " and " +
                                 std::to_string(high) + ", got " + std::to_string(value));
   };
-  const auto check_all = [&](const char* name, const std::vector<int>& values, int64_t low, int64_t high) {
-    for (const int value : values) check(name, value, low, high);
+  const auto check_all = [&](const char* name, const auto& values, int64_t low, int64_t high) {
+    for (const auto value : values) check(name, value, low, high);
   };
   check("max_polyphony", given.max_polyphony, 1, kMany);
-  check("max_note_steps", given.max_note_steps, 1, kMany);
+  check_all("max_voices", given.max_voices, 1, kMany);
+  check_all("max_note_steps", given.max_note_steps, 1, kMany);
   check("min_steps", given.min_steps, 0, kMany);
   check("max_steps", given.max_steps, 1, kMany);
   check("min_us", given.min_us, 0, kMany);
