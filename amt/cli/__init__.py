@@ -22,6 +22,7 @@ from amt.cli.info import info
 from amt.cli.inspect import inspect
 from amt.cli.prepare import prepare
 from amt.cli.read import read
+from amt.cli.render import render
 from amt.cli.search import search
 from amt.cli.tokenize import tokenize
 from amt.cli.train import train
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, edit, arrange, read, describe, search, inspect, tokenize, prepare, train, info):
+for command in (generate, edit, arrange, render, read, describe, search, inspect, tokenize, prepare, train, info):
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")
