@@ -166,7 +166,7 @@ def test_render_writes_the_sound_of_a_file(nothing, monkeypatch, capsys):
     assert (
         main(["render", "song.mid", "-o", "x.mid"]) == 2 and "is no name of a file of sound" in capsys.readouterr().err
     )
-    assert main(["render", "none.mid", "-o", "x.wav"]) == 1 and "there is no none.mid" in capsys.readouterr().err
+    assert main(["render", "none.mid", "-o", "x.wav"]) == 1 and "there is no file none.mid" in capsys.readouterr().err
     assert main(["render", "song.mid", "-o", "x.wav", "--soundfont", "no.sf2"]) == 1
     assert "soundfont names no.sf2, which is no file" in capsys.readouterr().err
     assert main(["render", "song.mid", "-o", "x.wav", "--sample-rate", "9"]) == 2
