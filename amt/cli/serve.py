@@ -55,7 +55,7 @@ def serve(
         max_running=max_running,
         max_queue=max_queue,
         timeout_s=timeout,
-        **({} if model is None else {"model": model}),
+        model=model,
     )
 
 
@@ -81,7 +81,7 @@ def studio(
         history=Path(history).expanduser(),
         num_threads=threads,
         has_page=True,
-        **({} if model is None else {"model": model}),
+        model=model,
     )
 
 
@@ -95,6 +95,8 @@ def _serve(token: str | None, *, opens: bool = False, **settings: Any) -> None:
     from amt.studio.serve import serve as run
     from amt.studio.settings import ServerSettings
 
+    if settings["model"] is None:
+        del settings["model"]
     with checking_options():
         checked = ServerSettings(token=token or os.environ.get(TOKEN), **settings)
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from amt.request.limits import LimitOptions, PartLimitOptions
+from amt.request.obey import Obey
 from amt.request.options import GenerationOptions
 
 MAX_TEXT_LEN = 4000
@@ -52,7 +53,7 @@ GenerateBody: Any = create_model(
     __base__=Writes,
     text=(Text, ...),
     prompt_midi=(Midi | None, None),
-    obey=(typing.Literal["said", "soft"], "said"),
+    obey=(Obey, "said"),
     **_fields(LimitOptions, GenerationOptions, without=OWN_OPTIONS),
 )
 EditBody: Any = create_model(

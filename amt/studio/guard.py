@@ -36,10 +36,6 @@ HEADERS = (
 )
 
 
-class TooLarge(Exception):
-    """More bytes came than a request may have."""
-
-
 class Guard:
     """Lets through what may pass.
 
@@ -65,28 +61,29 @@ class Guard:
             return
         limit = self._settings.max_body_bytes
         num_bytes = 0
-        has_begun = False
+        has_answered = False
 
         async def limited() -> Message:
             nonlocal num_bytes
             message = await receive()
             num_bytes += len(message.get("body", b""))
-            if num_bytes > limit:
-                raise TooLarge
-            return message
+            return message if num_bytes <= limit else {"type": "http.disconnect"}  # the rest is not read
 
         async def guarded(message: Message) -> None:
-            nonlocal has_begun
+            nonlocal has_answered
+            if num_bytes > limit:  # whatever the app makes of half a body
+                if not has_answered:
+                    has_answered = True
+                    await _answer(send, 413, f"the request has more than {limit} bytes")
+                return
+            has_answered = True
             if message["type"] == "http.response.start":
-                has_begun = True
                 message["headers"] = [*message.get("headers", []), *HEADERS]
             await send(message)
 
-        try:
-            await self._app(scope, limited, guarded)
-        except TooLarge:
-            if not has_begun:
-                await _answer(send, 413, f"the request has more than {limit} bytes")
+        await self._app(scope, limited, guarded)
+        if not has_answered and num_bytes > limit:
+            await _answer(send, 413, f"the request has more than {limit} bytes")
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         """Status and reason, or None."""

@@ -87,7 +87,10 @@ class History:
         """A piece, or None."""
         with self._lock:
             row = self._database.execute("SELECT * FROM pieces WHERE number = ?", (number,)).fetchone()
-        return None if row is None else Kept(*row[:6], json.loads(row[6]), json.loads(row[7]), row[8])
+        if row is None:
+            return None
+        number, parent, created_s, kind, title, seed, asked, facts, midi = row
+        return Kept(number, parent, created_s, kind, title, seed, json.loads(asked), json.loads(facts), midi)
 
     def recent(self, limit: int = MAX_LISTED) -> list[dict[str, Any]]:
         """The last pieces, the newest first, without their notes."""
