@@ -163,7 +163,8 @@ function generate() {
 
 function writeContinuation() {
   const text = $("wish").value.trim() || state.piece.title || $("prompt").value.trim() || "the same music goes on";
-  const body = {text, prompt_midi: state.piece.midi, parent: state.piece.id, seed: freshSeed(), obey: "soft"};
+  const body = {text, prompt_midi: state.piece.midi, parent: state.piece.id, seed: freshSeed(), obey: "soft",
+    bars: state.piece.bars_s.length + 8};
   write("/v1/generate", [body], text, null);
 }
 
