@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -124,7 +124,10 @@ def make_app(settings: ServerSettings) -> FastAPI:
                 "amt_rows_waiting": (music.batch.num_waiting, "Sequences that wait for the batch."),
                 "amt_resident_bytes": (_resident_bytes(), "Memory of the process."),
             },
-            {"amt_tokens_total": (music.batch.num_tokens, "Tokens that were written.")},
+            {
+                "amt_tokens_total": (music.batch.num_tokens, "Tokens that were written."),
+                "amt_cpu_seconds_total": (process_time(), "Processor time of the process."),
+            },
         )
 
     @app.post("/v1/generate")

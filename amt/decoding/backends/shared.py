@@ -60,7 +60,6 @@ class SharedState:
 
     def __init__(
         self,
-        batch: SharedBatch,
         request: Request,
         deadline: Deadline,
         generation: Generation,
@@ -68,14 +67,17 @@ class SharedState:
         key: tuple[str, bool],
         is_cancelled: Callable[[], bool],
     ):
-        self._batch, self.request, self.deadline = batch, request, deadline
+        self.request, self.deadline = request, deadline
         self.generation, self.rows, self.key, self.is_cancelled = generation, rows, key, is_cancelled
         self.error: Exception | None = None
-        self._num_seen = self._num_given = 0
+        self.came = threading.Event()  # set by the batch when there is something to see
+        self.follows = False  # whether every token is waited for, or only the end
+        self._num_given = 0
+        self._is_done = False
 
     @property
     def is_done(self) -> bool:
-        return all(row.result is not None for row in self.rows)
+        return self._is_done  # as of the last step: no token comes between it and `new_tokens`
 
     @property
     def num_tokens(self) -> int:
@@ -85,10 +87,11 @@ class SharedState:
         )
 
     def step(self, num_steps: int) -> None:
-        """Wait until the batch has come further."""
-        with self._batch.changed:
-            self._batch.changed.wait_for(lambda: self.error is not None or self.is_done or self._has_more(), 1.0)
-            self._num_seen = sum(len(row.tokens) for row in self.rows)
+        """Wait until the batch has come further: for some tokens, or where more steps are asked for, for the end."""
+        self.follows = num_steps == 1
+        self.came.wait(1.0)
+        self.came.clear()
+        self._is_done = all(row.result is not None for row in self.rows)
         if self.error is not None:
             raise self.error
         if self.is_cancelled():
@@ -106,9 +109,6 @@ class SharedState:
                 results[row.prompt].append(row.result)
         return results
 
-    def _has_more(self) -> bool:
-        return sum(len(row.tokens) for row in self.rows) > self._num_seen
-
 
 class SharedBatch:
     """A batch that requests join while it runs.
@@ -119,7 +119,8 @@ class SharedBatch:
         num_threads: of the engine; default: torch's.
 
     Attributes:
-        changed: notified when rows have got tokens.
+        changed: notified when somebody comes, and when it is closed.
+        num_tokens: that were written.
     """
 
     def __init__(self, engine: Engine, *, max_rows: int = MAX_ROWS, num_threads: int | None = None):
@@ -136,7 +137,7 @@ class SharedBatch:
     @property
     def num_rows(self) -> int:
         """Sequences that run now."""
-        return sum(len(rows) for _, rows in self._running.values())
+        return sum(len(rows) for _, rows in list(self._running.values()))
 
     @property
     def num_waiting(self) -> int:
@@ -201,7 +202,7 @@ class SharedBatch:
             num_threads=self._num_threads,
         )
         key = mode, request.negative is not None
-        state = SharedState(self, request, deadline, generation, rows, key, is_cancelled)
+        state = SharedState(request, deadline, generation, rows, key, is_cancelled)
         with self.changed:
             if self._is_closed:
                 raise Cancelled
@@ -222,10 +223,9 @@ class SharedBatch:
                 self.changed.wait_for(lambda: self._is_closed or self._waiting or self._running)
                 if self._is_closed:
                     for state in [*self._waiting, *(each for _, rows in self._running.values() for each, _ in rows)]:
-                        state.error = Cancelled()
+                        _fail(state, Cancelled())
                     self._waiting.clear()
                     self._running.clear()
-                    self.changed.notify_all()
                     return
                 newcomers = self._newcomers()
             for state in newcomers:
@@ -240,8 +240,7 @@ class SharedBatch:
         while self._waiting and (self._waiting[0].is_cancelled() or len(self._waiting[0].rows) <= room):
             state = self._waiting.popleft()
             if state.is_cancelled():
-                state.error = Cancelled()
-                self.changed.notify_all()
+                _fail(state, Cancelled())
                 continue
             room -= len(state.rows)
             found.append(state)
@@ -264,32 +263,40 @@ class SharedBatch:
             generation.run(CHUNK_STEPS, CHUNK_MS)
         except DecodingError as error:  # of a generation that nobody has joined
             failure = error
-        with self.changed:
-            gone: list[int] = []
-            for index, (state, row) in enumerate(rows):
-                status = generation.status(index)
-                new = generation.new_tokens(len(row.tokens), index)
-                row.tokens += [NewToken(*token) for token in new]
-                self.num_tokens += len(new)
-                if failure is not None or status.failure:
-                    state.error = failure or DecodingError(status.failure)
-                elif state.is_cancelled():
-                    state.error = Cancelled()
-                is_over = bool(row.tokens) and state.deadline.is_over()
-                if status.is_done or is_over:
-                    row.result = Hypothesis(
-                        (*row.prefix, *(token.token_id for token in row.tokens)),
-                        sum(token.log_prob for token in row.tokens),
-                        tuple(token.log_prob for token in row.tokens),
-                        REASONS[status.finish_reason],
-                        row.seed,
-                    )
-                if row.result is not None or state.error is not None:
-                    gone.append(index)
-            for index in reversed(gone):
-                del rows[index]
-                if rows:  # the last one ends with the generation
-                    generation.leave(index)
-            if not rows:
-                del self._running[key]
-            self.changed.notify_all()
+        gone: list[int] = []
+        for index, (state, row) in enumerate(rows):
+            status = generation.status(index)
+            new = generation.new_tokens(len(row.tokens), index)
+            row.tokens += [NewToken(*token) for token in new]
+            self.num_tokens += len(new)
+            if failure is not None or status.failure:
+                state.error = failure or DecodingError(status.failure)
+            elif state.is_cancelled():
+                state.error = Cancelled()
+            is_over = bool(row.tokens) and state.deadline.is_over()
+            if status.is_done or is_over:
+                row.result = Hypothesis(
+                    (*row.prefix, *(token.token_id for token in row.tokens)),
+                    sum(token.log_prob for token in row.tokens),
+                    tuple(token.log_prob for token in row.tokens),
+                    REASONS[status.finish_reason],
+                    row.seed,
+                )
+            if row.result is not None or state.error is not None:
+                gone.append(index)
+        states = dict.fromkeys(state for state, _ in rows)
+        for index in reversed(gone):
+            del rows[index]
+            if rows:  # the last one ends with the generation
+                generation.leave(index)
+        if not rows:
+            del self._running[key]
+        for state in states:
+            is_done = all(row.result is not None for row in state.rows)
+            if state.follows or is_done or state.error is not None:
+                state.came.set()
+
+
+def _fail(state: SharedState, error: Exception) -> None:
+    state.error = error
+    state.came.set()

@@ -6,10 +6,17 @@ export function colors() {
   const style = getComputedStyle(document.documentElement);
   const of = name => style.getPropertyValue(name).trim();
   return {lane: of("--lane"), card: of("--card"), grid: of("--grid"), bar: of("--bar"), line: of("--line"),
-    quiet: of("--quiet"), accent: of("--accent"), drum: of("--drum")};
+    quiet: of("--quiet"), accent: of("--accent"), drum: of("--drum"),
+    isDark: matchMedia("(prefers-color-scheme: dark)").matches};
 }
 
-export const colorOf = (track, look) => track.program === 128 ? look.drum : track.color;
+// The colour of a track; lighter on dark paper.
+export function colorOf(track, look) {
+  if (track.program === 128) return look.drum;
+  if (!look.isDark) return track.color;
+  const parts = track.color.match(/[0-9a-f]{2}/gi).map(part => Math.round(parseInt(part, 16) * .65 + 255 * .35));
+  return `rgb(${parts.join(" ")})`;
+}
 
 // The lowest and the highest pitch of each track.
 function ranges(piece) {
