@@ -31,7 +31,7 @@ from amt.version import __version__
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from amt.decoding.backends import BackendName, Choice
+    from amt.decoding.backends import Backend, BackendName, Choice
     from amt.ops.decode import EngineDtype
     from amt.request.request import Request
 
@@ -44,7 +44,7 @@ class StreamOptions(LimitOptions, GenerationOptions, total=False):
     negative_prompt: str | None
     obey: Obey
     plan: PlanBy
-    backend: BackendName
+    backend: BackendName | Backend
     dtype: EngineDtype
     logits_processor: Sequence[Any] | None
     stopping_criteria: Sequence[Any] | None
@@ -64,7 +64,7 @@ class EditOptions(PartLimitOptions, GenerationOptions, total=False):
 
     model: ModelSource
     negative_prompt: str | None
-    backend: BackendName
+    backend: BackendName | Backend
     dtype: EngineDtype
     logits_processor: Sequence[Any] | None
     stopping_criteria: Sequence[Any] | None

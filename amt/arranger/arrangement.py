@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -56,19 +56,58 @@ class Arrangement:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a Standard MIDI File; `path` becomes the whole new file or stays what it was.
 
-        A name that ends in .wav, .flac or .ogg gets sound, by FluidSynth.
+        A name that ends in .wav, .flac or .ogg gets sound, as by `to_audio`.
 
         Raises:
-            OSError: it cannot be written there. BackendUnavailableError: the name means sound, and what makes it is
-                not here.
+            OSError: it cannot be written there. BackendUnavailableError: the name means sound, and what writes that
+                format is not here.
         """
         from amt.files import write_atomically
-        from amt.views.sound import is_audio, render
+        from amt.views.sound import is_audio
 
         if is_audio(path):
-            render(self.to_bytes(), path)
+            self.to_audio(path)
         else:
             write_atomically(Path(path), self.to_bytes())
+
+    @overload
+    def to_audio(
+        self, path: None = None, sample_rate: int = 44_100, soundfont: str | os.PathLike[str] | None = None
+    ) -> np.ndarray: ...
+    @overload
+    def to_audio(
+        self, path: str | os.PathLike[str], sample_rate: int = 44_100, soundfont: str | os.PathLike[str] | None = None
+    ) -> None: ...
+    def to_audio(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        sample_rate: int = 44_100,
+        soundfont: str | os.PathLike[str] | None = None,
+    ) -> np.ndarray | None:
+        """The sound of the piece: by FluidSynth or midirenderer with a soundfont, else by a simple synthesis.
+
+        Args:
+            path: a file to write: .wav, .flac or .ogg; None: the samples are returned.
+            sample_rate: samples a second.
+            soundfont: the soundfont (.sf2, .sf3) to play with; None: that of the environment variable AMT_SOUNDFONT,
+                of the usual folders, or of an installed package.
+
+        Returns:
+            (num_samples, 2) float32 in -1..1, or None if they are in a file.
+
+        Raises:
+            ValueError: no such sample rate. OSError: it cannot be written there.
+            BackendUnavailableError: the soundfont cannot be played, or nothing here writes that format.
+
+        Example:
+            >>> amt.arrange("disco", seed=7).to_audio("disco.wav")
+        """
+        from amt.views.sound import render, to_samples
+
+        if path is None:
+            return to_samples(self.music, sample_rate, soundfont)
+        render(self.music, path, sample_rate, soundfont)
+        return None
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the notes over time with matplotlib, one colour an instrument.

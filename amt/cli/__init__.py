@@ -22,7 +22,9 @@ from amt.cli.info import info
 from amt.cli.inspect import inspect
 from amt.cli.prepare import prepare
 from amt.cli.read import read
+from amt.cli.render import render
 from amt.cli.search import search
+from amt.cli.serve import serve, studio
 from amt.cli.tokenize import tokenize
 from amt.cli.train import train
 from amt.version import __version__
@@ -34,7 +36,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (generate, edit, arrange, read, describe, search, inspect, tokenize, prepare, train, info):
+for command in (
+    generate, edit, studio, serve, arrange, render, read, describe, search, inspect, tokenize, prepare, train, info,
+):  # fmt: skip
     app.command()(command)
 app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")

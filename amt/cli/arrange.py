@@ -88,7 +88,7 @@ def arrange(
     name = output or f"{re.sub(r'[^a-z0-9]+', '-', Path(style).stem.lower()).strip('-')}-{piece.facts['seed']}.mid"
     if output is None and Path(name).exists():
         raise UsageError(f"{name} exists; name another file with -o")
-    files.write_music(name, piece.to_bytes())
+    files.write_music(name, piece.music)
     if name == files.STANDARD:
         return
     if as_json:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amt.cli.errors import UsageError
+from amt.cli.errors import UsageError, tell
 from amt.errors import DiskFullError
 
 if TYPE_CHECKING:
@@ -63,23 +63,25 @@ def write(output: str | None, contents: bytes) -> None:
         write_atomically(Path(output), contents)
 
 
-def write_music(output: str, midi: bytes) -> None:
+def write_music(output: str, music: MidiData, *, sample_rate: int | None = None, soundfont: str | None = None) -> None:
     """Write a MIDI file, or its sound where the name means sound."""
-    from amt.views.sound import is_audio, render
+    from amt.views.sound import SAMPLE_RATE, is_audio, render
 
     if output != STANDARD and is_audio(output):
-        render(midi, output)
+        advice = render(music, output, sample_rate or SAMPLE_RATE, soundfont).advice
+        if advice:
+            tell(advice)
     else:
-        write(output, midi)
+        write(output, music.to_bytes())
 
 
 def check_output(output: str) -> None:
     """Refuse, before any work is done, what cannot be written after it."""
-    from amt.views.sound import check_renderer, is_audio
+    from amt.views.sound import choose_renderer, is_audio
 
     path = Path(output)
     if is_audio(path):
-        check_renderer(path)
+        choose_renderer(path)
     if output == STANDARD:
         if sys.stdout.isatty():
             raise UsageError("a MIDI file is not for the screen; write to a file with -o FILE.mid, or into a pipe")

@@ -31,7 +31,7 @@ def names_of_pieces(output: str | None, default: str, num: int, *, as_json: bool
 def write_pieces(names: Sequence[str], pieces: Sequence[Piece], *, as_json: bool) -> None:
     """Write the files, and say what is in them."""
     for name, piece in zip(names, pieces, strict=False):  # beam search may find fewer
-        files.write_music(name, piece.to_bytes())
+        files.write_music(name, piece.music)
         if as_json:
             print(json.dumps(_facts(name, piece), ensure_ascii=False))
         else:

@@ -127,4 +127,4 @@ def _decode(names: list[str], preset: Preset, output: str | None) -> None:
     repairs = [f"{field.replace('_', ' ')} {value}" for field, value in report._asdict().items() if value]
     if repairs:
         warn(f"not a whole piece: {', '.join(repairs)}")
-    files.write_music(output, data.to_bytes())
+    files.write_music(output, data)

@@ -88,6 +88,16 @@ class RowResult:
     finish_reason: str
 
 
+@dataclasses.dataclass(frozen=True)
+class PromptStatus:
+    """Where the first row of a prompt stands; `failure` says what ended it, if something did."""
+
+    num_new_tokens: int
+    is_done: bool
+    finish_reason: str
+    failure: str
+
+
 def empty_block(num_bytes: int) -> torch.Tensor:
     """Bytes that begin at a multiple of 64; not written to."""
     block = torch.empty(num_bytes + ALIGNMENT, dtype=torch.uint8, device="cpu")
@@ -172,6 +182,7 @@ class Generation:
             "negative_memory": [-1 if p.negative_memory is None else p.negative_memory for p in prompts],
         }
         self._progress = torch.zeros(3 + len(STAGES), dtype=torch.int64, device="cpu")
+        self._status = torch.zeros(3, dtype=torch.int64, device="cpu")
         self._run = ops().generation_run_.default
         self._new_ids, self._new_log_probs = (
             torch.zeros(MAX_ROWS, dtype=torch.int32, device="cpu"),
@@ -265,14 +276,40 @@ class Generation:
             for prompt in range(self.num_prompts)
         ]
 
-    def new_tokens(self, first: int) -> list[tuple[int, float]]:
-        """Of the first row of the first prompt: its new tokens from number `first` on, with their log-probabilities."""
+    def join(self, other: Generation) -> None:
+        """Take over all prompts of another generation of the same weights, mode and rows; it ends.
+
+        They stand behind those that are here, and come to what they would have come to. What goes wrong with one of
+        them from now on is its own: see `status`.
+
+        Raises:
+            ValueError: the two do not go together.
+        """
+        with translated_errors():
+            self.num_prompts = ops().generation_join(self._number, other._number)
+        self.max_len = max(self.max_len, other.max_len)
+
+    def leave(self, prompt: int) -> None:
+        """Forget a prompt and its memory, done or not; those behind it move up."""
+        with translated_errors():
+            ops().generation_leave(self._number, prompt)
+        self.num_prompts -= 1
+
+    def status(self, prompt: int) -> PromptStatus:
+        """Where a prompt stands."""
+        with translated_errors():
+            failure = str(ops().generation_status_(self._number, prompt, self._status))
+            num_new_tokens, is_done, reason = self._status.tolist()
+            return PromptStatus(num_new_tokens, bool(is_done), str(ops().finish_reasons()).split(",")[reason], failure)
+
+    def new_tokens(self, first: int, group: int = 0) -> list[tuple[int, float]]:
+        """Of the first row of a prompt: its new tokens from number `first` on, with their log-probabilities."""
         token_ids, log_probs = self._new
         read = ops().generation_new_tokens_.default
         found: list[tuple[int, float]] = []
         while True:
             try:
-                num: int = read(self._number, first + len(found), self._new_ids, self._new_log_probs)
+                num: int = read(self._number, group, first + len(found), self._new_ids, self._new_log_probs)
             except RuntimeError as error:
                 raise translated(error) from None
             found += zip(token_ids[:num].tolist(), log_probs[:num].tolist(), strict=True)

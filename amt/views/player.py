@@ -1,6 +1,6 @@
 """Notes as one piece of HTML: a picture, a player, and the MIDI file to download. It loads nothing from anywhere.
 
-The sound is made by the browser (WebAudio) from oscillators and noise: a sketch of what was written.
+The sound is made by the browser: `synth.js`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import html
 import json
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -38,59 +39,11 @@ padding:3px 12px;margin-right:8px;text-decoration:none;cursor:pointer;display:in
 # NOTES are [start s, length s, pitch, velocity, program or 128 for drums], sorted by start.
 SCRIPT = """
 (() => {
+SYNTH
 const root = document.getElementById("ID"), notes = NOTES, duration = DURATION, scale = SCALE, left = LEFT;
 const button = root.querySelector("button"), clock = root.querySelector("output");
 const svg = root.querySelector("svg"), head = root.querySelector(".head");
-// By family of eight programs: wave, attack, decay to nothing (0: the note is held), brightness of the filter.
-const voices = [["triangle",.004,1.6,7],["sine",.002,1,12],["square",.01,0,4],["triangle",.004,1.1,6],
-["triangle",.006,1.3,3],["sawtooth",.06,0,4],["sawtooth",.09,0,3],["sawtooth",.03,0,5],["square",.03,0,5],
-["sine",.04,0,8],["square",.006,0,6],["sawtooth",.2,0,3],["triangle",.1,0,5],["triangle",.004,.9,6],
-["sine",.002,.5,8],["sine",.05,0,6]];
-let audio = null, output = null, noise = null, timer = 0, origin = 0, position = 0, next = 0;
-
-function level(note) { return .22 * Math.pow(note[3] / 127, 1.5); }
-
-function playPitch(note, time) {
-  const [wave, attack, decay, bright] = voices[note[4] >> 3], frequency = 440 * Math.pow(2, (note[2] - 69) / 12);
-  const oscillator = audio.createOscillator(), gain = audio.createGain(), filter = audio.createBiquadFilter();
-  const peak = level(note) * (wave === "sawtooth" || wave === "square" ? .5 : 1), end = time + Math.max(note[1], .05);
-  oscillator.type = wave;
-  oscillator.frequency.value = frequency;
-  filter.frequency.value = Math.min(frequency * bright, 12000);
-  gain.gain.setValueAtTime(0, time);
-  gain.gain.linearRampToValueAtTime(peak, time + attack);
-  if (decay) gain.gain.setTargetAtTime(0, time + attack, decay / 3);
-  gain.gain.setTargetAtTime(0, Math.max(end, time + attack), .06);
-  oscillator.connect(filter).connect(gain).connect(output);
-  oscillator.start(time);
-  oscillator.stop(end + .5);
-}
-
-function playDrum(note, time) {
-  const pitch = note[2], gain = audio.createGain(), isKick = pitch < 37;
-  const isTom = [41, 43, 45, 47, 48, 50].includes(pitch) || pitch > 59;
-  const isCymbal = [46, 49, 51, 52, 53, 55, 57, 59].includes(pitch);
-  const length = isCymbal ? .5 : isKick || isTom ? .2 : [38, 39, 40].includes(pitch) ? .14 : .05;
-  let source;
-  if (isKick || isTom) {
-    source = audio.createOscillator();
-    source.frequency.setValueAtTime(isKick ? 120 : pitch * 4, time);
-    source.frequency.exponentialRampToValueAtTime(isKick ? 45 : pitch * 2.5, time + .12);
-    source.connect(gain);
-  } else {
-    source = audio.createBufferSource();
-    source.buffer = noise;
-    const filter = audio.createBiquadFilter();
-    filter.type = pitch < 41 ? "bandpass" : "highpass";
-    filter.frequency.value = pitch < 41 ? 1800 : 7000;
-    source.connect(filter).connect(gain);
-  }
-  gain.gain.setValueAtTime(level(note) * (isKick ? 2 : .8), time);
-  gain.gain.exponentialRampToValueAtTime(.0001, time + length);
-  gain.connect(output);
-  source.start(time);
-  source.stop(time + length);
-}
+let audio = null, synth = null, timer = 0, origin = 0, position = 0, next = 0;
 
 function show() {
   const x = left + position * scale;
@@ -104,8 +57,7 @@ function tick() {
   position = Math.min(audio.currentTime - origin, duration);
   if (!root.isConnected) return stop();
   for (; next < notes.length && notes[next][0] < position + .3; next++) {
-    const time = Math.max(origin + notes[next][0], audio.currentTime);
-    (notes[next][4] === 128 ? playDrum : playPitch)(notes[next], time);
+    synth.play(notes[next], Math.max(origin + notes[next][0], audio.currentTime));
   }
   if (audio.currentTime - origin > duration + .7) { stop(); position = 0; }  // the last notes ring out
   show();
@@ -121,11 +73,9 @@ function stop() {
 
 function play() {
   audio = new AudioContext();
-  output = audio.createDynamicsCompressor();
+  const output = audio.createDynamicsCompressor();
   output.connect(audio.destination);
-  noise = audio.createBuffer(1, audio.sampleRate, audio.sampleRate);
-  const samples = noise.getChannelData(0);
-  for (let i = 0; i < samples.length; i++) samples[i] = 2 * Math.random() - 1;
+  synth = amtSynth(audio, output);
   origin = audio.currentTime + .1 - position;
   next = notes.findIndex(note => note[0] >= position - .001);
   if (next < 0) next = notes.length;
@@ -169,7 +119,7 @@ def player_html(
     )
     url = "data:audio/midi;base64," + base64.b64encode(music.to_bytes()).decode()
     values = {"NOTES": _notes_json(music, roll), "DURATION": f"{roll.duration_s:.4f}", "SCALE": scale, "LEFT": LEFT}
-    script = SCRIPT.replace('"ID"', f'"{root}"')
+    script = SCRIPT.replace('"ID"', f'"{root}"').replace("SYNTH", synth_script())
     for key, value in values.items():
         script = script.replace(f"= {key}", f"= {value}", 1)
     return (
@@ -182,6 +132,11 @@ def player_html(
         + f'<a href="{url}" download="{html.escape(name)}">Download MIDI</a><output></output>'
         + f"<script>{script}</script></div>"
     )
+
+
+def synth_script() -> str:
+    """The script of the instruments: it defines `amtSynth`."""
+    return Path(__file__).with_name("synth.js").read_text(encoding="utf-8")
 
 
 def _notes_json(music: MidiData, roll: PianoRoll) -> str:

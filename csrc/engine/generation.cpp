@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <stdexcept>
@@ -114,34 +115,37 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
       has_search_(plan.has_search),
       num_drafts_(plan.prompt_lookup_num_tokens),
       max_ngram_(plan.max_matching_ngram_size),
-      grammars_(std::move(plan.grammars)),
-      features_(std::move(plan.features)) {
+      home_(std::make_shared<Home>()) {
   const DecoderShape& shape = weights_.shape();
+  home_->grammars = std::move(plan.grammars);
+  home_->features = std::move(plan.features);
+  const auto& grammars = home_->grammars;
+  const auto& features = home_->features;
   options_.vocab_size = static_cast<int32_t>(shape.vocab_size);
   check_plan(shape, plan);
   has_guidance_ = plan.groups[0].negative_memory >= 0;
-  suppressed_ = suppressed_flags(plan.suppress_tokens, plan.begin_suppress_tokens, shape.vocab_size);
-  options_.suppressed = suppressed_.empty() ? nullptr : suppressed_.data();
-  for (const midi::Grammar& grammar : grammars_) {
+  home_->suppressed = suppressed_flags(plan.suppress_tokens, plan.begin_suppress_tokens, shape.vocab_size);
+  options_.suppressed = home_->suppressed.empty() ? nullptr : home_->suppressed.data();
+  for (const midi::Grammar& grammar : grammars) {
     check(grammar.vocabulary().size() == shape.vocab_size,
           "the grammar knows " + std::to_string(grammar.vocabulary().size()) + " tokens, the model has " +
               std::to_string(shape.vocab_size));
   }
   for (const GroupPlan& asked : plan.groups) {
-    check(grammars_.empty() ? asked.grammar == -1
-                            : asked.grammar >= 0 && asked.grammar < static_cast<int64_t>(grammars_.size()),
+    check(grammars.empty() ? asked.grammar == -1
+                           : asked.grammar >= 0 && asked.grammar < static_cast<int64_t>(grammars.size()),
           "there must be a grammar for each prompt, or for none");
   }
 
-  check(features_.has_value() == shape.reads_state(), "state features are given if and only if the model has them");
-  if (features_) {
-    check(features_->vocabulary().size() == shape.vocab_size && features_->num_columns() == shape.num_feature_columns,
-          "the state features are " + std::to_string(features_->num_columns()) + " columns of " +
-              std::to_string(features_->vocabulary().size()) + " tokens, the model has " +
+  check(features.has_value() == shape.reads_state(), "state features are given if and only if the model has them");
+  if (features) {
+    check(features->vocabulary().size() == shape.vocab_size && features->num_columns() == shape.num_feature_columns,
+          "the state features are " + std::to_string(features->num_columns()) + " columns of " +
+              std::to_string(features->vocabulary().size()) + " tokens, the model has " +
               std::to_string(shape.num_feature_columns) + " of " + std::to_string(shape.vocab_size));
-    entries_.resize(static_cast<size_t>(features_->max_entries()));
+    entries_.resize(static_cast<size_t>(features->max_entries()));
     for (const GroupPlan& asked : plan.groups) {
-      states_.emplace_back(static_cast<size_t>(options_.num_rows), midi::FeatureState(*features_, asked.num_bars));
+      states_.emplace_back(static_cast<size_t>(options_.num_rows), midi::FeatureState(*features, asked.num_bars));
     }
   }
 
@@ -162,33 +166,36 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
     Group group{static_cast<int64_t>(asked.prefix.size()), asked.capacity()};
     group.prefix = layout.take(group.prefix_len * 4);
     group.grammar = asked.grammar;
-    const size_t search_bytes = has_search_ ? Search::bytes(options_, group.capacity, !grammars_.empty()) : 0;
+    group.options = options_;
+    group.home = home_;
+    const size_t search_bytes = has_search_ ? Search::bytes(options_, group.capacity, !grammars.empty()) : 0;
     group.search = layout.take(static_cast<int64_t>(search_bytes));
     const int64_t self_bytes = num_rows * group.capacity * position_bytes;
     places.push_back(
         {layout.take(num_rows * group.capacity), layout.take(self_bytes), layout.take(has_guidance_ ? self_bytes : 0)});
     groups_.push_back(group);
   }
-  block_ = AlignedVector<std::byte>::uninitialized(layout.size());
-  advise_huge_pages(block_.data(), block_.size());
+  AlignedVector<std::byte>& block = home_->block;
+  block = AlignedVector<std::byte>::uninitialized(layout.size());
+  advise_huge_pages(block.data(), block.size());
 
   const Kernels& kernels = find_kernels(nullptr);
   for (size_t index = 0; index < plan.memories.size(); ++index) {
     const Memory& memory = plan.memories[index];
     kernels.store(memory.keys_values, 2 * shape.num_cross_layers() * shape.num_heads * memory.len, shape.head_dim(),
-                  shape.cache_type(), block_.data() + memories[index]);
-    if (memory.mask) std::memcpy(block_.data() + masks[index], memory.mask, static_cast<size_t>(memory.len));
+                  shape.cache_type(), block.data() + memories[index]);
+    if (memory.mask) std::memcpy(block.data() + masks[index], memory.mask, static_cast<size_t>(memory.len));
   }
   const auto cache_of = [&](const Group& group, const Places& place, int64_t self, int64_t memory) {
     GroupCache cache{};
-    cache.self = block_.data() + self;
+    cache.self = block.data() + self;
     cache.num_slots = num_rows;
     cache.capacity = group.capacity;
-    cache.ancestry = reinterpret_cast<uint8_t*>(block_.data() + place.ancestry);
-    cache.memory = block_.data() + memories[memory];
+    cache.ancestry = reinterpret_cast<uint8_t*>(block.data() + place.ancestry);
+    cache.memory = block.data() + memories[memory];
     cache.memory_len = plan.memories[memory].len;
     cache.memory_mask =
-        plan.memories[memory].mask ? reinterpret_cast<const uint8_t*>(block_.data() + masks[memory]) : nullptr;
+        plan.memories[memory].mask ? reinterpret_cast<const uint8_t*>(block.data() + masks[memory]) : nullptr;
     return cache;
   };
   for (size_t index = 0; index < groups_.size(); ++index) {
@@ -201,8 +208,8 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
   for (size_t index = 0; index < groups_.size(); ++index) {
     const GroupPlan& asked = plan.groups[index];
     std::copy(asked.prefix.begin(), asked.prefix.end(),
-              reinterpret_cast<int32_t*>(block_.data() + groups_[index].prefix));
-    std::memset(block_.data() + places[index].ancestry, 0, static_cast<size_t>(num_rows * groups_[index].capacity));
+              reinterpret_cast<int32_t*>(block.data() + groups_[index].prefix));
+    std::memset(block.data() + places[index].ancestry, 0, static_cast<size_t>(num_rows * groups_[index].capacity));
     if (!has_search_) continue;
     try {
       search(static_cast<int64_t>(index))
@@ -216,16 +223,17 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
 
 Search Generation::search(int64_t group) const {
   check(has_search_, "this generation has no search, so it has no results; use generation_append");
-  auto* memory = const_cast<std::byte*>(block_.data()) + groups_[group].search;  // a view: what it says is the search's
-  const int64_t grammar = groups_[group].grammar;
-  return {options_, groups_[group].capacity, grammar < 0 ? nullptr : &grammars_[static_cast<size_t>(grammar)], memory};
+  const Group& record = groups_[group];
+  auto* memory = record.home->block.data() + record.search;  // a view: what it says is the search's
+  const auto grammar = static_cast<size_t>(record.grammar);
+  return {record.options, record.capacity, record.grammar < 0 ? nullptr : &record.home->grammars[grammar], memory};
 }
 
 Generation::Workshop& Generation::workshop(const Kernels& kernels, int64_t num_threads, int64_t max_rows) {
+  int64_t max_len = is_shared_ ? weights_.shape().max_sequence_length : 1;  // whoever joins later has room, too
+  for (const GroupCache& cache : caches_) max_len = std::max({max_len, cache.capacity, cache.memory_len});
   if (!workshop_ || &workshop_->kernels != &kernels || workshop_->num_threads != num_threads ||
-      workshop_->max_rows < max_rows) {
-    int64_t max_len = 1;
-    for (const GroupCache& cache : caches_) max_len = std::max({max_len, cache.capacity, cache.memory_len});
+      workshop_->max_rows < max_rows || workshop_->max_len < max_len) {
     workshop_.reset();
     workshop_ =
         std::make_unique<Workshop>(weights_, kernels, max_rows, max_len, num_threads, 4 + 2 * options_.num_rows);
@@ -234,20 +242,20 @@ Generation::Workshop& Generation::workshop(const Kernels& kernels, int64_t num_t
 }
 
 const int32_t* Generation::prefix(int64_t group) const {
-  return reinterpret_cast<const int32_t*>(block_.data() + groups_[group].prefix);
+  return reinterpret_cast<const int32_t*>(groups_[group].home->block.data() + groups_[group].prefix);
 }
 
 // First every row that runs, then what is left of the prefixes, as far as there is room.
 void Generation::plan_pass(int64_t max_rows, Pass& pass) {
   pass = {};
   int64_t num_running = 0;
-  for (int64_t group = 0; group < num_groups(); ++group) num_running += search(group).is_done() ? 0 : 1;
+  for (int64_t group = 0; group < num_groups(); ++group) num_running += is_done(group) ? 0 : 1;
   const int64_t num_caches = num_running * (has_guidance_ ? 2 : 1);
   const bool has_drafts = options_.num_rows == 1 && options_.mode != Mode::kBeams && num_caches <= kMostDraftingGroups;
   for (int64_t group = 0; group < num_groups(); ++group) {
     const Group& record = groups_[group];
     const Search running = search(group);
-    if (record.num_positions < record.prefix_len || running.is_done()) continue;
+    if (record.num_positions < record.prefix_len || is_done(group)) continue;
     const size_t first_row = pass.rows.size();
     pass.waiting.push_back({group, static_cast<int64_t>(pass.logits_rows.size())});
     const auto position = static_cast<int32_t>(running.length() - 1);
@@ -255,7 +263,7 @@ void Generation::plan_pass(int64_t max_rows, Pass& pass) {
       if (!running.is_active(row)) continue;
       caches_[group].ancestry[row * record.capacity + position] = static_cast<uint8_t>(row);
       pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()));
-      if (features_ && options_.num_rows == 1) take_drafts(running, *state(group, 0));
+      if (home_->features && options_.num_rows == 1) take_drafts(running, *state(group, 0));
       add_row({running.last_token(row), position, static_cast<int32_t>(group), row}, state(group, row), pass);
     }
     if (has_drafts) add_drafts(group, running, pass);
@@ -308,7 +316,7 @@ void Generation::add_row(const Row& row, midi::FeatureState* state, Pass& pass) 
   added.first_feature = static_cast<int32_t>(pass.features.size());
   const midi::FeatureEntry* end = state->write(entries_.data());
   for (const midi::FeatureEntry* entry = entries_.data(); entry != end; ++entry) {
-    pass.features.push_back({entry->column, features_->value(*entry)});
+    pass.features.push_back({entry->column, home_->features->value(*entry)});
   }
   added.last_feature = static_cast<int32_t>(pass.features.size());
 }
@@ -325,7 +333,7 @@ void Generation::add_drafts(int64_t group, const Search& running, Pass& pass) {
       if (!std::equal(last, last + ngram, tokens + first)) continue;
       const int64_t num = std::min(room, length - ngram - first);
       std::optional<midi::FeatureState> guessed;  // the row's own state takes only what is chosen
-      if (features_) guessed = *state(group, 0);
+      if (home_->features) guessed = *state(group, 0);
       for (int64_t draft = 0; draft < num; ++draft) {
         pass.logits_rows.push_back(static_cast<int32_t>(pass.rows.size()));
         add_row({tokens[first + ngram + draft], static_cast<int32_t>(length + draft), static_cast<int32_t>(group), 0},
@@ -392,7 +400,7 @@ void Generation::reorder(int64_t group, const std::vector<int32_t>& parents, int
   for (int64_t row = 0; row < num_rows; ++row) {
     std::copy_n(before.data() + parents[row] * count, count, cache.ancestry + row * cache.capacity + first);
   }
-  if (features_) follow(parents, states_[group]);
+  if (home_->features) follow(parents, states_[group]);
   const auto is_shared = [&](int64_t position) {
     for (int64_t row = 1; row < num_rows; ++row) {
       if (cache.ancestry[row * cache.capacity + position] != cache.ancestry[position]) return false;
@@ -414,8 +422,11 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
   }
   const auto num_caches = static_cast<int64_t>(caches_.size());
   const int64_t num_drafts = kMostDraftingGroups * num_drafts_;
-  const int64_t max_rows =
+  if (groups_.empty()) return {0, 0, true, {}};
+  int64_t max_rows =
       std::max(num_caches * num_rows + num_drafts, std::min(num_unread * num_caches / num_groups(), kPrefillRows));
+  // Others come and go: they read their prefixes beside those that run, and the workshop is not made anew for each.
+  if (is_shared_) max_rows = round_up(num_caches * num_rows, kPrefillRows) + kPrefillRows;
   Workshop& shop = workshop(kernels, num_threads, max_rows);
   Decoder& decoder = shop.decoder;
   decoder.times = {};
@@ -449,6 +460,13 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
            index += static_cast<size_t>(member.num_threads)) {
         try {
           choose(pass_, pass_.waiting[index], shop, shop.scratch.data() + member.index * shop.scratch_stride, is_last);
+        } catch (const DecodingError& error) {
+          const std::lock_guard<std::mutex> lock(failure_mutex);
+          if (is_shared_) {
+            groups_[pass_.waiting[index].group].failure = error.what();
+          } else if (!failure) {
+            failure = std::current_exception();
+          }
         } catch (...) {
           const std::lock_guard<std::mutex> lock(failure_mutex);
           if (!failure) failure = std::current_exception();
@@ -463,10 +481,44 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
   progress.is_done = true;
   for (int64_t group = 0; group < num_groups(); ++group) {
     const Search running = search(group);
-    progress.is_done &= running.is_done();
+    progress.is_done &= is_done(group);
     progress.num_tokens += running.length() - groups_[group].prefix_len;
   }
   return progress;
+}
+
+void Generation::join(Generation& other) {
+  check(this != &other && has_search_ && other.has_search_, "only two generations with a search can be joined");
+  check(options_.mode == other.options_.mode && options_.num_rows == other.options_.num_rows,
+        "generations that are joined have one mode and one number of rows");
+  check(groups_.empty() || other.groups_.empty() || has_guidance_ == other.has_guidance_,
+        "generations that are joined have guidance, all or none");
+  if (groups_.empty()) has_guidance_ = other.has_guidance_;
+  const int64_t num_here = num_groups(), num_there = other.num_groups();
+  caches_.insert(caches_.begin() + num_here, other.caches_.begin(), other.caches_.begin() + num_there);
+  caches_.insert(caches_.end(), other.caches_.begin() + num_there, other.caches_.end());
+  std::move(other.groups_.begin(), other.groups_.end(), std::back_inserter(groups_));
+  std::move(other.states_.begin(), other.states_.end(), std::back_inserter(states_));
+  other.groups_.clear();
+  other.states_.clear();
+  other.caches_.clear();
+  is_shared_ = true;
+}
+
+void Generation::leave(int64_t group) {
+  check(group >= 0 && group < num_groups(), "there is no prompt " + std::to_string(group));
+  if (has_guidance_) caches_.erase(caches_.begin() + num_groups() + group);
+  caches_.erase(caches_.begin() + group);
+  groups_.erase(groups_.begin() + group);
+  if (home_->features) states_.erase(states_.begin() + group);
+}
+
+GroupStatus Generation::status(int64_t group) const {
+  check(group >= 0 && group < num_groups(), "there is no prompt " + std::to_string(group));
+  const Search running = search(group);
+  if (running.num_results() == 0) return {0, is_done(group), FinishReason{}, groups_[group].failure};
+  return {running.result_length(0) - groups_[group].prefix_len, is_done(group), running.result_reason(0),
+          groups_[group].failure};
 }
 
 void Generation::append(const Kernels& kernels, int64_t num_threads, const int32_t* parents, const int32_t* tokens,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -73,6 +74,14 @@ struct Progress {
   StageTimes times;  // of this call
 };
 
+// Where a group stands.
+struct GroupStatus {
+  int64_t num_new_tokens;  // of its first row
+  bool is_done;
+  FinishReason reason;  // of its first row
+  std::string failure;  // what went wrong; only after a join, where it ends no other group
+};
+
 class Generation {
  public:
   // packed: the weights, which must stay where they are. Throws std::invalid_argument, naming the prompt, if something
@@ -91,6 +100,14 @@ class Generation {
   void append(const Kernels& kernels, int64_t num_threads, const int32_t* parents, const int32_t* tokens,
               int64_t num_tokens, float* logits);
 
+  // Takes over all groups of another generation of the same weights (which the caller sees to): they stand behind those
+  // that are here, and `other` has none left. Options may differ in all but mode, rows and whether there is guidance.
+  // What a group is to come to does not change. Throws std::invalid_argument if the two do not go together.
+  void join(Generation& other);
+  // Forgets a group, done or not, and all memory that is its own; those behind it move up.
+  void leave(int64_t group);
+  GroupStatus status(int64_t group) const;
+
   const DecoderShape& shape() const { return weights_.shape(); }
   int64_t num_groups() const { return static_cast<int64_t>(groups_.size()); }
   int64_t num_rows() const { return options_.num_rows; }  // of each group
@@ -98,11 +115,21 @@ class Generation {
   Search search(int64_t group) const;
 
  private:
+  // What the groups of a plan point into; it lives as long as one of them.
+  struct Home {
+    std::vector<midi::Grammar> grammars;
+    std::optional<midi::FeatureLayout> features;
+    std::vector<uint8_t> suppressed;
+    AlignedVector<std::byte> block;  // prefixes, searches, caches and masks
+  };
   struct Group {
     int64_t prefix_len, capacity;
     int64_t num_positions = 0;       // that the cache holds: of the prefix, and without a search of all
     int64_t prefix = 0, search = 0;  // where they lie in the block
     int64_t grammar = -1;            // index
+    SearchOptions options;
+    std::shared_ptr<Home> home;
+    std::string failure;  // why it stopped
   };
   // The rows of one pass and who waits for their logits.
   struct Pass {
@@ -122,6 +149,7 @@ class Generation {
              int64_t num_threads, int64_t num_scratch_rows)
         : kernels(kernels),
           max_rows(max_rows),
+          max_len(max_len),
           num_threads(num_threads),
           decoder(weights, kernels, max_rows, max_len, num_threads),
           scratch_stride(num_scratch_rows * decoder.logits_stride()),
@@ -129,7 +157,7 @@ class Generation {
           team(num_threads) {}
 
     const Kernels& kernels;
-    int64_t max_rows, num_threads;
+    int64_t max_rows, max_len, num_threads;
     Decoder decoder;
     int64_t scratch_stride;  // of a thread
     AlignedVector<float> scratch;
@@ -141,7 +169,8 @@ class Generation {
   void plan_pass(int64_t max_rows, Pass& pass);
   void add_row(const Row& row, midi::FeatureState* state, Pass& pass);
   // The state of a row before its next token; nullptr if the model reads none.
-  midi::FeatureState* state(int64_t group, int64_t row) { return features_ ? &states_[group][row] : nullptr; }
+  midi::FeatureState* state(int64_t group, int64_t row) { return home_->features ? &states_[group][row] : nullptr; }
+  bool is_done(int64_t group) const { return !groups_[group].failure.empty() || search(group).is_done(); }
   void add_drafts(int64_t group, const Search& running, Pass& pass);
   void add_negatives(size_t first_row, bool waits, Pass& pass) const;
   void choose(const Pass& pass, const Pass::Waiting& waiting, const Workshop& workshop, float* scratch, bool is_last);
@@ -151,14 +180,12 @@ class Generation {
   SearchOptions options_;
   bool has_search_, has_guidance_;
   int64_t num_drafts_, max_ngram_;
-  std::vector<uint8_t> suppressed_;
-  std::vector<midi::Grammar> grammars_;
-  std::optional<midi::FeatureLayout> features_;
+  bool is_shared_ = false;                               // whether another has joined
+  std::shared_ptr<Home> home_;                           // of the plan
   std::vector<std::vector<midi::FeatureState>> states_;  // of each row of each group: it has taken what the cache holds
   std::vector<midi::FeatureEntry> entries_;              // room for those of one row
   std::vector<Group> groups_;
   std::vector<GroupCache> caches_;  // of all groups; with guidance then those of the same rows under the negative texts
-  AlignedVector<std::byte> block_;  // prefixes, searches, caches and masks
   std::unique_ptr<Workshop> workshop_;
   Pass pass_;
 };

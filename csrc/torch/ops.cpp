@@ -239,6 +239,43 @@ int64_t generation_start(Tensor packed, std::string options, std::string prompts
 
 void generation_end(int64_t generation) { generations().remove(generation); }
 
+// The groups of `other` go on in `generation`, which has the same weights, behind those that it has; `other` ends. How
+// many groups there are now.
+int64_t generation_join(int64_t generation, int64_t other) {
+  return translating([&] {
+    const std::shared_ptr<Generations::Entry> here = generations().get(generation), there = generations().get(other);
+    check(here != there, "a generation does not join itself");
+    const std::unique_lock<std::mutex> lock(here->busy, std::try_to_lock), second(there->busy, std::try_to_lock);
+    check(lock.owns_lock() && second.owns_lock(), "this generation is at work in another thread");
+    check(bytes(here->packed, "packed") == bytes(there->packed, "packed"),
+          "generations that are joined have the same weights");
+    here->generation.join(there->generation);
+    generations().remove(other);
+    return here->generation.num_groups();
+  });
+}
+
+void generation_leave(int64_t generation, int64_t group) {
+  translating([&] { with_generation(generation, [&](Generation& running) { running.leave(group); }); });
+}
+
+// Of a group: status gets its new tokens, whether it is done, and the reason; what went wrong is returned.
+std::string generation_status(int64_t generation, int64_t group, Tensor status) {
+  return translating([&] {
+    check(status.numel() == 3, "status has 3 numbers");
+    auto* out = data<int64_t>(status, ScalarType::Long, "status");
+    std::string failure;
+    with_generation(generation, [&](const Generation& running) {
+      const engine::GroupStatus found = running.status(group);
+      out[0] = found.num_new_tokens;
+      out[1] = found.is_done;
+      out[2] = static_cast<int64_t>(found.reason);
+      failure = found.failure;
+    });
+    return failure;
+  });
+}
+
 // progress: passes, new tokens, whether all is done, then nanoseconds: matrix products, attention, other work on rows,
 // choice of tokens.
 void generation_run(int64_t generation, Tensor progress, int64_t num_threads, int64_t max_steps, int64_t max_ms,
@@ -311,18 +348,19 @@ void generation_read(int64_t generation, Tensor lengths, Tensor token_ids, Tenso
   });
 }
 
-// Of the first row of the first group: its new tokens from number `first` on, as many as token_ids and log_probs take.
+// Of the first row of a group: its new tokens from number `first` on, as many as token_ids and log_probs take.
 // How many there are.
-int64_t generation_new_tokens(int64_t generation, int64_t first, Tensor token_ids, Tensor log_probs) {
+int64_t generation_new_tokens(int64_t generation, int64_t group, int64_t first, Tensor token_ids, Tensor log_probs) {
   return translating([&] {
     auto* ids = data<int32_t>(token_ids, ScalarType::Int, "token_ids");
     auto* values = data<float>(log_probs, ScalarType::Float, "log_probs");
     check(first >= 0 && token_ids.numel() == log_probs.numel(), "token_ids and log_probs must be of one length");
     int64_t num = 0;
     with_generation(generation, [&](const Generation& running) {
-      const engine::Search search = running.search(0);
+      check(group >= 0 && group < running.num_groups(), "there is no prompt " + std::to_string(group));
+      const engine::Search search = running.search(group);
       if (search.num_results() == 0) return;
-      const int64_t prefix_len = running.prefix_len(0), num_new = search.result_length(0) - prefix_len;
+      const int64_t prefix_len = running.prefix_len(group), num_new = search.result_length(0) - prefix_len;
       num = std::min(std::max<int64_t>(0, num_new - first), token_ids.numel());
       std::copy_n(search.result_tokens(0) + prefix_len + first, num, ids);
       std::copy_n(search.result_log_probs(0) + first, num, values);
@@ -356,8 +394,11 @@ void define(stable::Library& library) {
   library.def(kSwigluSchema);
   library.def(kOrthogonalizeSchema);
   library.def(
-      "generation_new_tokens_(int generation, int first, Tensor(a!) token_ids, Tensor(b!) log_probs) -> "
+      "generation_new_tokens_(int generation, int group, int first, Tensor(a!) token_ids, Tensor(b!) log_probs) -> "
       "int");
+  library.def("generation_join(int generation, int other) -> int");
+  library.def("generation_leave(int generation, int group) -> ()");
+  library.def("generation_status_(int generation, int group, Tensor(a!) status) -> str");
 }
 
 void implement_anywhere(stable::Library& library) {
@@ -365,6 +406,8 @@ void implement_anywhere(stable::Library& library) {
   library.impl<finish_reasons>("finish_reasons");
   library.impl<packed_decoder_bytes>("packed_decoder_bytes");
   library.impl<generation_end>("generation_end");
+  library.impl<generation_join>("generation_join");
+  library.impl<generation_leave>("generation_leave");
   library.impl<training_kernel_sets>("training_kernel_sets");
 }
 
@@ -376,6 +419,7 @@ void implement_on_cpu(stable::Library& library) {
   library.impl<generation_append>("generation_append_");
   library.impl<generation_read>("generation_read_");
   library.impl<generation_new_tokens>("generation_new_tokens_");
+  library.impl<generation_status>("generation_status_");
   library.impl<attention_forward>("native_attention_forward_");
   library.impl<attention_backward>("native_attention_backward_");
   library.impl<swiglu>("native_swiglu_");

@@ -22,6 +22,9 @@ const parameter = () => ({
 const node = () => ({
   frequency: parameter(),
   gain: parameter(),
+  detune: parameter(),
+  Q: parameter(),
+  setPeriodicWave() {},
   connect: other => other,
   start(time) { check(time); started.push(Math.round(time * 1000) / 1000); },
   stop(time) { check(time); },
@@ -33,6 +36,7 @@ global.AudioContext = class {
   close() { closed++; }
   createOscillator() { return node(); }
   createGain() { return node(); }
+  createPeriodicWave() { return {}; }
   createBiquadFilter() { return node(); }
   createBufferSource() { return node(); }
   createDynamicsCompressor() { return node(); }

@@ -86,20 +86,26 @@ class Choice:
 
 
 def choose(
-    model: DecoderModel, request: Request | None = None, backend: str = "auto", dtype: str = "float32"
+    model: DecoderModel, request: Request | None = None, backend: str | Backend = "auto", dtype: str = "float32"
 ) -> Choice:
     """What decodes a request.
 
     Args:
         model: a model, or an `Engine`, which is a choice in itself.
         request: None: one without anything that only Python knows.
-        backend: "engine": the compiled engine or an error; "plain": PyTorch; "auto": the engine if it is here.
+        backend: "engine": the compiled engine or an error; "plain": PyTorch; "auto": the engine if it is here; or a row
+            of the caller's own, such as that of a batch that is shared.
         dtype: of the engine's weights; anything but float32 asks for the engine.
 
     Raises:
         ValueError: no such backend or dtype, or a dtype that the backend does not have.
         BackendUnavailableError: the engine was asked for and is not here.
     """
+    if isinstance(backend, Backend):
+        refusal = None if request is None else backend.refusal(request)
+        if refusal is not None:
+            raise ValueError(f"the backend {backend.name!r} cannot decode this: {refusal}")
+        return Choice(backend, model, backend.name, "given by the caller")
     check_choice("backend", backend, get_args(BackendName))
     check_choice("dtype", dtype, ENGINE_DTYPES)
     if not isinstance(model, engine.Engine):

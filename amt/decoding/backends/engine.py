@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CHUNK_MS = 25  # how long Python may wait for a Ctrl-C, and then for one pass
 MAX_BATCH_ROWS = 256  # rows that are run together; more come in turns
 MAX_BATCH_BYTES = 1 << 30  # of their caches
-_REASONS: dict[str, FinishReason] = {"eos": "eos", "length": "length", "stopped": "stopped", "running": "stopped"}
+REASONS: dict[str, FinishReason] = {"eos": "eos", "length": "length", "stopped": "stopped", "running": "stopped"}
 
 
 class EngineCache:
@@ -146,7 +146,7 @@ class EngineState:
     def __init__(self, engine: Engine, request: Request, deadline: Deadline):
         self._engine, self._request, self._deadline = engine, request, deadline
         texts: list[tuple[Text, tuple[int, ...]]] = [(each.states, each.attributes) for each in request.prompts]
-        self._memories = _memories(engine, texts if request.negative is None else [*texts, (request.negative, ())])
+        self._memories = memories_of(engine, texts if request.negative is None else [*texts, (request.negative, ())])
         self._results: list[list[Hypothesis]] = [[] for _ in request.prompts]
         self._batches = list(_batches(engine, request))
         self._num_before, self._num_now, self._num_given = 0, 0, 0
@@ -208,7 +208,7 @@ class EngineState:
             ],
             [memory for memory, _ in memories],
             [mask for _, mask in memories],
-            grammars=_grammar_texts(grammars),
+            grammars=grammar_texts(grammars),
             features=self._engine.features,
             isa=self._engine.isa,
             num_threads=self._engine.num_threads,
@@ -306,7 +306,7 @@ def _batches(engine: Engine, request: Request) -> Iterator[_Batch]:
         yield _Batch(mode, batch_kind[0], batch)
 
 
-def _memories(
+def memories_of(
     engine: Engine, texts: Sequence[tuple[Text, tuple[int, ...]]]
 ) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
     """Keys and values of each text with its attributes, and the mask (len)."""
@@ -334,10 +334,10 @@ def _parts(config: GenerationConfig, num_prompts: int) -> list[tuple[int, int, i
 
 
 def _hypothesis(row: RowResult, seed: int | None) -> Hypothesis:
-    return Hypothesis(row.token_ids, row.score, row.log_probs, _REASONS[row.finish_reason], seed)
+    return Hypothesis(row.token_ids, row.score, row.log_probs, REASONS[row.finish_reason], seed)
 
 
-def _grammar_texts(grammars: Sequence[Any]) -> tuple[str, list[str]] | None:
+def grammar_texts(grammars: Sequence[Any]) -> tuple[str, list[str]] | None:
     """The vocabulary of grammars that have one, and the constraints of each; None without a grammar."""
     if grammars[0] is None:
         return None

@@ -1,0 +1,302 @@
+"""Continuous batching: the requests of many threads in one running batch of the compiled engine.
+
+One thread runs the batch in chunks of some milliseconds. Between two chunks requests join it and leave it: their rows
+are groups of a `Generation`, which knows `join` and `leave`. Every row gets one token in every pass, so the batch is
+fair, and requests that do not fit wait in the order in which they came. What a request comes to is what it would come
+to alone: a row's tokens do not depend on the batch (csrc/engine/README.md).
+
+The words of a request are read, and its pieces made, by the thread that asks; it waits in `step` for the batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import torch
+
+from amt.decoding.backends.engine import REASONS, Engine, engine_options, grammar_texts, memories_of
+from amt.decoding.backends.engine import refusal as engine_refusal
+from amt.decoding.deadline import Deadline
+from amt.decoding.hypothesis import Hypothesis, NewToken
+from amt.decoding.protocols import DecoderModel
+from amt.errors import DecodingError
+from amt.ops.decode import Generation, PromptRows
+from amt.request.request import Request
+
+CHUNK_MS = 20  # how long a newcomer waits for the others, at most, beside the pass that runs
+CHUNK_STEPS = 64
+MAX_ROWS = 64
+NAME = "shared"
+
+
+class Cancelled(Exception):
+    """Nobody waits for this request any more."""
+
+
+@dataclasses.dataclass(eq=False)
+class _Row:
+    """A sequence on its way.
+
+    Attributes:
+        prompt, sequence: whose it is.
+        prefix: the tokens it begins with.
+        seed: what it was seeded with.
+        tokens: those that are new.
+        result: when it has ended.
+    """
+
+    prompt: int
+    prefix: tuple[int, ...]
+    seed: int | None
+    tokens: list[NewToken] = dataclasses.field(default_factory=list)
+    result: Hypothesis | None = None
+
+
+class SharedState:
+    """A request in the batch, as the thread that asked for it sees it; see `amt.decoding.backends.State`."""
+
+    def __init__(
+        self,
+        request: Request,
+        deadline: Deadline,
+        generation: Generation,
+        rows: list[_Row],
+        key: tuple[str, bool],
+        is_cancelled: Callable[[], bool],
+    ):
+        self.request, self.deadline = request, deadline
+        self.generation, self.rows, self.key, self.is_cancelled = generation, rows, key, is_cancelled
+        self.error: Exception | None = None
+        self.came = threading.Event()  # set by the batch when there is something to see
+        self.follows = False  # whether every token is waited for, or only the end
+        self._num_given = 0
+        self._is_done = False
+
+    @property
+    def is_done(self) -> bool:
+        return self._is_done  # as of the last step: no token comes between it and `new_tokens`
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(
+            len(row.tokens) if row.result is None else self.request.prompts[row.prompt].max_new_tokens
+            for row in self.rows
+        )
+
+    def step(self, num_steps: int) -> None:
+        """Wait until the batch has come further: for some tokens, or where more steps are asked for, for the end."""
+        self.follows = num_steps == 1
+        self.came.wait(1.0)
+        self.came.clear()
+        self._is_done = all(row.result is not None for row in self.rows)
+        if self.error is not None:
+            raise self.error
+        if self.is_cancelled():
+            raise Cancelled
+
+    def new_tokens(self) -> list[NewToken]:
+        found = self.rows[0].tokens[self._num_given :]
+        self._num_given += len(found)
+        return found
+
+    def read(self) -> list[list[Hypothesis]]:
+        results: list[list[Hypothesis]] = [[] for _ in self.request.prompts]
+        for row in self.rows:
+            if row.result is not None:
+                results[row.prompt].append(row.result)
+        return results
+
+
+class SharedBatch:
+    """A batch that requests join while it runs.
+
+    Args:
+        engine: the packed decoder that runs it.
+        max_rows: sequences that run at once.
+        num_threads: of the engine; default: torch's.
+
+    Attributes:
+        changed: notified when somebody comes, and when it is closed.
+        num_tokens: that were written.
+    """
+
+    def __init__(self, engine: Engine, *, max_rows: int = MAX_ROWS, num_threads: int | None = None):
+        self.engine, self.max_rows = engine, max_rows
+        self._num_threads = num_threads or engine.num_threads or torch.get_num_threads()
+        self.changed = threading.Condition()
+        self._waiting: deque[SharedState] = deque()
+        self._running: dict[tuple[str, bool], tuple[Generation, list[tuple[SharedState, _Row]]]] = {}
+        self._is_closed = False
+        self.num_tokens = 0
+        self._thread = threading.Thread(target=self._run, name="amt-batch", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_rows(self) -> int:
+        """Sequences that run now."""
+        return sum(len(rows) for _, rows in list(self._running.values()))
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences that wait for room."""
+        return sum(len(state.rows) for state in list(self._waiting))
+
+    def refusal(self, request: Request) -> str | None:
+        """Why a request cannot be in the batch; None: it can."""
+        if request.options.num_beams > 1:
+            return "beams are not decoded in a shared batch"
+        num = len(request.prompts) * request.options.num_return_sequences
+        if num > self.max_rows:
+            return f"it has {num} sequences, and {self.max_rows} run at once"
+        return engine_refusal(request)
+
+    def start(
+        self,
+        model: DecoderModel,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> SharedState:
+        """Let a request join the batch as soon as there is room.
+
+        Args:
+            is_cancelled: asked between chunks; once it says yes the rows leave, and `step` raises `Cancelled`.
+        """
+        engine, options = self.engine, request.options
+        mode = "sample" if options.do_sample else "greedy"
+        texts = [(each.states, each.attributes) for each in request.prompts]
+        memories = memories_of(engine, texts if request.negative is None else [*texts, (request.negative, ())])
+        negative = None if request.negative is None else len(memories) - 1
+        grammars = list(dict.fromkeys(prompt.grammar for prompt in request.prompts))
+        num = options.num_return_sequences if options.do_sample else 1
+        parts = [(index, sequence) for index in range(len(request.prompts)) for sequence in range(num)]
+        rows, prompts = [], []
+        for index, sequence in parts:
+            prompt = request.prompts[index]
+            rows.append(_Row(index, prompt.prefix, prompt.seed))
+            prompts.append(
+                PromptRows(
+                    index,
+                    prompt.prefix,
+                    prompt.max_new_tokens,
+                    prompt.seed or 0,
+                    prompt.first_sequence + sequence,
+                    negative,
+                    prompt.num_bars,
+                    grammars.index(prompt.grammar),
+                    *(() if prompt.before is None else dataclasses.astuple(prompt.before)),
+                )
+            )
+        generation = Generation(
+            engine.packed,
+            {"mode": mode, "num_rows": 1, "eos_token_id": request.eos_token_id, **engine_options(options)},
+            prompts,
+            [memory for memory, _ in memories],
+            [mask for _, mask in memories],
+            grammars=grammar_texts(grammars),
+            features=engine.features,
+            isa=engine.isa,
+            num_threads=self._num_threads,
+        )
+        key = mode, request.negative is not None
+        state = SharedState(request, deadline, generation, rows, key, is_cancelled)
+        with self.changed:
+            if self._is_closed:
+                raise Cancelled
+            self._waiting.append(state)
+            self.changed.notify_all()
+        return state
+
+    def close(self) -> None:
+        """End the thread; what runs is cancelled."""
+        with self.changed:
+            self._is_closed = True
+            self.changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self.changed:
+                self.changed.wait_for(lambda: self._is_closed or self._waiting or self._running)
+                if self._is_closed:
+                    for state in [*self._waiting, *(each for _, rows in self._running.values() for each, _ in rows)]:
+                        _fail(state, Cancelled())
+                    self._waiting.clear()
+                    self._running.clear()
+                    return
+                newcomers = self._newcomers()
+            for state in newcomers:
+                self._join(state)
+            for key in list(self._running):
+                self._chunk(key)
+
+    def _newcomers(self) -> list[SharedState]:
+        """Those that there is room for, in the order in which they came."""
+        found: list[SharedState] = []
+        room = self.max_rows - self.num_rows
+        while self._waiting and (self._waiting[0].is_cancelled() or len(self._waiting[0].rows) <= room):
+            state = self._waiting.popleft()
+            if state.is_cancelled():
+                _fail(state, Cancelled())
+                continue
+            room -= len(state.rows)
+            found.append(state)
+        return found
+
+    def _join(self, state: SharedState) -> None:
+        rows = [(state, row) for row in state.rows]
+        if state.key in self._running:
+            generation, others = self._running[state.key]
+            generation.join(state.generation)
+            others += rows
+        else:
+            self._running[state.key] = state.generation, rows
+
+    def _chunk(self, key: tuple[str, bool]) -> None:
+        """Run one kind of rows for a while, hand out what came, and let go who is done."""
+        generation, rows = self._running[key]
+        failure: Exception | None = None
+        try:
+            generation.run(CHUNK_STEPS, CHUNK_MS)
+        except DecodingError as error:  # of a generation that nobody has joined
+            failure = error
+        gone: list[int] = []
+        for index, (state, row) in enumerate(rows):
+            status = generation.status(index)
+            new = generation.new_tokens(len(row.tokens), index)
+            row.tokens += [NewToken(*token) for token in new]
+            self.num_tokens += len(new)
+            if failure is not None or status.failure:
+                state.error = failure or DecodingError(status.failure)
+            elif state.is_cancelled():
+                state.error = Cancelled()
+            is_over = bool(row.tokens) and state.deadline.is_over()
+            if status.is_done or is_over:
+                row.result = Hypothesis(
+                    (*row.prefix, *(token.token_id for token in row.tokens)),
+                    sum(token.log_prob for token in row.tokens),
+                    tuple(token.log_prob for token in row.tokens),
+                    REASONS[status.finish_reason],
+                    row.seed,
+                )
+            if row.result is not None or state.error is not None:
+                gone.append(index)
+        states = dict.fromkeys(state for state, _ in rows)
+        for index in reversed(gone):
+            del rows[index]
+            if rows:  # the last one ends with the generation
+                generation.leave(index)
+        if not rows:
+            del self._running[key]
+        for state in states:
+            is_done = all(row.result is not None for row in state.rows)
+            if state.follows or is_done or state.error is not None:
+                state.came.set()
+
+
+def _fail(state: SharedState, error: Exception) -> None:
+    state.error = error
+    state.came.set()

@@ -1,0 +1,133 @@
+"""The batch that requests of many threads share: what each gets is what it gets alone."""
+
+import concurrent.futures
+import threading
+
+import pytest
+
+import amt
+from amt.decoding.backends import Backend
+from amt.decoding.backends.engine import packed_engine
+from amt.decoding.backends.shared import Cancelled, SharedBatch
+from amt.ops import native
+
+pytestmark = pytest.mark.skipif(not native.is_available(), reason="needs the compiled engine")
+
+TEXTS = ("a slow waltz for piano", "a rock song with guitar, bass and drums", "a jig for fiddle", "a samba, no drums")
+CALLS = [
+    (text, {"seed": 10 + index, "bars": 4 + index, "max_new_tokens": 150 + 40 * index, "rerank": 1 + index % 2})
+    for index, text in enumerate(TEXTS)
+]
+
+
+@pytest.fixture(scope="module")
+def opened():
+    return amt.load("score-plan")
+
+
+@pytest.fixture
+def batch(opened):
+    batch = SharedBatch(packed_engine(opened.checkpoint.model), max_rows=8, num_threads=1)
+    yield batch
+    batch.close()
+
+
+def backend_of(batch, **more):
+    def start(model, request, deadline):
+        return batch.start(model, request, deadline, **more)
+
+    return Backend("shared", batch.refusal, start)
+
+
+def test_everybody_gets_what_they_get_alone(opened, batch):
+    expected = [amt.generate(text, **options) for text, options in CALLS]
+    backend = backend_of(batch)
+    calls = [*CALLS, *CALLS[::-1], *CALLS]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda call: amt.generate(call[0], backend=backend, **call[1]), calls))
+    for (text, _), piece in zip(calls, found, strict=True):
+        same = expected[TEXTS.index(text)]
+        assert piece.tokens == same.tokens and piece.token_log_probs == same.token_log_probs, text
+        assert piece.backend == "shared" and piece.to_bytes() == same.to_bytes()
+    assert batch.num_rows == batch.num_waiting == 0
+
+
+def test_options_guidance_streams_and_long_pieces_may_differ(opened, batch):
+    calls = [
+        {"seed": 1, "temperature": 0.7, "max_new_tokens": 120},
+        {"seed": 2, "do_sample": False, "max_new_tokens": 90},
+        {"seed": 3, "guidance_scale": 2.0, "top_p": 0.8, "max_new_tokens": 120},
+        {"seed": 4, "guidance_scale": 1.5, "suppress_tokens": (300,), "max_new_tokens": 80},
+        {"seed": 5, "duration": 100, "max_new_tokens": 1300},
+    ]
+    expected = [amt.generate("a calm piano piece", rerank=1, **options).tokens for options in calls]
+    backend = backend_of(batch)
+
+    def streamed(options):
+        stream = amt.stream("a calm piano piece", backend=backend, **options)
+        num_events = sum(1 for _ in stream)
+        assert num_events == len(stream.result().tokens)
+        return stream.result().tokens
+
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        assert list(pool.map(streamed, calls)) == expected
+
+
+def test_an_edit_is_the_same_in_the_batch(opened, batch):
+    song = amt.arrange("bossa nova", seed=3, bars=12).music
+    options = {"bars": (5, 6), "seed": 9}
+    expected = amt.edit(song, "a calmer melody", **options)
+    found = amt.edit(song, "a calmer melody", backend=backend_of(batch), **options)
+    assert found.tokens == expected.tokens and found.to_bytes() == expected.to_bytes()
+
+
+def test_what_is_cancelled_leaves_and_the_others_stay(opened, batch):
+    cancelled = threading.Event()
+    backend = backend_of(batch, is_cancelled=cancelled.is_set)
+    stream = amt.stream("a march", seed=1, backend=backend, max_new_tokens=900, min_new_tokens=900)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        other = pool.submit(amt.generate, *CALLS[1][:1], backend=backend_of(batch), **CALLS[1][1])
+        assert next(stream) is not None
+        cancelled.set()
+        with pytest.raises(Cancelled):
+            for _ in stream:
+                pass
+        assert other.result().tokens == amt.generate(CALLS[1][0], **CALLS[1][1]).tokens
+    assert batch.num_rows == 0
+
+
+def test_a_row_without_a_legal_token_fails_alone(opened, batch):
+    """Drums and no note: the grammar and the suppressed tokens leave nothing."""
+    size = opened.checkpoint.model.config.vocab_size
+    options = {"seed": 1, "suppress_tokens": tuple(range(size)), "max_new_tokens": 50}
+    backend = backend_of(batch)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        good = pool.submit(amt.generate, CALLS[2][0], backend=backend, **CALLS[2][1])
+        bad = [pool.submit(amt.generate, "a march", backend=backend, **options) for _ in range(2)]
+        for each in bad:
+            with pytest.raises(amt.DecodingError):
+                each.result()
+        assert good.result().tokens == amt.generate(CALLS[2][0], **CALLS[2][1]).tokens
+
+
+def test_what_it_cannot_take_is_said(batch):
+    with pytest.raises(ValueError, match="'shared' cannot decode this: beams are not decoded in a shared batch"):
+        amt.generate("a march", num_beams=2, backend=backend_of(batch))
+    with pytest.raises(ValueError, match="it has 9 sequences, and 8 run at once"):
+        amt.generate("a march", rerank=9, backend=backend_of(batch))
+
+
+def test_time_ends_a_row_and_not_the_others(batch):
+    piece = amt.generate("a march", seed=1, rerank=1, max_time=0.05, duration=200, backend=backend_of(batch))
+    assert len(piece.token_log_probs) >= 1 and amt.read_midi(piece.to_bytes()).duration_s < 190
+
+
+def test_a_closed_batch_cancels(opened):
+    batch = SharedBatch(packed_engine(opened.checkpoint.model), num_threads=1)
+    stream = amt.stream("a march", seed=1, backend=backend_of(batch), min_new_tokens=900)
+    next(stream)
+    batch.close()
+    with pytest.raises(Cancelled):
+        list(stream)
+    with pytest.raises(Cancelled):
+        amt.generate("a march", backend=backend_of(batch))
