@@ -1,5 +1,6 @@
 // Walks through a grammar with any limits, budgets and plans: an end stays in reach, what the limits say holds, state
 // features follow, and what was written goes through notes and back. Then an edit is made of it.
+#include <bitset>
 #include <cmath>
 #include <memory>
 #include <optional>
