@@ -1,5 +1,6 @@
 // Walks through a grammar with any limits, budgets and plans: an end stays in reach, what the limits say holds, state
 // features follow, and what was written goes through notes and back. Then an edit is made of it.
+#include <bitset>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -142,11 +143,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool fits = budget >= state.tokens_to_close();
   std::vector<uint8_t> mask(vocabulary.size());
   std::vector<int32_t> ids;
+  const int edit = config.has_plans_and_edits ? vocabulary.edit() : -1;
   bool is_edit = false;
   for (int64_t left = budget; !state.is_finished() && ids.size() < kMostTokens; --left) {
     state.allowed(mask.data(), -1);
     fuzz::claim(!state.is_allowed(-1) && !state.is_allowed(vocabulary.size()), "only tokens may come");
     for (int id = 0; id < vocabulary.size(); ++id) {
+      if (id == edit) continue;  // a mask never has it: only who asks for an edit says so
       const bool is_same =
           grammar->has_demands() ? !mask[id] || state.is_allowed(id) : mask[id] == state.is_allowed(id);
       fuzz::claim(is_same, "a mask says what single tokens say", id);
@@ -171,17 +174,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       claim_ends(copy, random, vocabulary);
     }
     state.allowed(mask.data(), std::max<int64_t>(0, left));
-    const int id = draw(mask, vocabulary, taste, random);
+    const bool begins_edit = edit >= 0 && random.next() % 64 == 0 && state.is_allowed(edit);
+    const int id = begins_edit ? edit : draw(mask, vocabulary, taste, random);
     fuzz::claim(id >= 0, "some token may come within a budget", left);
-    is_edit = is_edit || vocabulary.event(id).kind == midi::Kind::kEdit;
+    is_edit = is_edit || begins_edit;
     state.advance(id);
     ids.push_back(id);
-    if (fits) fuzz::claim(state.is_finished() || state.tokens_to_close() <= left - 1, "a budget is kept", left);
+    if (fits && !is_edit)
+      fuzz::claim(state.is_finished() || state.tokens_to_close() <= left - 1, "a budget is kept", left);
     if (is_edit) continue;  // a context may be anything
     fuzz::claim(state.num_sounding() <= given.max_polyphony, "so many notes sound", state.num_sounding());
     fuzz::claim(state.now() <= given.max_steps, "the piece is so long", state.now());
   }
-  if (fits && budget <= kMostTokens) fuzz::claim(state.is_finished(), "a budget ends the piece");
+  if (fits && budget <= kMostTokens && !is_edit) fuzz::claim(state.is_finished(), "a budget ends the piece");
   if (const auto layout = any_layout(vocabulary, features)) claim_features(*layout, ids, num_bars);
   if (!state.is_finished()) return 0;
   if (is_edit) {

@@ -1,6 +1,7 @@
 // The search with any options, rules, grammar and guidance over any logits, NaN, infinite and huge ones too: it ends,
 // by itself or by an error, and what can be read is whole.
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <initializer_list>
+#include <type_traits>
 #include <vector>
 
 #include "checked_grammar.h"

@@ -83,17 +83,18 @@ def test_only_regular_files_inside_are_read(tmp_path):
     }
 
 
-def test_a_member_that_would_fill_the_memory_is_skipped(tmp_path):
+def test_a_member_that_would_fill_the_memory_is_skipped(tmp_path, monkeypatch):
+    monkeypatch.setattr("amt.data.corpus.MAX_MIDI_BYTES", 1000)
     write_table(tmp_path, "huge.mid", "a.mid")
     with tarfile.open(tmp_path / "a.tar.xz", "w:xz") as archive:
         (tmp_path / "a.mid").write_bytes(b"inside")
         archive.add(tmp_path / "a.mid", "a.mid")
         member = tarfile.TarInfo("huge.mid")
-        member.size = (1 << 26) + 1
+        member.size = 1001
         archive.addfile(member, io.BytesIO(bytes(member.size)))
     skipped = {}
     assert [piece.name for piece in read_corpus(tmp_path, on_skip=skipped.__setitem__)] == ["a.mid"]
-    assert skipped == {"huge.mid": "the file cannot be read: it is larger than 67108864 bytes"}
+    assert skipped == {"huge.mid": "the file cannot be read: it is larger than 1000 bytes"}
 
 
 @pytest.mark.parametrize("name", ["captions.jsonl", "more.tar.xz", "a.jsonl.xz", "b.parquet"])
