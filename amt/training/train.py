@@ -237,7 +237,7 @@ def _train(
     num_tokens = int(state["tokens"])
     objective.train()
     augmentation = Augmentation(config.transpose, config.tempo_change, config.velocity_change, config.caption_dropout)
-    side = torch.cuda.Stream(ranks.device) if is_on_gpu else None
+    side = torch.cuda.Stream(ranks.device) if is_on_gpu else None  # type: ignore[no-untyped-call]
 
     def make(step: int) -> Step:
         with torch.cuda.stream(side):

@@ -86,7 +86,7 @@ CONFIGS: dict[int, dict[str, dict[tuple[int, int], tuple[Config, Config]]]] = {
 # Where shared memory ends at 99 KiB, wide heads take smaller tiles, or fewer loads ahead.
 CONFIGS[86] = {
     "forward": CONFIGS[80]["forward"] | {(128, 2): (Config(64, 64, 4, 2), Config(64, 32, 8, 2))},
-    "key_value_gradient": CONFIGS[80]["key_value_gradient"] | {(128, 2): (Config(32, 64, 8, 2), Config(32, 64, 8, 2))},
+    "key_value_gradient": CONFIGS[80]["key_value_gradient"] | {(128, 2): (Config(32, 64, 8, 2), Config(64, 32, 8, 2))},
     "query_gradient": CONFIGS[80]["query_gradient"]
     | {
         (128, 2): (Config(32, 64, 8, 2), Config(32, 64, 8, 1)),
