@@ -55,6 +55,7 @@ _HOMES = {
     "CheckpointError": "amt.errors",
     "TextEncoderError": "amt.errors",
     "BackendUnavailableError": "amt.errors",
+    "DeviceError": "amt.errors",
     "DecodingError": "amt.errors",
     "DiskFullError": "amt.errors",
 }
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from amt.errors import BackendUnavailableError as BackendUnavailableError
     from amt.errors import CheckpointError as CheckpointError
     from amt.errors import DecodingError as DecodingError
+    from amt.errors import DeviceError as DeviceError
     from amt.errors import DiskFullError as DiskFullError
     from amt.errors import MidiError as MidiError
     from amt.errors import TextEncoderError as TextEncoderError

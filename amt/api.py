@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast, overload
 
+from amt.devices import explain_device
 from amt.errors import TextEncoderError
 from amt.generation.candidates import RerankBy, check_rerank, num_candidates, ranked, write_best
 from amt.generation.generator import ask, write_stream
@@ -43,6 +44,7 @@ class StreamOptions(LimitOptions, GenerationOptions, total=False):
     prompt_midi: MidiSource | None
     negative_prompt: str | None
     obey: Obey
+    device: str | None
     plan: PlanBy
     backend: BackendName | Backend
     dtype: EngineDtype
@@ -64,6 +66,7 @@ class EditOptions(PartLimitOptions, GenerationOptions, total=False):
 
     model: ModelSource
     negative_prompt: str | None
+    device: str | None
     backend: BackendName | Backend
     dtype: EngineDtype
     logits_processor: Sequence[Any] | None
@@ -112,6 +115,7 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
         rerank_by: "facts": a piece goes on with the best of its candidates, segment after segment: what is sane music
             (`amt.midi.sanity`), then what does most of what was asked for (`Piece.report`); "model": of whole pieces
             the one that the model's own MIDI -> text direction finds nearest to the text.
+        device: "cpu", or "cuda" or "cuda:N": the model then runs there, in PyTorch; see `amt.load`.
         backend: "engine" (compiled), "plain" (PyTorch: slow, the same music), or "auto": the engine if it is here.
         dtype: of the engine's weights: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).
@@ -126,13 +130,13 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
     Raises:
         ValueError: an option is unknown or out of range. MidiError: `prompt_midi` cannot be read.
         CheckpointError, TextEncoderError: the model or its text encoder is missing. BackendUnavailableError: the engine
-            was asked for and is not there.
+            was asked for and is not there. DeviceError: there is no such GPU, or it is too old.
 
     Example:
         >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
     """
     call = _sorted("generate", options | {"num_return_sequences": num_return_sequences})
-    opened = load(call.model or DEFAULT_WRITER)
+    opened = load(call.model or DEFAULT_WRITER, device=call.device)
     rerank, rerank_by = call.other.pop("rerank", None), call.other.pop("rerank_by", "facts")
     check_rerank(rerank, rerank_by, opened, call.options.get("num_beams", 1))
     config = _config(opened, call)
@@ -174,7 +178,7 @@ def stream(text: str, **options: Unpack[StreamOptions]) -> Stream:
             raise ValueError(f"a stream is one piece, written once; leave out {name} or use amt.generate")
     call = _sorted("stream", given)
     call.options |= {"num_beams": 1, "num_return_sequences": 1}
-    opened = load(call.model or DEFAULT_WRITER)
+    opened = load(call.model or DEFAULT_WRITER, device=call.device)
     request, choice = _request(opened, [text], call)
     return write_stream(opened, request, choice, **call.other)
 
@@ -222,7 +226,7 @@ def edit(
             They all play. "bass" is whichever bass the piece has. None: all.
         keep: the instruments that stay, where all others are written anew.
         num_return_sequences: how many results.
-        model, backend, dtype, rerank, rerank_by, negative_prompt, logits_processor, stopping_criteria: as for
+        model, device, backend, dtype, rerank, rerank_by, negative_prompt, logits_processor, stopping_criteria: as for
             `amt.generate`. The model must have learned it: its config says `edits`.
         progress: called with (windows done, all windows): a piece may be longer than what a model reads at once.
         options: limits and fields of `amt.GenerationConfig`, as for `amt.generate`. Limits hold for what is written.
@@ -246,7 +250,7 @@ def edit(
     call = _sorted("edit", options | {"num_return_sequences": num_return_sequences})
     if text is not None:
         check_text(text)
-    opened = load(call.model or DEFAULT_WRITER)
+    opened = load(call.model or DEFAULT_WRITER, device=call.device)
     check_can_edit(opened)
     data = midi if isinstance(midi, MidiData) else read_midi(midi)
     holes, programs = holes_of(data, opened.tokenizer.config, bars, tracks, keep)
@@ -294,7 +298,7 @@ def profile(text: str, *, num_return_sequences: int = 1, **options: Unpack[Gener
     from amt.decoding.backends import choose
 
     began = perf_counter()
-    opened = load(options.get("model") or DEFAULT_WRITER)
+    opened = load(options.get("model") or DEFAULT_WRITER, device=options.get("device"))
     _ = opened.text_encoder  # opens it
     choose(opened.checkpoint.model, None, options.get("backend", "auto"), options.get("dtype", "float32"))
     options["model"] = opened
@@ -342,6 +346,7 @@ class _Call:
     """The arguments of a call, by who reads them."""
 
     model: ModelSource
+    device: str | None
     limits: Limits
     options: dict[str, Any]  # of GenerationConfig
     asking: dict[str, Any]  # of `ask`
@@ -363,7 +368,7 @@ _OTHER = {
 
 def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
     """The arguments by who reads them; ValueError for one that nobody does."""
-    known = {*_LIMITS, *_OPTIONS, *_ASKING, *_RUNNING, *_OTHER[function], "model"}
+    known = {*_LIMITS, *_OPTIONS, *_ASKING, *_RUNNING, *_OTHER[function], "model", "device"}
     if function == "edit":
         known -= _NOT_OF_EDITS
     unknown = sorted(set(arguments) - set(known))
@@ -377,6 +382,7 @@ def _sorted(function: str, arguments: dict[str, Any]) -> _Call:
 
     return _Call(
         arguments.get("model"),
+        arguments.get("device"),
         Limits(**those(_LIMITS)),
         those(_OPTIONS),
         {"named": frozenset((*_LIMITS, "max_new_tokens")) & set(arguments), **those(_ASKING)},
@@ -424,6 +430,7 @@ def info() -> dict[str, Any]:
         "transformers": importlib.metadata.version("transformers"),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
+        "gpu": explain_device(),
         "midi": native.explain(),
         "decoding": ops.explain() if ops.is_available() else f"plain PyTorch, slow: {ops.explain()}",
         "backends": [backend.name for backend in BACKENDS],

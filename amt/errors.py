@@ -44,5 +44,9 @@ class BackendUnavailableError(AmtError, RuntimeError):
     """A backend that was asked for by name cannot run here."""
 
 
+class DeviceError(AmtError, ValueError):
+    """A device that was asked for and cannot be used here."""
+
+
 class DecodingError(AmtError, RuntimeError):
     """Decoding cannot go on: NaN logits, or no legal token."""

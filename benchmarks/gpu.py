@@ -1,11 +1,11 @@
-"""Checks and measures on a CUDA GPU, in at most ten minutes, into one dated JSON file.
+"""Checks and measures on a CUDA GPU, within some minutes, into one dated JSON file.
 
-    python benchmarks/gpu.py [--stages facts,verify,attention,training] [-o FILE]
+    python benchmarks/gpu.py [--minutes 9] [--stages facts,verify,attention,training] [-o FILE]
 
 Stages: `facts` measures what the GPU gives (memory, matrix products, L2, launches, exchanges between its processors),
-`verify` runs tests/ops/triton_cases.py on it, bfloat16 included, each case twice for equal bits, `attention` times the
-kernels beside torch's own, and `training` a step of the default model with each. The file is written after each stage,
-so a run that is cut keeps what it has. Without -o it is benchmarks/results/gpu-DATE.json.
+`verify` runs tests/ops/triton_cases.py on it in several processes, bfloat16 included, each case twice for equal bits,
+`attention` times the kernels beside torch's own, and `training` a step of the default model with each. The file is
+written after each stage, so a run that is cut keeps what it has. Without -o it is benchmarks/results/gpu-DATE.json.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 import amt
 from amt.bench.attention import Attend, AttentionCase, Inputs, by_backend, call_once, make_inputs
 from amt.bench.machine import machine
+from amt.devices import why_no_gpu
 from amt.models import build_model
 from amt.nn.config import ModelConfig
 from amt.ops import attention_backend
@@ -37,7 +38,8 @@ from amt.ops import attention_backend
 ROOT = Path(__file__).parents[1]
 SCHEMA = 1
 STAGES = ("facts", "verify", "attention", "training")
-TIME_LIMITS_S = {"facts": 60, "verify": 240, "attention": 150, "training": 120}
+SHARES = {"facts": 0.1, "verify": 0.4, "attention": 0.28, "training": 0.22}  # of the time
+NUM_PROCESSES = 12  # that compile the kernels of `verify`, as far as there are processors
 TOTAL_POSITIONS = 16_384  # batch times length of the attention cases
 
 
@@ -45,15 +47,20 @@ def main() -> int:
     """0 if every check passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", default=",".join(STAGES), help="with commas between")
+    parser.add_argument("--minutes", type=float, default=9.0, help="for all stages together; default: 9")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     stages = args.stages.split(",")
     unknown = sorted(set(stages) - set(STAGES))
     if unknown:
         parser.error(f"there is no stage {', '.join(unknown)}; choose from {', '.join(STAGES)}")
-    if not torch.cuda.is_available():
-        print("gpu.py: torch finds no CUDA GPU here", file=sys.stderr)
+    if not 0 < args.minutes <= 600:
+        parser.error(f"--minutes must be above 0 and at most 600, got {args.minutes:g}")
+    reason = why_no_gpu()
+    if reason is not None:
+        print(f"gpu.py: there is no GPU here: {reason}", file=sys.stderr)
         return 1
+    all_shares = sum(SHARES[stage] for stage in stages)
     now = datetime.datetime.now(datetime.timezone.utc)
     path = args.output or ROOT / "benchmarks" / "results" / f"gpu-{now:%Y-%m-%d-%H%M}.json"
     report = Report(path, now)
@@ -61,7 +68,7 @@ def main() -> int:
         if stage in stages:
             start = time.monotonic()
             try:
-                globals()[f"measure_{stage}"](report, start + TIME_LIMITS_S[stage])
+                globals()[f"measure_{stage}"](report, start + 60 * args.minutes * SHARES[stage] / all_shares)
             except Exception as error:  # the other stages are still worth having
                 report.fail(stage, f"{type(error).__name__}: {error}")
             report.data["seconds"][stage] = round(time.monotonic() - start, 1)
@@ -262,28 +269,44 @@ def measure_facts(report: Report, _: float) -> None:
 # verify
 
 
+def shards(names: list[str], num_shards: int) -> list[list[str]]:
+    """Tests in so many parts; neighbours, which share compiled kernels, stay together."""
+    size = -(-len(names) // num_shards)
+    return [names[first : first + size] for first in range(0, len(names), size)]
+
+
 def measure_verify(report: Report, end: float) -> None:
-    """The kernels' tests, on this GPU."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/ops/triton_cases.py"]
+    """The kernels' tests, on this GPU, in several processes: most of their time is compilation."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    try:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=end - time.monotonic(),
-            env=environment,
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    listed = subprocess.run(
+        [*pytest, "--collect-only", "tests/ops/triton_cases.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    names = [line for line in listed.stdout.splitlines() if "::" in line]
+    report.check("cases were found", len(names) > 100, f"{len(names)}, {listed.stderr[-200:]}")
+    running = [
+        subprocess.Popen(
+            [*pytest, *part], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
         )
-    except subprocess.TimeoutExpired as error:
-        report.fail("verify", f"not done after {error.timeout:.0f} s")
-        return
-    lines = done.stdout.strip().splitlines()
-    report.check("tests/ops/triton_cases.py", done.returncode == 0, lines[-1] if lines else done.stderr[-500:])
-    for line in lines:
-        if line.startswith("FAILED"):
-            report.check(line.removeprefix("FAILED "), False)
+        for part in shards(names, min(NUM_PROCESSES, os.cpu_count() or 1))
+    ]
+    for number, process in enumerate(running):
+        try:
+            output, _ = process.communicate(timeout=max(1.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            report.fail("verify", f"part {number} was not done in time")
+            continue
+        lines = output.strip().splitlines()
+        report.check(f"triton_cases, part {number}", process.returncode == 0, lines[-1] if lines else "")
+        for line in lines:
+            if line.startswith("FAILED"):
+                report.check(line.removeprefix("FAILED "), False)
 
 
 # attention

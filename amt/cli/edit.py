@@ -60,6 +60,10 @@ def edit(
     greedy: Annotated[
         bool, typer.Option("--greedy", help="Always the likeliest token.", rich_help_panel=CHOICE)
     ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="cpu, cuda or cuda:N; default: cpu.", rich_help_panel=SPEED),
+    ] = None,
     backend: Annotated[
         str, typer.Option(metavar="NAME", help="engine, plain or auto; see amt generate.", rich_help_panel=SPEED)
     ] = "auto",
@@ -92,7 +96,7 @@ def edit(
             bars=chosen_bars,
             tracks=_names(tracks),
             keep=_names(keep),
-            model=load(model or DEFAULT_WRITER, allow_download=allow_download),
+            model=load(model or DEFAULT_WRITER, device=device, allow_download=allow_download),
             num_return_sequences=num,
             **{"backend": backend, "dtype": dtype, "progress": show, **given},
         )

@@ -26,6 +26,7 @@ _OPTIONS = {
     "backend='engine'": "--backend engine",
     "backend='plain'": "--backend plain",
     "batch_size": "--batch-size",
+    "device='cpu'": "--device cpu",
     "decay_steps": "--decay-steps",
     "max_time": "--max-time",
     "do_sample": "sampling",

@@ -85,6 +85,10 @@ def generate(
     greedy: Annotated[
         bool, typer.Option("--greedy", help="Always the likeliest token.", rich_help_panel=CHOICE)
     ] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="cpu, cuda or cuda:N; default: cpu.", rich_help_panel=SPEED),
+    ] = None,
     backend: Annotated[
         str,
         typer.Option(
@@ -140,13 +144,12 @@ def generate(
             "progress": show,
             **given,
         }
+        opened = load(model or DEFAULT_WRITER, device=device, allow_download=allow_download)
         if show_profile:
-            measured = api.profile(text, model=load(model or DEFAULT_WRITER, allow_download=allow_download), **options)
+            measured = api.profile(text, model=opened, **options)
             pieces = measured.pieces
         else:
-            found: Any = api.generate(
-                text, model=load(model or DEFAULT_WRITER, allow_download=allow_download), **options
-            )
+            found: Any = api.generate(text, model=opened, **options)
             pieces = found if isinstance(found, list) else [found]
     write_pieces(names, pieces, as_json=as_json)
     if show_profile:

@@ -66,6 +66,9 @@ def train(
         str | None, typer.Option(metavar="MODEL", help="A new run begins with the weights of this model.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default: a GPU if there is one.")] = None,
+    compile_model: Annotated[
+        bool, typer.Option("--compile", help="Let torch.compile make kernels of the model; for GPUs.")
+    ] = False,
     parallel: Annotated[
         Parallel, typer.Option(help="Under torchrun: every process has all weights (ddp), or a part (fsdp).")
     ] = Parallel.ddp,
@@ -88,6 +91,7 @@ def train(
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}
+    given |= {"compile": True} if compile_model else {}
     training = _training(Path(output), config, given)
     architecture = None if model_config is None else _architecture(Path(data), model_config)
 

@@ -170,6 +170,11 @@ class MusicTransformer(nn.Module):
                             if name.endswith(("attention.output.weight", "linear2.weight")):
                                 weight.mul_(0.0 if self.config.zero_outputs else sublayers**-0.5)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.token_embedding.weight.device
+
     def _embed(self, token_ids: torch.Tensor, features: FeatureInputs | None = None) -> torch.Tensor:
         if token_ids.dim() != 2:
             raise ValueError(f"token_ids must be (batch, seq_len), got shape {tuple(token_ids.shape)}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import functools
 import hashlib
 import json
@@ -13,12 +15,15 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from amt.config import shown
+from amt.devices import open_device
 from amt.errors import CheckpointError
 from amt.files import standing, why_no_name
 from amt.midi.tokenizer import EventTokenizer
 from amt.text.kept import kept_embeddings
 
 if TYPE_CHECKING:
+    import torch
+
     from amt.models.checkpoint import Checkpoint
     from amt.text.encoder import TextEncoder
 
@@ -43,6 +48,29 @@ class OpenedModel:
         self.tokenizer = EventTokenizer(checkpoint.tokenizer_config)
         self._allow_download = allow_download
         self._captions: dict[str, np.ndarray] = {}
+        self._elsewhere: dict[torch.device, OpenedModel] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.checkpoint.model.device
+
+    def on(self, device: str | torch.device | None) -> OpenedModel:
+        """The same model on a device: a copy, made when it is first asked for; None: as it is.
+
+        Raises:
+            DeviceError: the device is not there, or too old.
+        """
+        if device is None:
+            return self
+        place = open_device(device)
+        if place == self.device:
+            return self
+        if place not in self._elsewhere:
+            model = copy.deepcopy(self.checkpoint.model).to(place)
+            checkpoint = dataclasses.replace(self.checkpoint, model=model)
+            self._elsewhere[place] = OpenedModel(checkpoint, allow_download=self._allow_download)
+        return self._elsewhere[place]
 
     @functools.cached_property
     def text_encoder(self) -> TextEncoder:
@@ -90,7 +118,9 @@ def packaged_models() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(WEIGHTS.glob("*/config.json"))}
 
 
-def load(model: ModelSource = None, *, allow_download: bool = False) -> OpenedModel:
+def load(
+    model: ModelSource = None, *, device: str | torch.device | None = None, allow_download: bool = False
+) -> OpenedModel:
     """A model: the one in the package, a folder, or (with `allow_download`) one on the Hugging Face hub.
 
     The last few stay in memory; a folder whose files have changed is read again.
@@ -98,11 +128,18 @@ def load(model: ModelSource = None, *, allow_download: bool = False) -> OpenedMo
     Args:
         model: the name of a model in the package, a folder, or OWNER/NAME on the hub; default: "score-small". What was
             loaded already is returned as it is.
+        device: "cpu", "cuda" or "cuda:N": where the model goes; None: where it is, at first the processor.
         allow_download: whether the network may be used.
 
     Raises:
-        CheckpointError: it is not there or damaged.
+        CheckpointError: it is not there or damaged. DeviceError: there is no such GPU, or it is too old.
     """
+    if device is not None:
+        open_device(device)  # says that it is not here before a file is read
+    return _find(model, allow_download).on(device)
+
+
+def _find(model: ModelSource, allow_download: bool) -> OpenedModel:
     if isinstance(model, OpenedModel):
         return model
     name = str(model or DEFAULT_MODEL)

@@ -28,6 +28,11 @@ class FeatureInputs:
         """The same on another device."""
         return FeatureInputs(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
 
+    def padded(self, num_entries: int) -> FeatureInputs:
+        """The same with so many entries: those behind belong to the last token, with the value 0."""
+        more = num_entries - len(self.columns)
+        return dataclasses.replace(self, columns=F.pad(self.columns, (0, more)), values=F.pad(self.values, (0, more)))
+
 
 class StateFeatures(nn.Module):
     """A learned vector for each column; a token's input is the sum of its columns' vectors, each times its value."""

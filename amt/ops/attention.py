@@ -66,7 +66,7 @@ def attention(
         window: local attention, with is_causal: a query sees its own position and window - 1 before it.
         relative_bias: (num_heads, 2 * max_distance + 1), added to the score of key - query = -max_distance ..
             max_distance; further ones are clipped. Positions are aligned bottom-right.
-        dropout_p: the share of attention weights set to zero, in steps of 2**-16.
+        dropout_p: the share of attention weights set to zero, in steps of 2**-8.
         seed: for dropout, up to 2**63 - 1: the same weights are dropped by "reference", "triton" and "native" on any
             device, each as a function of (seed, batch and head, row, column), in a packed batch too; "sdpa" takes no
             seed. None: drawn from torch's generator.

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from amt.devices import why_no_gpu
 from amt.ops import native_attention
 from amt.ops.reference import attention as reference
 
@@ -23,9 +24,17 @@ def why_no_triton(device: torch.device) -> str | None:
         from amt._triton.launch import IS_INTERPRETED
     except ImportError as error:
         return f"triton cannot be imported ({error}); it comes with torch for CUDA, or with pip install triton"
-    if device.type == "cuda" or (device.type == "cpu" and IS_INTERPRETED):
+    if device.type == "cuda":
+        reason: str | None = _why_no_gpu(device.index or 0)
+        return reason
+    if device.type == "cpu" and IS_INTERPRETED:
         return None
     return f"the tensors are on {device.type}, and Triton was not started as an interpreter (TRITON_INTERPRET=1)"
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _why_no_gpu(index: int) -> str | None:
+    return why_no_gpu(index)
 
 
 def attention(

@@ -46,6 +46,8 @@ LENGTHS = ("max_beats", "duration", "bars")
 NOT_IN_EDITS = ("tempo", "time_signature", "duration", "bars", "max_beats", "entry_by_beats", "max_instruments")
 # A length that is asked for is met within these.
 BARS_AROUND = 1
+# So many may join those that must play.
+OTHERS = 3
 DURATION_AROUND = Fraction(5, 100)
 
 Pitches = int | str | Mapping[str | int, int | str]
@@ -76,7 +78,7 @@ class Limits:
         None, 'These do not play, like "drums".', only_score=True, written="list"
     )
     max_instruments: int | None = setting(
-        None, "How many instruments play, at most; usually 10, or all that are named.", only_score=True, usual=10
+        None, "How many instruments play, at most; usually three more than must play, or 10.", only_score=True, usual=10
     )
     entry_by_beats: float | None = setting(
         None, "When required instruments have begun, in quarter notes; usually 32.", only_score=True, usual=32.0
@@ -308,8 +310,8 @@ def with_usual(
         and field.name not in named
         and (config.preset == "score" or not field.metadata.get("only_score"))
     }
-    if "max_instruments" in usual and limits.required_instruments is not None:
-        usual["max_instruments"] = max(usual["max_instruments"], len(limits.required_instruments))
+    if "max_instruments" in usual and limits.required_instruments:
+        usual["max_instruments"] = len(limits.required_instruments) + OTHERS
     elif limits.instruments is not None:  # all of them play
         usual.pop("max_instruments", None)
     given = limits.max_note_beats

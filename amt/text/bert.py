@@ -38,7 +38,11 @@ class Bert(nn.Module):
             raise ValueError("only BERT with gelu and absolute positions can be opened")
         weights = {name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()}
         names = ("word_embeddings", "position_embeddings", "token_type_embeddings")
-        self.words, self.positions, self.types = (weights[f"embeddings.{name}.weight"] for name in names)
+        self.words: torch.Tensor
+        self.positions: torch.Tensor
+        self.types: torch.Tensor
+        for attribute, name in zip(("words", "positions", "types"), names, strict=True):
+            self.register_buffer(attribute, weights[f"embeddings.{name}.weight"])
         with torch.device("meta"):
             layer = nn.TransformerEncoderLayer(
                 config["hidden_size"],

@@ -132,10 +132,17 @@ class TextEncoder:
                     f" {expected[:12]}…; {_remedy(spec)}"
                 )
         self.spec = dataclasses.replace(spec, files=tuple(digests))
-        self._tokenize, self._token_states = (_open_bert if is_bert else _open_other)(path, self.spec)
+        self._tokenize, self._model, self._token_states = (_open_bert if is_bert else _open_other)(path, self.spec)
+        self._device: torch.device | str = "cpu"
 
     def __reduce__(self) -> tuple[Callable[..., TextEncoder], tuple[Any, ...]]:
         return _opened, (self.spec, self._folder, self._allow_download)  # from its files, which are checked again
+
+    def to(self, device: torch.device | str) -> TextEncoder:
+        """Compute on a device from now on; what comes back is on the processor as before."""
+        self._model.to(device)
+        self._device = device
+        return self
 
     def encode(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Embed texts one by one, so that a text gets the same bits alone or among others, with any number of threads.
@@ -222,10 +229,11 @@ class TextEncoder:
         import torch
 
         with torch.inference_mode():
-            states = self._token_states(token_ids).float()  # (batch, text_len, dim)
+            states = self._token_states(token_ids.to(self._device)).float()  # (batch, text_len, dim)
             if self.spec.pooling == "mean":
                 states = torch.nn.functional.normalize(states.mean(1, keepdim=True), dim=-1)
-        return states.clone()  # outside of inference mode: may take part in training
+        result: torch.Tensor = states.to("cpu", copy=True)  # outside of inference mode: may take part in training
+        return result
 
 
 def _check_list(texts: object) -> None:
@@ -290,7 +298,10 @@ def _check_width(spec: TextEncoderSpec, dim: object) -> None:
 Tokenize = Callable[[str], tuple[list[int], int]]  # token ids with special tokens, and where in the text they end
 
 
-def _open_bert(path: Path, spec: TextEncoderSpec) -> tuple[Tokenize, Callable[[torch.Tensor], torch.Tensor]]:
+Opened = tuple[Tokenize, Any, Callable[[Any], Any]]  # also its module, and what gives the token states
+
+
+def _open_bert(path: Path, spec: TextEncoderSpec) -> Opened:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
     from tokenizers import Tokenizer
@@ -311,10 +322,10 @@ def _open_bert(path: Path, spec: TextEncoderSpec) -> tuple[Tokenize, Callable[[t
         encoding = tokenizer.encode(text)
         return encoding.ids, max(end for _, end in encoding.offsets)
 
-    return tokenize, model
+    return tokenize, model, model
 
 
-def _open_other(path: Path, spec: TextEncoderSpec) -> tuple[Tokenize, Callable[[torch.Tensor], torch.Tensor]]:
+def _open_other(path: Path, spec: TextEncoderSpec) -> Opened:
     """Anything that transformers' AutoModel knows, from local files and without remote code."""
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -336,4 +347,4 @@ def _open_other(path: Path, spec: TextEncoderSpec) -> tuple[Tokenize, Callable[[
         states: torch.Tensor = model(input_ids=token_ids).last_hidden_state
         return states
 
-    return tokenize, token_states
+    return tokenize, model, token_states

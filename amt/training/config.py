@@ -16,7 +16,8 @@ class TrainConfig(Config):
     The learning rate rises over `warmup_steps`, stays, and falls to 0 over the last `decay_steps`: "linear", or as half
     a "cosine". With `max_time` it falls over the last `decay_share` of that time instead, however many steps that is,
     and the run ends when the time is up. `optimizer`: see `amt.training.optimizers`. `precision` of matrix products and
-    attention; weights are float32.
+    attention: "auto" is bfloat16 on a GPU and float32 on a processor; weights are float32. `compile`: whether
+    torch.compile makes kernels of its own of the model; it pays on a GPU.
 
     Args:
         batch_size: rows a step.
@@ -52,7 +53,8 @@ class TrainConfig(Config):
     beta2: float = 0.95
     max_grad_norm: float = 1.0
     optimizer: Literal["adamw", "muon"] = "adamw"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
     ema_decay: float = 0.0
     header_weight: float = 1.0
     lead_weight: float = 1.0
@@ -100,6 +102,10 @@ class TrainConfig(Config):
         check_range("seed", self.seed, 0, (1 << 64) - 1)
         for name in ("save_every", "eval_every", "eval_batches"):
             check_range(name, getattr(self, name), 1, 1 << 40)
+
+    def is_bfloat16(self, device_type: str) -> bool:
+        """Whether products are in bfloat16 on such a device ("cpu", "cuda")."""
+        return self.precision == "bfloat16" or (self.precision == "auto" and device_type == "cuda")
 
     def learning_rate_at(self, step: int, seconds: float = 0.0) -> float:
         """The learning rate of a step, counted from 0, that begins after so many seconds of training."""

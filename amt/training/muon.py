@@ -39,5 +39,10 @@ class Muon(torch.optim.Muon):
             torch._foreach_lerp_(momenta, grads, 1 - group["momentum"])
             updates = orthogonalize(torch._foreach_lerp(grads, momenta, group["momentum"]))
             torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-            for parameter, update in zip(parameters, updates, strict=True):
-                parameter.add_(update, alpha=-group["lr"] * NORM_OF_ADAMW * max(parameter.shape) ** 0.5)
+            for longest in sorted({max(parameter.shape) for parameter in parameters}):
+                alike = [place for place, parameter in enumerate(parameters) if max(parameter.shape) == longest]
+                torch._foreach_add_(
+                    [parameters[place] for place in alike],
+                    [updates[place].to(parameters[place].dtype) for place in alike],
+                    alpha=-group["lr"] * NORM_OF_ADAMW * longest**0.5,
+                )

@@ -51,4 +51,6 @@ def set_learning_rate(optimizers: list[torch.optim.Optimizer], learning_rate: fl
 
 def make_average(model: torch.nn.Module, decay: float) -> AveragedModel:
     """The exponential moving average of a model's weights: it keeps the share `decay` of itself each step."""
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+    average.n_averaged = average.n_averaged.cpu()  # it is looked at in each step: no GPU should be waited for
+    return average

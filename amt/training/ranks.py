@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from amt.devices import best_device, open_device
 from amt.nn.layers import Decoder, Encoder
 from amt.training.objective import Objective
 
@@ -34,22 +35,18 @@ class Ranks:
         """Join the group that `torchrun` describes in the environment; without it, this process alone.
 
         Args:
-            device: "cpu" or "cuda"; None: a GPU if there is one.
+            device: "cpu", "cuda" or "cuda:N"; None: a GPU if there is one.
         """
-        kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if kind not in ("cpu", "cuda"):
-            raise ValueError(f"device must be cpu or cuda, got {kind!r}")
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is cuda, but PyTorch sees no GPU here; leave device out or say cpu")
+        place = best_device() if device is None else open_device(device)
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
         if world_size == 1:
-            return cls(0, 1, torch.device(kind))
-        if kind == "cuda":
-            kind = f"cuda:{os.environ['LOCAL_RANK']}"
-            torch.cuda.set_device(kind)
+            return cls(0, 1, place)
+        if place.type == "cuda":
+            place = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(place)
         if not dist.is_initialized():
-            dist.init_process_group("gloo" if kind == "cpu" else "nccl")
-        return cls(dist.get_rank(), world_size, torch.device(kind))
+            dist.init_process_group("gloo" if place.type == "cpu" else "nccl")
+        return cls(dist.get_rank(), world_size, place)
 
     @property
     def is_first(self) -> bool:
@@ -84,6 +81,8 @@ class Ranks:
 
     def of_first(self, value: float) -> float:
         """The first process's value, in all of them."""
+        if self.world_size == 1:  # the device is not asked
+            return value
         return float(self.sum(torch.tensor(value if self.is_first else 0.0, dtype=torch.float64, device=self.device)))
 
     def wait(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,18 @@ from amt.request.options import GenerationConfig
 from amt.text.cache import EmbeddingCache
 from amt.text.encoder import TextEncoder, TextEncoderSpec
 from amt.text.pooling import pad_embeddings
+from amt.training.ahead import NUM_AHEAD, Ahead
 from amt.training.config import TrainConfig
 from amt.training.metrics import Metrics
 from amt.training.objective import Objective, Rows
 from amt.training.optimizers import make_average, make_optimizers, set_learning_rate
 from amt.training.ranks import Parallel, Ranks, whole
 from amt.training.state import keep_newest_state, load_state, save_state
+
+LOG_EVERY = 20  # steps between two looks at what a GPU has computed: each waits for it
+BUCKET = 64  # on a GPU, numbers of columns are rounded up to a multiple of it
+ENCODER_BATCH = 256  # captions
+MAX_KEPT = 8192  # captions whose embeddings stay in memory; 50 KB each
 
 
 class TextSource:
@@ -45,11 +52,61 @@ class TextSource:
             EmbeddingCache(data / "embeddings", encoder=self._encoder) if (data / "embeddings").is_dir() else None
         )
 
+        self._kept: dict[str, torch.Tensor] | None = None
+
+    def on(self, device: torch.device) -> TextSource:
+        """Encode on a GPU, many captions at once, and keep what was encoded."""
+        self._encoder.to(device)
+        self._kept = {}
+        return self
+
+    def keep(self, captions: Iterable[str]) -> None:
+        """Encode those captions that are not known yet, all together."""
+        assert self._kept is not None, "see `on`"
+        new = [each for each in dict.fromkeys(captions) if each not in self._kept and not self._is_cached(each)]
+        if not new:
+            return
+        while self._kept and len(self._kept) + len(new) > MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+        rows = self._encoder.encode_batch(new, ENCODER_BATCH)
+        self._kept.update(zip(new, (row.half() for row in rows), strict=True))
+
+    def _is_cached(self, caption: str) -> bool:
+        return self._cache is not None and caption in self._cache
+
     def __call__(self, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Embeddings (batch, text_len, dim) float32 and their mask (batch, text_len)."""
         if self._cache is not None and all(caption in self._cache for caption in captions):
             return pad_embeddings(self._cache.get_many(captions))
-        return pad_embeddings([row.half() for row in self._encoder.encode_batch(captions)])
+        if self._kept is None:
+            return pad_embeddings([row.half() for row in self._encoder.encode_batch(captions)])
+        self.keep(captions)
+        rows: list[Any] = []
+        for caption in captions:
+            if self._cache is not None and caption in self._cache:
+                rows += self._cache.get_many([caption])
+            else:
+                rows.append(self._kept[caption])
+        return pad_embeddings(rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What a step computes: the parts of its batch that are this process's, and the sizes of the whole batch."""
+
+    parts: list[Rows]
+    num_tokens: int
+    num_captions: int
+
+
+@dataclasses.dataclass
+class _Pending:
+    """A step that the device may not have computed yet."""
+
+    row: dict[str, Any]
+    step: Step
+    sums: torch.Tensor
+    norm: torch.Tensor
 
 
 @torch.no_grad()
@@ -171,20 +228,20 @@ def _train(
     optimizers = make_optimizers(model, config)
     average = make_average(model, config.ema_decay) if config.ema_decay else None
     state = load_state(run, model, optimizers, average) or {"step": 0, "tokens": 0}
+    if config.compile:
+        model.compile()
     call = objective if is_sharded else ranks.replicate(objective)
     text = TextSource(data, spec)
+    is_on_gpu = ranks.device.type == "cuda"
+    if is_on_gpu:
+        text.on(ranks.device).keep(_captions(train_split))
     num_tokens = int(state["tokens"])
     objective.train()
     augmentation = Augmentation(config.transpose, config.tempo_change, config.velocity_change, config.caption_dropout)
-    with Metrics(run if ranks.is_first else None, tensorboard, progress) as metrics:
-        began, began_tokens = time.perf_counter(), num_tokens
-        seconds = seconds_before = float(state.get("seconds", 0.0))
-        end = int(state["step"]) if 0 < config.max_time <= seconds else config.max_steps
-        for step in range(int(state["step"]), end):
-            learning_rate = config.learning_rate_at(step, seconds)
-            set_learning_rate(optimizers, learning_rate)
-            # Dropout, too, depends on (seed, step) and the process alone.
-            torch.manual_seed(((config.seed * 1_000_003 + step) * ranks.world_size + ranks.rank) % (1 << 64))
+    side = torch.cuda.Stream(ranks.device) if is_on_gpu else None  # type: ignore[no-untyped-call]
+
+    def make(step: int) -> Step:
+        with torch.cuda.stream(side):
             batch = train_split.batch(
                 config.seed,
                 step,
@@ -199,35 +256,56 @@ def _train(
                 attribute_dropout=config.attribute_dropout,
                 no_attributes=config.no_attributes,
             )
+            return _step_of(batch, text, config, ranks, model.feature_layout)
+
+    first, end = int(state["step"]), config.max_steps
+    seconds = seconds_before = float(state.get("seconds", 0.0))
+    if 0 < config.max_time <= seconds:
+        end = first
+    log_every = LOG_EVERY if is_on_gpu else 1
+    pending: list[_Pending] = []
+    with (
+        fast_products(ranks.device),
+        Metrics(run if ranks.is_first else None, tensorboard, progress) as metrics,
+        Ahead(make, first, end, NUM_AHEAD if is_on_gpu else 0) as steps,
+    ):
+        began, began_tokens = time.perf_counter(), num_tokens
+        for done, step in enumerate(steps, first + 1):
+            learning_rate = config.learning_rate_at(done - 1, seconds)
+            set_learning_rate(optimizers, learning_rate)
+            # Dropout, too, depends on (seed, step) and the process alone.
+            torch.manual_seed(((config.seed * 1_000_003 + done - 1) * ranks.world_size + ranks.rank) % (1 << 64))
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
-            sums = _backward(call, batch, text, config, ranks, model.feature_layout)
-            loss = float(sums[0]) / batch.num_tokens
-            if not math.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss} at step {step}; resume with a lower learning_rate")
+            sums = _backward(call, step, ranks)
+            if not is_on_gpu:  # there it is seen when the row is written, before anything is saved
+                _check_loss(float(sums[0]) / step.num_tokens, done - 1)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
             for optimizer in optimizers:
                 optimizer.step()
             if average is not None:
                 average.update_parameters(model)
-            num_tokens += batch.num_tokens
-            done = step + 1
+            num_tokens += step.num_tokens
             seconds = seconds_before + ranks.of_first(time.perf_counter() - began)
             is_last = done == config.max_steps or 0 < config.max_time <= seconds
-            row: dict[str, Any] = {
-                "step": done,
-                "loss": round(loss, 5),
-                "grad_norm": round(float(whole(norm)), 4),
-                "learning_rate": learning_rate,
-                "tokens": num_tokens,
-                "tokens_per_s": round((num_tokens - began_tokens) / (time.perf_counter() - began)),
-            }
-            if isinstance(model, MusicTextTransformer):
-                row["text_mse"] = round(float(sums[1]) / max(1, int(batch.has_caption.sum())), 7)
-            if valid_split is not None and (done % config.eval_every == 0 or is_last):
-                row |= evaluate_loss(objective, valid_split, text, config, ranks.device)
-            metrics.write(row)
-            if done % config.save_every == 0 or is_last:
+            row = {"step": done, "learning_rate": learning_rate, "tokens": num_tokens}
+            pending.append(_Pending(row, step, sums, norm))
+            looks = valid_split is not None and (done % config.eval_every == 0 or is_last)
+            saves = done % config.save_every == 0 or is_last
+            if not (done % log_every == 0 or looks or saves):
+                continue
+            rows = _rows_of(pending)
+            pending.clear()
+            tokens_per_s = round((num_tokens - began_tokens) / (time.perf_counter() - began))
+            for finished in rows:
+                finished["tokens_per_s"] = tokens_per_s
+                if not isinstance(model, MusicTextTransformer):
+                    del finished["text_mse"]
+            if valid_split is not None and looks:
+                rows[-1] |= evaluate_loss(objective, valid_split, text, config, ranks.device)
+            for finished in rows:
+                metrics.write(finished)
+            if saves:
                 known = {"tokens": num_tokens, "seconds": round(seconds, 3)}
                 save_state(run, done, model, optimizers, average, known, is_writer=ranks.is_first)
             if is_last:
@@ -247,30 +325,72 @@ def _train(
     return checkpoint
 
 
-def _backward(
-    objective: torch.nn.Module,
-    batch: Batch,
-    text: TextSource,
-    config: TrainConfig,
-    ranks: Ranks,
-    layout: FeatureLayout | None = None,
-) -> torch.Tensor:
-    """Gradients of a step's loss; returns the sums of `Objective` over the whole batch, on the CPU.
+def _captions(split: PreparedSplit) -> Iterator[str]:
+    """The captions of a split, as far as they can be kept."""
+    return itertools.islice((caption for piece in split.pieces for caption in piece["captions"]), MAX_KEPT)
 
-    The batch is cut into parts that are computed one after the other; each process takes every world_size-th row of
-    each part. Gradients are averaged over processes, so each multiplies its loss by their number.
+
+def _step_of(batch: Batch, text: TextSource, config: TrainConfig, ranks: Ranks, layout: FeatureLayout | None) -> Step:
+    """The batch, cut into parts that are computed one after the other; each process takes every world_size-th row."""
+    is_on_gpu = ranks.device.type == "cuda"
+    parts = []
+    for part in np.array_split(np.arange(config.batch_size), config.accumulation_steps):
+        own = part[ranks.rank :: ranks.world_size]
+        rows = Rows.of(batch, own, text, torch.device("cpu"), layout, BUCKET if is_on_gpu else 1, config.max_len - 1)
+        parts.append(rows.pinned() if is_on_gpu else rows)
+    return Step(parts, batch.num_tokens, int(batch.has_caption.sum()))
+
+
+def _backward(objective: torch.nn.Module, step: Step, ranks: Ranks) -> torch.Tensor:
+    """Gradients of a step's loss; returns the sums of `Objective` over the whole batch, on the device.
+
+    Gradients are averaged over processes, so each multiplies its loss by their number.
     """
     sums = torch.zeros(2, device=ranks.device, dtype=torch.float32)
-    parts = np.array_split(np.arange(config.batch_size), config.accumulation_steps)
-    for place, part in enumerate(parts):
-        rows = Rows.of(batch, part[ranks.rank :: ranks.world_size], text, ranks.device, layout)
-        is_last = place == len(parts) - 1
+    for place, rows in enumerate(step.parts):
+        is_last = place == len(step.parts) - 1
         wait = not is_last and isinstance(objective, torch.nn.parallel.DistributedDataParallel)
         with objective.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
-            loss, part_sums = objective(rows, batch.num_tokens, int(batch.has_caption.sum()))
+            loss, part_sums = objective(rows.to(ranks.device), step.num_tokens, step.num_captions)
             (loss * ranks.world_size).backward()
         sums += part_sums
-    return ranks.sum(sums).cpu()
+    return ranks.sum(sums)
+
+
+def _rows_of(pending: list[_Pending]) -> list[dict[str, Any]]:
+    """The rows of metrics of some steps; waits for the device, once."""
+    all_sums = torch.stack([each.sums for each in pending]).cpu()
+    rows = []
+    for each, sums in zip(pending, all_sums, strict=True):
+        loss = float(sums[0]) / each.step.num_tokens
+        _check_loss(loss, each.row["step"] - 1)
+        rows.append(
+            {
+                "step": each.row["step"],
+                "loss": round(loss, 5),
+                "grad_norm": round(float(whole(each.norm)), 4),
+                **each.row,
+                "text_mse": round(float(sums[1]) / max(1, each.step.num_captions), 7),
+            }
+        )
+    return rows
+
+
+def _check_loss(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} at step {step}; resume with a lower learning_rate")
+
+
+@contextlib.contextmanager
+def fast_products(device: torch.device) -> Iterator[None]:
+    """On a GPU, products of float32 in TF32, as long as it lasts."""
+    before = torch.get_float32_matmul_precision()
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _load_common_weights(

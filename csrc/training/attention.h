@@ -25,7 +25,7 @@ struct AttentionCall {
   const uint8_t* key_mask = nullptr;       // (batch, key_len), 0 = may not attend; or nullptr
   const int32_t* key_lengths = nullptr;    // (batch): keys from there on are hidden; or nullptr
   const int32_t* query_lengths = nullptr;  // (batch): queries from there on give zeros; or nullptr
-  uint32_t dropout_threshold = 0;          // of 2^16: a weight is dropped if its draw is below; see dropout.h
+  uint32_t dropout_threshold = 0;          // of 2^8: a weight is dropped if its draw is below; see dropout.h
   float keep_scale = 1.0f;                 // what the kept weights are multiplied by
   uint64_t seed = 0;
   // > 0: first each query and key is multiplied by norm_scale / sqrt(mean of its squares + norm_epsilon).

@@ -1,6 +1,6 @@
-// Which weights dropout keeps, as amt/ops/reference/attention.py draws them: of the Philox4x32-10 words of counter
-// (row, column / 8, batch * num_heads + head, 1) the 16 bits number column % 8, low bits first. Here for many rows at
-// once.
+// Which weights dropout keeps, as `kept_weights` in amt/ops/reference/attention.py draws them: a byte of the
+// Philox4x32-10 words of counter (row, column / 16, batch * num_heads + head, 1). Of 16 columns, word n has 2n, 2n + 1,
+// 8 + 2n and 9 + 2n in its bytes, the lowest first. Here for many rows at once.
 #pragma once
 
 #include "lanes.h"
@@ -8,7 +8,7 @@
 namespace amt::training {
 namespace {
 
-constexpr int64_t kDrawsPerCall = 8;
+constexpr int64_t kDrawsPerCall = 16;
 constexpr uint64_t kDropoutPurpose = 1;
 
 // Numbers of 32 bits in lanes of 64; what the upper halves hold does not matter.
@@ -44,7 +44,7 @@ struct Draws {
         threshold(call.dropout_threshold),
         keep_scale(call.keep_scale) {}
 
-  // factors[k][i], for k < 8 and i < 16: of key first_key + k, a multiple of 8, and query first_query + i: 0 where the
+  // factors[k][i], for k < 16 and i < 16: of key first_key + k, a multiple of 16, and query first_query + i: 0 where the
   // weight is dropped, else keep_scale.
   void factors(int64_t first_key, int64_t first_query, float (*out)[kLanes]) const {
     alignas(64) uint64_t words[4][kLanes];
@@ -71,8 +71,9 @@ struct Draws {
     for (int word = 0; word < 4; ++word) {
       for (int i = 0; i < kLanes; ++i) {
         const auto bits = static_cast<uint32_t>(words[word][i]);
-        out[2 * word][i] = (bits & 0xffff) >= threshold ? keep_scale : 0.0f;
-        out[2 * word + 1][i] = (bits >> 16) >= threshold ? keep_scale : 0.0f;
+        for (int byte = 0; byte < 4; ++byte) {
+          out[2 * word + byte % 2 + 8 * (byte / 2)][i] = (bits >> 8 * byte & 0xff) >= threshold ? keep_scale : 0.0f;
+        }
       }
     }
   }

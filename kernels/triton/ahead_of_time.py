@@ -21,37 +21,40 @@ import torch
 
 import triton
 from amt._triton import attention as kernels
-from amt._triton.launch import HEAD_DIMS, Config, config_for
+from amt._triton.launch import HEAD_DIMS, SHARED_LIMITS, Config, config_for, family_of
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
-ARCHS = (80, 90, 100)
+# What a program may use of shared memory there, in bytes.
+SHARED_LIMIT = {80: SHARED_LIMITS[80], 90: SHARED_LIMITS[90], 100: SHARED_LIMITS[90], 120: SHARED_LIMITS[86]}
+ARCHS = tuple(SHARED_LIMIT)
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 KERNELS = {
     "forward": kernels.forward_kernel,
     "key_value_gradient": kernels.key_value_gradient_kernel,
     "query_gradient": kernels.query_gradient_kernel,
 }
-# What a program may use of a streaming multiprocessor's shared memory, in bytes (CUDA C++ Programming Guide, technical
-# specifications by compute capability).
-SHARED_LIMIT = {80: 163 << 10, 90: 227 << 10, 100: 227 << 10}
 # The newest for each first; tiles of fewer than 64 rows fall back to the older one.
-MATRIX_INSTRUCTIONS = {80: ("mma.sync",), 90: ("wgmma.mma_async", "mma.sync"), 100: ("tcgen05.mma", "mma.sync")}
+MATRIX_INSTRUCTIONS = {
+    80: ("mma.sync",),
+    90: ("wgmma.mma_async", "mma.sync"),
+    100: ("tcgen05.mma", "mma.sync"),
+    120: ("mma.sync",),
+}
 TOLERATED_SPILLS = 16  # two numbers, once stored and once loaded: of addresses, before the loops
 VARIANTS = {
-    "causal": {"IS_CAUSAL"},
-    "full": set(),
-    "padded, bias": {"IS_CAUSAL", "HAS_MASK", "HAS_BIAS"},
-    "dropout": {"IS_CAUSAL", "HAS_DROPOUT"},
-    "padded, bias, dropout": {"IS_CAUSAL", "HAS_MASK", "HAS_BIAS", "HAS_DROPOUT"},
-    "packed": {"IS_CAUSAL", "IS_PACKED"},
+    "plain": set(),
+    "padded, bias": {"HAS_MASK", "HAS_BIAS"},
+    "dropout": {"HAS_DROPOUT"},
+    "padded, bias, dropout": {"HAS_MASK", "HAS_BIAS", "HAS_DROPOUT"},
+    "packed": {"IS_PACKED"},
 }
-FLAGS = ("IS_CAUSAL", "HAS_MASK", "HAS_LENGTHS", "HAS_BIAS", "HAS_DROPOUT", "IS_PACKED")
+FLAGS = ("HAS_MASK", "HAS_BIAS", "HAS_DROPOUT", "IS_PACKED")
 # Pointers that are there only with a flag, and what they point to.
 OPTIONAL = {
     "key_mask": ("HAS_MASK", "*u8"),
-    "key_lengths": ("HAS_LENGTHS", "*i32"),
+    "key_prefixes": ("HAS_MASK", "*i32"),
     "bias": ("HAS_BIAS", "*fp32"),
     "seed": ("HAS_DROPOUT", "*i64"),
     "tiles": ("IS_PACKED", "*i32"),
@@ -59,13 +62,18 @@ OPTIONAL = {
     "cu_key": ("IS_PACKED", "*i32"),
 }
 FLOAT32_POINTERS = {"lse", "delta", "diagonals"}
+INT32_POINTERS = {"key_lengths"}
 FLOATS = {"scale", "keep_scale"}
 TENSORS = {"query", "key", "value", "output", "grad_output", "grad_query", "grad_key", "grad_value"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one compiled kernel is and uses; `spills` are bytes that a thread stores in or loads from local memory."""
+    """What one compiled kernel is and uses; `spills` are bytes that a thread stores in or loads from local memory.
+
+    `loop_stores`: instructions in loops around matrix instructions that store numbers from registers in shared memory,
+    each with a wait for all threads behind it. Copies that go there by themselves are not among them.
+    """
 
     kernel: str
     variant: str
@@ -77,6 +85,7 @@ class Resources:
     spills: int
     shared: int
     matrix_instructions: dict[str, int]
+    loop_stores: int = 0
 
     @property
     def faults(self) -> list[str]:
@@ -88,13 +97,16 @@ class Resources:
             found.append(f"{self.shared} bytes of shared memory, the limit is {SHARED_LIMIT[self.arch]}")
         if self.dtype != "fp32" and not any(self.matrix_instructions.values()):
             found.append("no matrix instructions")
+        if self.kernel == "key_value_gradient" and self.dtype != "fp32" and self.loop_stores:
+            found.append(f"{self.loop_stores} stores to shared memory in a loop")
         return found
 
 
 def compile_kernel(name: str, variant: str, head_dim: int, dtype: str, arch: int) -> Resources:
     """One kernel with the configuration of `amt._triton.launch`."""
     flags = {flag: flag in VARIANTS[variant] for flag in FLAGS}
-    config = config_for(name, head_dim, DTYPES[dtype].itemsize, flags["HAS_BIAS"], flags["HAS_DROPOUT"], arch)
+    family = family_of(arch, SHARED_LIMIT[arch])
+    config = config_for(name, head_dim, DTYPES[dtype].itemsize, flags["HAS_BIAS"], flags["HAS_DROPOUT"], family)
     constants: dict[str, Any] = flags | {"HEAD_DIM": head_dim, "BLOCK_Q": config.block_q, "BLOCK_K": config.block_k}
     if name == "query_gradient":
         constants["NEEDS_BIAS"] = flags["HAS_BIAS"]
@@ -110,6 +122,8 @@ def compile_kernel(name: str, variant: str, head_dim: int, dtype: str, arch: int
             kind, value = f"*{dtype}", None
         elif argument in FLOAT32_POINTERS:
             kind, value = "*fp32", None
+        elif argument in INT32_POINTERS:
+            kind, value = "*i32", None
         else:
             kind, value = "fp32" if argument in FLOATS else "i32", None
         signature[argument] = kind
@@ -124,7 +138,24 @@ def compile_kernel(name: str, variant: str, head_dim: int, dtype: str, arch: int
     return Resources(
         name, variant, head_dim, dtype, arch, config, registers, spills, compiled.metadata.shared,
         {name: compiled.asm["ptx"].count(name) for name in MATRIX_INSTRUCTIONS[arch]},
+        sum(len(STORES.findall(body)) for body in loops(compiled.asm["ptx"]) if PRODUCTS.search(body)),
     )  # fmt: skip
+
+
+STORES = re.compile(r"\b(?:st\.shared|stmatrix|st\.weak\.shared)\b")
+PRODUCTS = re.compile(r"mma")
+
+
+def loops(ptx: str) -> list[str]:
+    """The bodies of the innermost loops: from a label to the jump back to it."""
+    found, lines = [], ptx.splitlines()
+    places = {line.strip().removesuffix(":"): place for place, line in enumerate(lines) if line.startswith("$L")}
+    for place, line in enumerate(lines):
+        jump = re.search(r"\bbra(?:\.uni)?\s+(\$L\w+);", line)
+        if jump and places.get(jump[1], place) < place:
+            found.append((places[jump[1]], place))
+    inner = [span for span in found if not any(span != o and span[0] <= o[0] and o[1] <= span[1] for o in found)]
+    return ["\n".join(lines[first:last]) for first, last in inner]
 
 
 def _usage(ptx: str, arch: int) -> tuple[int, int]:
@@ -167,15 +198,16 @@ def main() -> int:
     parser.add_argument("--dtypes", type=names_of(str), default=["bf16", "fp32"])
     parser.add_argument("--variants", type=lambda text: text.split(";"), default=list(VARIANTS))
     args = parser.parse_args()
-    print("| kernel | call | head_dim | dtype | sm | tile, warps, stages | registers | spills | shared KiB | matrix |")
-    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    columns = ("kernel", "call", "head_dim", "dtype", "sm", "tile, warps, stages", "registers", "spills", "shared KiB")
+    print(f"| {' | '.join(columns)} | stores in loops | matrix |")
+    print("|---" * (len(columns) + 2) + "|", flush=True)
     num_faults = 0
     for row in table(args.archs, args.kernels, args.head_dims, args.dtypes, args.variants):
         tile = f"{row.config.block_q} x {row.config.block_k}, {row.config.num_warps}, {row.config.num_stages}"
         instruction = ", ".join(f"{count} {name}" for name, count in row.matrix_instructions.items() if count) or "-"
         print(
             f"| {row.kernel} | {row.variant} | {row.head_dim} | {row.dtype} | {row.arch} | {tile} | {row.registers} "
-            f"| {row.spills} | {row.shared / 1024:.0f} | {instruction} |",
+            f"| {row.spills} | {row.shared / 1024:.0f} | {row.loop_stores} | {instruction} |",
             flush=True,
         )
         for fault in row.faults:

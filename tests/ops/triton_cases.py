@@ -41,6 +41,12 @@ def options_for(names, key_len, dtype):
         options |= {"dropout_p": 0.3, "seed": 1 << 40 | 77}
     if "scale" in names:
         options["scale"] = 0.3
+    if "negative" in names:
+        options["scale"] = -0.3
+    if "zero" in names:
+        options["scale"] = 0.0
+    if "prefix" in names:
+        options["key_padding_mask"] = torch.arange(key_len) < torch.tensor([[key_len - key_len // 4], [key_len // 2]])
     return options
 
 
@@ -93,7 +99,21 @@ def test_large_lengths(lengths, dtype):
 
 @DTYPE
 @pytest.mark.parametrize(
-    "names", ["mask", "causal mask", "lengths", "causal lengths bias", "bias", "causal bias", "dropout", "bias dropout"]
+    "names",
+    [
+        "mask",
+        "causal mask",
+        "lengths",
+        "causal lengths bias",
+        "bias",
+        "causal bias",
+        "dropout",
+        "bias dropout",
+        "causal negative",
+        "zero bias",
+        "prefix",
+        "causal prefix",
+    ],
 )
 def test_options(names, dtype):
     tensors = [draw(BATCH, HEADS, length, 32, seed=i) for i, length in enumerate((70, 91, 91))]

@@ -210,7 +210,7 @@ def test_a_generation_has_usual_limits_where_the_call_names_none():
     many = [*range(12)]
     assert with_usual(Limits(instruments=many), {"instruments"}, SCORE).max_instruments is None
     opened = with_usual(Limits(instruments=[*range(40)], required_instruments=many), {"instruments"}, SCORE)
-    assert opened.max_instruments == 12 and with_usual(Limits(), (), SCORE).max_instruments == 10
+    assert opened.max_instruments == 15 and with_usual(Limits(), (), SCORE).max_instruments == 10
 
 
 @pytest.mark.parametrize(

@@ -225,7 +225,7 @@ def test_the_first_tokens_may_weigh_more():
     tokenizer = TokenizerConfig()
     rows = Rows(
         torch.tensor([[1, 583, 540, 63, 300, 2]]), torch.randn(1, 2, 384, dtype=torch.float64),
-        torch.ones(1, 2, dtype=torch.bool), torch.tensor([True]),
+        torch.ones(1, 2, dtype=torch.bool), torch.tensor([0]),
     )  # fmt: skip
     plain, sums = Objective(model, TrainConfig(), tokenizer)(rows, 5, 1)
     heavy, same_sums = Objective(model, TrainConfig(header_weight=4.0), tokenizer)(rows, 5, 1)
@@ -240,10 +240,10 @@ def test_the_first_tokens_may_weigh_more():
 def test_midi_to_text_reads_as_much_as_the_model_says():
     torch.manual_seed(0)
     model = build_model(ModelConfig.from_dict(BOTH.to_dict() | {"midi_to_text_len": 4})).eval()
-    text, mask, has_caption = torch.randn(1, 2, 384), torch.ones(1, 2, dtype=torch.bool), torch.tensor([True])
+    text, mask, with_caption = torch.randn(1, 2, 384), torch.ones(1, 2, dtype=torch.bool), torch.tensor([0])
     errors = []
     for token_ids in ([[1, 583, 540, 63, 300, 2]], [[1, 583, 540, 63, 301, 2]], [[1, 583, 540, 64, 300, 2]]):
-        rows = Rows(torch.tensor(token_ids), text, mask, has_caption)
+        rows = Rows(torch.tensor(token_ids), text, mask, with_caption)
         errors.append(float(Objective(model, TrainConfig(), TokenizerConfig())(rows, 5, 1)[1][1]))
     assert errors[0] == errors[1] != errors[2]
 
@@ -284,10 +284,10 @@ def test_a_model_may_get_more_state_features(data, tmp_path, monkeypatch):
 
 
 def test_a_device_that_is_not_there(data, tmp_path):
-    with pytest.raises(ValueError, match="cpu or cuda"):
+    with pytest.raises(ValueError, match="cpu, cuda or cuda:N"):
         train(data, tmp_path, model_config=MODEL, config=CONFIG, device="tpu")
     if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="sees no GPU"):
+        with pytest.raises(ValueError, match="there is no cuda here"):
             train(data, tmp_path, model_config=MODEL, config=CONFIG, device="cuda")
 
 

@@ -6,11 +6,15 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal, Protocol, get_args
 
+import torch
+
 from amt.config import check_choice
 from amt.decoding.backends import engine, plain
 from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import Hypothesis, NewToken
+from amt.decoding.plain.start import device_of
 from amt.decoding.protocols import DecoderModel
+from amt.errors import BackendUnavailableError
 from amt.ops import native
 from amt.ops.decode import ENGINE_DTYPES, EngineDtype
 from amt.request.request import Request
@@ -93,8 +97,8 @@ def choose(
     Args:
         model: a model, or an `Engine`, which is a choice in itself.
         request: None: one without anything that only Python knows.
-        backend: "engine": the compiled engine or an error; "plain": PyTorch; "auto": the engine if it is here; or a row
-            of the caller's own, such as that of a batch that is shared.
+        backend: "engine": the compiled engine or an error; "plain": PyTorch; "auto": the engine if it is here, PyTorch
+            for a model on a GPU; or a row of the caller's own, such as that of a batch that is shared.
         dtype: of the engine's weights; anything but float32 asks for the engine.
 
     Raises:
@@ -109,6 +113,9 @@ def choose(
     check_choice("backend", backend, get_args(BackendName))
     check_choice("dtype", dtype, ENGINE_DTYPES)
     if not isinstance(model, engine.Engine):
+        device = device_of(model)
+        if device.type != "cpu":
+            return _on_gpu(model, device, backend, dtype)
         if backend == "plain" and dtype != "float32":
             raise ValueError(f"dtype={dtype!r} needs backend='engine'; plain PyTorch has float32 only")
         if backend == "plain":
@@ -120,6 +127,19 @@ def choose(
     if refusal is not None:
         return Choice(PLAIN, model, model.label, f"step by step from Python: {refusal}")
     return Choice(ENGINE, model, model.label, "the compiled engine is here")
+
+
+def _on_gpu(model: DecoderModel, device: torch.device, backend: str, dtype: str) -> Choice:
+    """What decodes on a GPU: plain PyTorch so far."""
+    if backend == "engine":
+        raise BackendUnavailableError(
+            f"the compiled engine runs on the processor, and the model is on {device}; use device='cpu' or"
+            " backend='plain'"
+        )
+    if dtype != "float32":
+        raise ValueError(f"dtype={dtype!r} needs the compiled engine, and so device='cpu'; the model is on {device}")
+    reason = "asked for" if backend == "plain" else f"the model is on {device}, and the compiled engine has no GPU"
+    return Choice(PLAIN, model, plain.label(device), reason)
 
 
 def _engine_dtype(name: str) -> EngineDtype:

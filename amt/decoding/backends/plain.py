@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+import torch
+
 from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import Hypothesis, NewToken
 from amt.decoding.plain.rules import Rules
@@ -16,6 +18,11 @@ from amt.decoding.protocols import DecoderModel
 from amt.request.request import Prompt, Request
 
 LABEL = "plain PyTorch"
+
+
+def label(device: torch.device) -> str:
+    """What runs, as `piece.backend` says it."""
+    return LABEL if device.type == "cpu" else f"{LABEL} on {device}"
 
 
 class PlainState:

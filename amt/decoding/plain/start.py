@@ -53,6 +53,7 @@ def start_prompt(model: DecoderModel, request: Request, prompt: Prompt, index: i
                 grammar.advance(token)
             except ValueError as error:
                 raise ValueError(f"prefix {index} breaks the grammar at position {position}: {error}") from error
+    device = device_of(model)
     texts = request.texts(prompt)
     start_cache: Any = model.start_cache
     if prompt.num_bars and getattr(model.config, "state_features", None):  # no other model can be told
@@ -61,9 +62,15 @@ def start_prompt(model: DecoderModel, request: Request, prompt: Prompt, index: i
         told = [prompt.attributes, ()]  # not the negative text
         caches = [start_cache(*encode(model, *text, each)) for text, each in zip(texts, told, strict=False)]
     with stage("decode"):
-        token_ids = torch.tensor([prompt.prefix], device=texts[0][0].device)
+        token_ids = torch.tensor([prompt.prefix], device=device)
         logits = [model.decode_step(token_ids, cache)[:, -1] for cache in caches]
     return Start(model, list(prompt.prefix), caches, logits, grammar)
+
+
+def device_of(model: DecoderModel) -> torch.device:
+    """Where a model runs; one that does not say so runs on the processor."""
+    module = getattr(model, "model", model)  # an Engine runs its model's encoder
+    return torch.device(getattr(module, "device", "cpu"))
 
 
 def encode(
@@ -77,8 +84,11 @@ def encode(
     Args:
         attributes: only for a model that reads them.
     """
-    # A copy begins at an aligned address; matrix products may sum in another order at others.
-    embeddings = text_embeddings.clone(memory_format=torch.contiguous_format)
+    # A copy begins at an aligned address; matrix products may sum in another order at others. The text encoder runs on
+    # the processor, wherever the model is.
+    device = device_of(model)
+    embeddings = text_embeddings.to(device).clone(memory_format=torch.contiguous_format)
+    text_mask = None if text_mask is None else text_mask.to(device)
     if not attributes:
         return model.encode(embeddings, text_mask), text_mask
     module: Any = getattr(model, "model", model)  # an Engine runs its model's encoder

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from amt.ops.reference.philox import DROPOUT, WORD_MASK, philox4x32
 
-DRAW_BITS = 16  # of a Philox word, for one weight
-DRAWS_PER_CALL = 8
+DRAW_BITS = 8  # of a Philox word, for one weight
+DRAWS_PER_CALL = 16
 
 
 def may_attend(
@@ -69,7 +69,7 @@ def _distance_index(query_len: int, key_len: int, max_distance: int, device: tor
 
 
 def dropout_threshold(dropout_p: float) -> int:
-    """A weight is dropped if its draw of 16 bits is below this."""
+    """A weight is dropped if its draw of 8 bits is below this."""
     return round(dropout_p * (1 << DRAW_BITS))
 
 
@@ -84,8 +84,11 @@ def kept_weights(
 ) -> torch.Tensor:
     """Which weights dropout keeps: bool (*batch_heads.shape, query_len, key_len).
 
-    The draw for (batch * num_heads + head, row, column) is a pure function of the seed: of the Philox words of
-    counter (row, column // 8, batch * num_heads + head, DROPOUT), the 16 bits number column % 8, low bits first.
+    The draw for (batch * num_heads + head, row, column) is a pure function of the seed: a byte of the Philox words of
+    counter (row, column // 16, batch * num_heads + head, DROPOUT). Of 16 columns, word n has 2n, 2n + 1, 8 + 2n and
+    9 + 2n in its bytes, the lowest first: those that a thread holds of a result of matrix instructions.
+
+    Twins: `_draws` in kernels/triton/attention.py, csrc/training/dropout.h.
 
     Args:
         seed: int64 scalar.
@@ -95,9 +98,10 @@ def kept_weights(
     row = torch.arange(query_len, device=seed.device)[:, None]
     column = torch.arange(-(-key_len // DRAWS_PER_CALL), device=seed.device)
     words = philox4x32((row, column, batch_heads[..., None, None], DROPOUT), key)
-    # (..., query_len, calls, 4 words, 2 halves)
-    draws = torch.stack([torch.stack((word & 0xFFFF, word >> 16), -1) for word in words], -2)
-    return draws.flatten(-3)[..., :key_len] >= dropout_threshold(dropout_p)
+    halves = [torch.stack((word & 0xFFFF, word >> 16), -1) for word in words]
+    # (..., query_len, calls, 2 halves, 4 words, 2 bytes)
+    draws = torch.stack([torch.stack((half & 0xFF, half >> 8), -1) for half in halves], -2)
+    return draws.flatten(-4)[..., :key_len] >= dropout_threshold(dropout_p)
 
 
 class Call(NamedTuple):

@@ -1,0 +1,81 @@
+// What the kernels are called with: plain numbers and pointers to the GPU's memory, checked by whoever calls. Each call
+// returns CUDA's number of the error, 0: none; `kNoKernel` if it has no kernel for these sizes.
+//
+// A row is one live sequence: a beam, or a prompt that has one. `is_bfloat` says what weights and caches are kept in:
+// bfloat16, or float32. What goes from kernel to kernel is float32.
+#pragma once
+
+#include <cstdint>
+
+namespace amt::cuda {
+
+constexpr int kNoKernel = -1;
+
+struct Embed {
+  const int32_t* token_ids;   // (num_rows)
+  const void* embedding;      // (vocab_size, d_model)
+  const void* features;       // (num_columns, d_model); null: none
+  const int32_t* entry_ends;  // (num_rows): where the features of each row end among the entries
+  const int32_t* columns;     // (num_entries)
+  const float* values;        // (num_entries)
+  const float* positions;     // (num_rows, d_model), added; null: none
+  float* x;                   // (num_rows, d_model)
+  int32_t num_rows, d_model;
+  float scale;  // of the embedding
+};
+
+enum class Activation : int32_t { kNone, kRelu, kGelu, kSwiglu };
+
+// y = activation(norm(x) weight^T + bias) + residual; with kSwiglu weight has 2 * out_features rows, gates in front.
+struct NormLinear {
+  const float* x;            // (num_rows, in_features)
+  const float* norm_weight;  // (in_features); null: no norm
+  const float* norm_bias;
+  const void* weight;                           // (out_features, in_features)
+  const float* bias;                            // (out_features)
+  const float* residual;                        // (num_rows, out_features), may be y; null: none
+  float* y;                                     // (num_rows, out_features)
+  int32_t num_rows, in_features, out_features;  // in_features: a multiple of 32, at most 3,072
+  Activation activation;
+};
+
+// As NormLinear without activation and residual, then log-softmax of each row.
+struct Output {
+  const float* x;
+  const float* norm_weight;
+  const float* norm_bias;
+  const void* weight;  // (vocab_size, in_features)
+  const float* bias;
+  float* logits;       // (num_rows, vocab_size)
+  float* log_probs;    // (num_rows, vocab_size)
+  uint32_t* arrivals;  // (ceil(num_rows / 8)), 0 before and after
+  int32_t num_rows, in_features, vocab_size;
+};
+
+// One query a row over its keys. Keys and values never move: position p of a beam stands in the slot that its ancestry
+// names. Before trunk_lengths all beams of a prompt share it, and it is read once for all of them.
+struct DecodeAttention {
+  const float* query;            // (num_prompts, num_beams, query_stride), head h from h * head_dim on
+  const void* keys;              // (num_prompts, num_heads, capacity, num_beams, head_dim)
+  const void* values;            // the same
+  const uint8_t* ancestry;       // (num_prompts, num_beams, capacity)
+  const int32_t* lengths;        // (num_prompts): positions that there are
+  const int32_t* trunk_lengths;  // (num_prompts)
+  float* partial;                // (num_prompts, num_heads, chunks, num_beams, head_dim + 2)
+  uint32_t* arrivals;            // (num_prompts, num_heads), 0 before and after
+  float* out;                    // (num_prompts, num_beams, num_heads * head_dim)
+  int32_t num_prompts, num_heads, num_beams, head_dim, capacity, query_stride;
+  int32_t window;  // only the last so many positions; 0: all
+  float scale;
+};
+
+constexpr int kChunk = 64;  // positions of a block of DecodeAttention
+
+extern "C" {
+int amt_cuda_embed(const Embed* call, int is_bfloat, void* stream);
+int amt_cuda_norm_linear(const NormLinear* call, int is_bfloat, void* stream);
+int amt_cuda_output(const Output* call, int is_bfloat, void* stream);
+int amt_cuda_decode_attention(const DecodeAttention* call, int is_bfloat, void* stream);
+}
+
+}  // namespace amt::cuda

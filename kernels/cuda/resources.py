@@ -1,0 +1,107 @@
+"""What the CUDA kernels use of a GPU, by nvcc: registers, spills, shared memory. Needs no GPU.
+
+python kernels/cuda/resources.py [--archs 80,90a,100f,120] > kernels/cuda/resources.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+SOURCES = ("embed.cu", "norm_linear.cu", "output.cu", "decode_attention.cu")
+ARCHS = ("80", "90a", "100f", "120")
+MAX_REGISTERS = 255
+HEAD = f"""# What the CUDA kernels use
+
+Printed by `python kernels/cuda/resources.py`. No kernel has run on a GPU yet. None spills a register. Registers are
+those of a thread for sm_{", ".join(ARCHS)}; shared memory is what a launch asks for, `in` being the number of inputs.
+"""
+# Bytes of shared memory as the launchers ask for them: see LinearShared and AttentionShared.
+LINEAR_BYTES, TEAM_BYTES = 4 * 4 * 16 * 8 + 16, 4
+
+
+def nvcc() -> str | None:
+    """The compiler; None if there is none."""
+    found = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
+    return found if os.access(found, os.X_OK) else None
+
+
+def usage(arch: str) -> dict[str, tuple[int, int]]:
+    """Of each kernel, by its name and template arguments: registers of a thread, and bytes that it spills."""
+    found: dict[str, tuple[int, int]] = {}
+    for source in SOURCES:
+        command = [str(nvcc()), "-std=c++17", "-O3", f"-gencode=arch=compute_{arch},code=sm_{arch}", "-Xptxas", "-v"]
+        done = subprocess.run(
+            [*command, "-cubin", "-o", os.devnull, str(FOLDER / source)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{source} for sm_{arch}: {done.stderr[-2000:]}")
+        parts = re.split(r"Compiling entry function '(\w+)'", done.stderr)
+        for mangled, text in zip(parts[1::2], parts[2::2], strict=True):
+            registers = re.search(r"Used (\d+) registers", text)
+            assert registers, text
+            spills = sum(map(int, re.findall(r"(\d+) bytes spill", text)))
+            found[name_of(mangled)] = int(registers[1]), spills
+    return found
+
+
+def name_of(mangled: str) -> str:
+    """`decode_attention bfloat16 4 beams head_dim 64` from what the compiler calls it."""
+    match = re.search(r"\d+([a-z_]+)_kernelI(f|NS0_6BfloatE)(.*?)EEvNS", mangled)
+    assert match, mangled
+    words = [match[1], "float32" if match[2] == "f" else "bfloat16"]
+    numbers = [int(number) for number in re.findall(r"Li(\d+)E", match[3] + "E")]
+    if match[1] == "decode_attention":
+        words += [f"{numbers[0]} beams", f"head_dim {numbers[1]}"]
+    activation = re.search(r"ActivationE(\d)", match[3])
+    if activation:
+        words.append(("none", "relu", "gelu", "swiglu")[int(activation[1])])
+    return " ".join(words)
+
+
+def shared_of(name: str) -> str:
+    """Bytes of shared memory, in words."""
+    if name.startswith("embed"):
+        return "0"
+    if not name.startswith("decode_attention"):
+        return f"{LINEAR_BYTES} + {16 * (2 if 'float32' in name else 1)} (in + 8)"
+    beams, head_dim = map(int, re.findall(r"\d+", name.split(" ", 2)[2]))
+    teams = 128 * 8 // head_dim
+    return str(teams * beams * (2 + head_dim) * 4 + TEAM_BYTES)
+
+
+def table(archs: tuple[str, ...]) -> list[str]:
+    """A row for each kernel, in Markdown."""
+    each = [usage(arch) for arch in archs]
+    rows = [
+        f"| kernel | {' | '.join(f'sm_{arch}' for arch in archs)} | shared memory, bytes |",
+        "|---" * (len(archs) + 2) + "|",
+    ]
+    for name in sorted(each[0], key=lambda name: [int(part) if part.isdigit() else part for part in name.split()]):
+        registers = [str(found[name][0]) + (f", {found[name][1]} spilled" if found[name][1] else "") for found in each]
+        rows.append(f"| {name} | {' | '.join(registers)} | {shared_of(name)} |")
+    return rows
+
+
+def main() -> int:
+    """Print the table; 1 if a kernel spills."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--archs", type=lambda text: tuple(text.split(",")), default=ARCHS)
+    archs = parser.parse_args().archs
+    if nvcc() is None:
+        print("resources.py: there is no nvcc here; install the CUDA toolkit", file=sys.stderr)
+        return 1
+    rows = table(archs)
+    print(HEAD)
+    print("\n".join(rows))
+    return int(any("spilled" in row for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

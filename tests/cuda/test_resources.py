@@ -1,0 +1,51 @@
+"""What nvcc makes of the CUDA kernels, for GPUs that need not be here: no spills, and the table is right."""
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "kernels" / "cuda"
+SPEC = importlib.util.spec_from_file_location("cuda_resources", FOLDER / "resources.py")
+resources = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(resources)
+
+TABLE = (FOLDER / "resources.md").read_text(encoding="utf-8")
+TABLE_OF = "13.0"  # the nvcc whose numbers the table has
+needs_nvcc = pytest.mark.skipif(resources.nvcc() is None, reason="there is no nvcc here")
+
+
+def column(arch):
+    """The table's registers of each kernel."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in TABLE.splitlines() if line.startswith("|")
+    ]
+    place = rows[0].index(f"sm_{arch}")
+    return {row[0]: row[place] for row in rows[2:]}
+
+
+@needs_nvcc
+@pytest.mark.parametrize("arch", resources.ARCHS)
+def test_no_kernel_spills_and_the_table_is_right(arch):
+    found = resources.usage(arch)
+    assert len(found) == 24
+    for name, (registers, spills) in found.items():
+        assert spills == 0 and registers <= resources.MAX_REGISTERS, name
+    version = subprocess.run([resources.nvcc(), "--version"], capture_output=True, text=True, check=True).stdout
+    if re.search(r"release (\d+\.\d+)", version)[1] == TABLE_OF:
+        assert {name: str(registers) for name, (registers, _) in found.items()} == column(arch)
+
+
+def test_shared_memory_fits_every_gpu():
+    names = column("80")
+    assert max(int(resources.shared_of(name)) for name in names if name.startswith("decode_attention")) <= 99 << 10
+    assert "2064 + 16 (in + 8)" in TABLE and 2064 + 32 * (3072 + 8) <= 99 << 10
+
+
+def test_names_of_kernels():
+    mangled = "_ZN3amt4cuda9_GLOBAL__N_23decode_attention_kernelINS0_6BfloatELi8ELi128EEEvNS0_15DecodeAttentionE"
+    assert resources.name_of(mangled) == "decode_attention bfloat16 8 beams head_dim 128"
+    mangled = "_ZN3amt4cuda47_GLOBAL__N__f5_14_n_cu_a18norm_linear_kernelIfLNS0_10ActivationE3EEEvNS0_10NormLinearE"
+    assert resources.name_of(mangled) == "norm_linear float32 swiglu"
