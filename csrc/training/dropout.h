@@ -44,8 +44,8 @@ struct Draws {
         threshold(call.dropout_threshold),
         keep_scale(call.keep_scale) {}
 
-  // factors[k][i], for k < 16 and i < 16: of key first_key + k, a multiple of 16, and query first_query + i: 0 where the
-  // weight is dropped, else keep_scale.
+  // factors[k][i], for k < 16 and i < 16: of key first_key + k, a multiple of 16, and query first_query + i: 0 where
+  // the weight is dropped, else keep_scale.
   void factors(int64_t first_key, int64_t first_query, float (*out)[kLanes]) const {
     alignas(64) uint64_t words[4][kLanes];
     for (int part = 0; part < kLanes / kWideLanes; ++part) {

@@ -172,7 +172,7 @@ def test_it_is_the_kernels_that_run(monkeypatch):
 
     monkeypatch.setattr(launch.kernels, "forward_kernel", Recorder())
     attention(*tensors, backend="triton")
-    assert started == [((1, 1), launch.config_for("forward", 32, 4, False, False, 90).block_q)]
+    assert started == [((1,), launch.config_for("forward", 32, 4, False, False, 90).block_q)]
 
 
 def test_the_op_passes_opcheck():
