@@ -4,8 +4,8 @@
 #include <chrono>
 #include <cstring>
 #include <exception>
-#include <limits>
 #include <iterator>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <stdexcept>

@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def cpp_files() -> list[str]:
-    return [str(path) for folder in ("csrc", "fuzz", "kernels") for path in sorted((ROOT / folder).rglob("*.[ch]*"))]
+    suffixes = {".h", ".cpp", ".cc", ".cu", ".cuh"}
+    folders = ("csrc", "fuzz", "kernels", "tests/cuda")
+    return [str(path) for folder in folders for path in sorted((ROOT / folder).rglob("*")) if path.suffix in suffixes]
 
 
 @pytest.mark.parametrize(

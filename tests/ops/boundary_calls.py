@@ -187,7 +187,7 @@ class Caller:
                 ("generation_append_", [number, zeros(rows, dtype=int32), tokens, zeros(rows, 2, 271), 1, "generic"]),
                 ("generation_read_", [number, zeros(1, rows, 3, dtype=torch.int64), zeros(1, rows, 10, dtype=int32),
                                       zeros(1, rows, 10), zeros(1, rows, dtype=torch.float64)]),
-                ("generation_new_tokens_", [number, 0, zeros(64, dtype=int32), zeros(64)]),
+                ("generation_new_tokens_", [number, 0, 0, zeros(64, dtype=int32), zeros(64)]),
             ]  # fmt: skip
             self.call(*self.draw.choice(calls), most=1)
         native.ops().generation_end(number)
