@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Bytes bytes(data, size);
   const midi::Vocabulary vocabulary(fuzz::any_vocabulary(bytes));
   const bool has_wild_ids = bytes.rarely(8);
-  const bool only_fill = bytes.rarely(8);
+  const bool only_fill = bytes.rarely(8), has_features = bytes.rarely(4);
   std::vector<int32_t> given;
   while (bytes.size() > 0) {
     given.push_back(has_wild_ids ? static_cast<int32_t>(bytes.number(4))
@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto end = std::find(given.begin(), given.end(), midi::Vocabulary::kEosId);  // what follows is not read
   given.erase(end == given.end() ? end : end + 1, given.end());
   const bool are_tokens = std::all_of(given.begin(), given.end(), is_token);
-  if (are_tokens && vocabulary.config().is_score) {  // features take any tokens
+  if (has_features && are_tokens && vocabulary.config().is_score) {  // features take any tokens
     midi::FeatureConfig config{vocabulary.config(), {}};
     config.features.set();
     if (!vocabulary.config().has_plans_and_edits) {
