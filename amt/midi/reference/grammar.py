@@ -428,6 +428,8 @@ class GrammarState:
 
     def _due(self) -> list[Key]:
         """The keys of what must end at this step, ascending."""
+        if self.constraints.max_note_steps is None:
+            return []
         return sorted((note[0], NOTE_OFF, note[1]) for note in self.sounding if self._due_step(*note) <= self.now)
 
     def _first_due(self) -> Key:
