@@ -11,7 +11,6 @@ import lzma
 import multiprocessing
 import os
 import re
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from amt.arranger.compose import compose
 from amt.arranger.library import styles
+from amt.files import new_folder
 
 CHUNK = 64  # pieces that a process composes at a time
 XZ_PRESET = 1
@@ -50,7 +50,8 @@ def write_corpus(
         counts: pieces, notes, seconds, captions (different ones), pieces by split.
 
     Raises:
-        FileExistsError: `out` exists. ValueError: count or jobs below 1. OSError: it cannot be written.
+        FileExistsError: `out` exists. ValueError: count or jobs below 1. DiskFullError: there is no room for
+            it. OSError: it cannot be written.
     """
     out = Path(out)
     if out.exists():
@@ -58,15 +59,8 @@ def write_corpus(
     if count < 1 or jobs < 1:
         raise ValueError(f"a corpus has at least one piece and takes at least one process, got {count} and {jobs}")
     names = list(style_names or styles())
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        summary = _write(part, names, count, seed, jobs, as_files, progress)
-        os.replace(part, out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return summary
+    with new_folder(out) as part:
+        return _write(part, names, count, seed, jobs, as_files, progress)
 
 
 def _write(
