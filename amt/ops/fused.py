@@ -32,7 +32,7 @@ def why_no_triton(device: torch.device) -> str | None:
     return f"the tensors are on {device.type}, and Triton was not started as an interpreter (TRITON_INTERPRET=1)"
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@native_attention.constant_result
 def _why_no_gpu(index: int) -> str | None:
     return why_no_gpu(index)
 

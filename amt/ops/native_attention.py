@@ -39,13 +39,13 @@ def why_not(query: torch.Tensor, value: torch.Tensor, call: Call) -> str | None:
     return None
 
 
-def _constant(function: Callable[..., T]) -> Callable[..., T]:
+def constant_result(function: Callable[..., T]) -> Callable[..., T]:
     """`torch.compiler.assume_constant_result`, which would import the compiler at once: a second of start-up."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
 
 
-@_constant
+@constant_result
 def why_unavailable() -> str | None:
     """Why the kernels cannot run here; None if they can."""
     return native.why_not()
@@ -61,7 +61,7 @@ def kernel_sets() -> list[str]:
     return str(native.ops().training_kernel_sets()).split(",")
 
 
-@_constant
+@constant_result
 def chosen_kernel_set() -> str:
     """The set to use: that of the environment variable AMT_CPU_ISA, else the fastest.
 
