@@ -448,13 +448,14 @@ def test_info_names_what_runs_here():
 
 
 def test_rerank_keeps_the_best_of_the_candidates(write):
+    from amt.midi.sanity import strain
+
     text = "a waltz at 90 BPM"
-    all_of_them = write(text, seed=3, num_return_sequences=6)
+    all_of_them = write(text, seed=3, num_return_sequences=6, rerank=1)
     best = write(text, seed=3, rerank=6)
-    shares = [sum(row.is_met for row in each.report) for each in all_of_them]
-    assert best.tokens == all_of_them[shares.index(max(shares))].tokens
+    assert max(1.0, strain(best.music)) <= min(max(1.0, strain(each.music)) for each in all_of_them)
     two = write(text, seed=3, rerank=6, num_return_sequences=2)
-    assert len(two) == 2 and two[0].tokens == best.tokens
+    assert len(two) == 2 and two[0].tokens != two[1].tokens
     pairs = write([text, WALTZ], seed=3, rerank=6)
     assert pairs[0].tokens == best.tokens and pairs[1].text == WALTZ
 
@@ -466,9 +467,7 @@ def test_candidates_are_the_same_in_any_batch_and_by_any_backend(write):
         alone = write(text, seed=3, num_return_sequences=2)
         plain = write(text, seed=3, num_return_sequences=2, backend="plain")
         assert [p.tokens for p in pieces] == [p.tokens for p in alone] == [p.tokens for p in plain]
-    four = write(texts[0], seed=3, num_return_sequences=4, rerank=1)
-    assert {piece.tokens for piece in together[0]} <= {piece.tokens for piece in four}
-    assert write(texts[0], seed=3).tokens in {piece.tokens for piece in four[:2]}
+    assert write(texts[0], seed=3).tokens == together[0][0].tokens
 
 
 def test_what_a_text_states_holds_and_soft_leaves_it_to_the_model(write):
@@ -496,13 +495,13 @@ def test_a_piece_without_notes_is_written_again(write, monkeypatch):
     from amt.generation import candidates
 
     firsts = []
-    own = candidates.write
+    own = candidates.write_best_segments
 
-    def write_and_tell(opened, request, choice, **options):
+    def write_and_tell(opened, request, *arguments, **options):
         firsts.append([prompt.first_sequence for prompt in request.prompts])
-        return own(opened, request, choice, **options)
+        return own(opened, request, *arguments, **options)
 
-    monkeypatch.setattr(candidates, "write", write_and_tell)
+    monkeypatch.setattr(candidates, "write_best_segments", write_and_tell)
     assert len(write(seed=7, max_new_tokens=3).notes) == 0 and firsts == [[0], [2], [4]]
     firsts.clear()
     assert len(write(seed=7, max_new_tokens=60).notes) > 0 and firsts == [[0]]
