@@ -26,7 +26,7 @@ def evaluate(
         typer.Argument(
             metavar="CORPUS",
             help="A folder with MIDI files and a table of captions. For the part prompts a table of prompts, or "
-            '"prompts": that of the package. For the part asked it is not read: "asked".',
+            '"prompts": that of the package. The part asked reads none: write "asked".',
         ),
     ],
     model: Annotated[
@@ -101,8 +101,6 @@ def evaluate(
     elif "asked" in wanted:
         if len(wanted) > 1:
             raise UsageError("the part asked has tables of its own; evaluate the other parts in another call")
-        if model is None:
-            raise UsageError("asked needs a --model that writes")
         rows = _evaluate_asked(model, seed, given)
     else:
         given["max_new_tokens"] = 400 if max_new_tokens is None else max_new_tokens
@@ -169,12 +167,18 @@ def _evaluate(
     return rows
 
 
-def _evaluate_asked(model: str, seed: int, options: dict[str, Any]) -> list[Row]:
-    from amt.evaluation.asked import evaluate_asked
+def _evaluate_asked(model: str | None, seed: int, options: dict[str, Any]) -> list[Row]:
+    from amt.evaluation.asked import evaluate_arranged, evaluate_asked
     from amt.models.opened import load
 
     with progress_bar("pieces") as bar:
-        return evaluate_asked(load(model), model, seed, lambda what, more: bar.update(more), **options)
+
+        def show(_: str, more: int) -> None:
+            bar.update(more)
+
+        if model is None:
+            return evaluate_arranged(seed, progress=show)
+        return evaluate_asked(load(model), model, seed, show, **options)
 
 
 def _evaluate_prompts(

@@ -14,6 +14,7 @@ from amt.midi.data import MidiData
 from amt.midi.facts import measure
 from amt.midi.metres import bar_length
 from amt.midi.plan import Plan
+from amt.midi.plan_columns import plan_of_columns
 from amt.midi.sanity import bar_contents
 from amt.midi.theory import parse_key
 
@@ -94,6 +95,34 @@ def evaluate_asked(
         row("asked_length_kept", kept, "asked", model),
         row("asked_ends_on_tonic", ends, "asked", model),
         row("asked_form_returns", returns, "asked", model),
+    ]
+    return [found for found in rows if found is not None]
+
+
+def evaluate_arranged(seed: int = 0, num: int = 2, progress: Callable[[str, int], object] | None = None) -> list[Row]:
+    """The same of music by rule, whose key and form are known: what these figures can come to.
+
+    Args:
+        seed: of the first piece of each style.
+        num: pieces of each style.
+    """
+    from amt.arranger.compose import compose
+    from amt.arranger.library import styles
+
+    ends, returns = [], []
+    for style in styles().values():
+        for number in range(num):
+            piece = compose(style, seed + number)
+            plan = plan_of_columns(piece.facts["sections"], piece.facts["chords"])
+            if piece.facts["key"] is not None:
+                ends.append(ends_on_tonic(piece.music, piece.facts["key"]))
+            if plan is not None and len({section.name for section in plan.sections}) < len(plan.sections):
+                returns.append(returning_share(piece.music.replace(plan=plan)) >= RETURNING)
+            if progress is not None:
+                progress("pieces", 1)
+    rows = [
+        row("asked_ends_on_tonic", ends, "asked", "arranged"),
+        row("asked_form_returns", returns, "asked", "arranged"),
     ]
     return [found for found in rows if found is not None]
 

@@ -154,12 +154,11 @@ def _usual_plan(
 ) -> UsualPlan | None:
     """The plan that is usual in the style of a text; None if the call or the words say another."""
     from amt.generation.usual_plan import usual_plan
-    from amt.ops.reference.philox import uniform
 
     if limits.chords is not None or limits.form is not None or limits.max_beats is not None:
         return None
     number = zlib.crc32(text.encode()) if seed is None else seed
-    target = target_of(limits, reading, 0.5 if seed is None else uniform(seed, 0, 0))
+    target = _target(limits, reading, seed, config, None, None)
     return usual_plan(reading, limits, target, number, config, room)
 
 

@@ -5,7 +5,7 @@ from amt.arranger.compose import compose
 from amt.arranger.library import find_style
 from amt.arranger.plan import Wanted
 from amt.evaluation import asked
-from amt.evaluation.asked import ends_on_tonic, evaluate_asked, length_is_kept, returning_share
+from amt.evaluation.asked import ends_on_tonic, evaluate_arranged, evaluate_asked, length_is_kept, returning_share
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, Tempo
 from amt.midi.plan_columns import plan_of_columns
@@ -24,6 +24,12 @@ def test_arranged_songs_return_and_end_at_home():
         ends.append(ends_on_tonic(music, facts["key"]))
         assert length_is_kept(music, facts["duration_s"] * 1.04) and not length_is_kept(music, facts["duration_s"] * 2)
     assert sum(share >= asked.RETURNING for share in shares) >= 7 and sum(ends) >= 7
+
+
+def test_music_by_rule_is_the_yardstick():
+    rows = {row.metric: row for row in evaluate_arranged(num=1)}
+    assert set(rows) == {"asked_ends_on_tonic", "asked_form_returns"}
+    assert all(row.n > 40 and row.value > 0.7 for row in rows.values())
 
 
 def test_what_does_not_return():
