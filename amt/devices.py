@@ -46,7 +46,10 @@ def why_no_gpu(index: int = 0) -> str | None:
         torch.cuda.init()  # type: ignore[no-untyped-call]
         num_gpus = torch.cuda.device_count()
     except (RuntimeError, AssertionError) as error:  # no driver, one that is too old, or no GPU
-        return f"{str(error).split('. ')[0].strip()}; nvidia-smi shows GPU and driver, a newer driver often helps"
+        told = " ".join(str(error).split()).rstrip(".")
+        if "forked subprocess" in told:
+            return f"{told}; start processes by spawn"
+        return f"{told}; nvidia-smi shows GPU and driver, a newer driver often helps"
     if index >= num_gpus:
         return f"there are {num_gpus}, counted from 0; choose one of them"
     capability = torch.cuda.get_device_capability(index)

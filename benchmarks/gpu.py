@@ -300,6 +300,7 @@ def measure_verify(report: Report, end: float) -> None:
             output, _ = process.communicate(timeout=max(1.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
+            process.communicate()
             report.fail("verify", f"part {number} was not done in time")
             continue
         lines = output.strip().splitlines()

@@ -21,12 +21,13 @@ for target in $targets; do
   mkdir -p "$finds" "$corpus"
   words=()
   if [ "$target" = smf ]; then words=(-dict=fuzz/midi.dict); fi
+  touch "build/fuzz/$target.begin"
   build/fuzz/fuzz_"$target" -max_total_time=$((60 * minutes)) -max_len="${MAX_LEN:-4096}" -seed="${SEED:-0}" \
     -timeout=25 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$finds" "${words[@]}" \
     "$corpus" "fuzz/seeds/$target" >"$log" 2>&1 || status=1
   runs=$(grep -oE '^#[0-9]+' "$log" | tail -n 1 | tr -d '#')
   edges=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1 | cut -d' ' -f2)
-  found=$(find "$finds" -type f ! -name 'slow-unit-*' -newer build/fuzz/build.ninja | wc -l)
+  found=$(find "$finds" -type f ! -name 'slow-unit-*' -newer "build/fuzz/$target.begin" | wc -l)
   echo "| $(date -u +%F) | $commit | $target | $minutes | $runs | $edges | $found |"
 done
 exit $status

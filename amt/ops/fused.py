@@ -7,6 +7,7 @@ whatever uses the ops can be tested anywhere.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -35,6 +36,11 @@ def why_no_triton(device: torch.device) -> str | None:
 @native_attention.constant_result
 def _why_no_gpu(index: int) -> str | None:
     return why_no_gpu(index)
+
+
+def _on_device_of(tensor: torch.Tensor) -> AbstractContextManager[Any]:
+    """Triton launches on the device that is current: for a while it is that of a tensor on a GPU."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
 def attention(
@@ -80,7 +86,8 @@ def attention_forward(
     if why_no_triton(query.device) is None:
         from amt._triton import launch
 
-        return launch.forward(query, key, value, _call(*options))
+        with _on_device_of(query):
+            return launch.forward(query, key, value, _call(*options))
     output, lse = reference.attention(query, key, value, _call(*options))
     return _heads_together(output), lse.to(_lse_dtype(query))
 
@@ -133,7 +140,8 @@ def attention_backward(
     if why_no_triton(query.device) is None:
         from amt._triton import launch
 
-        of_query, of_key, of_value, of_bias = launch.backward(grad, grad_lse, query, key, value, output, lse, call)
+        with _on_device_of(query):
+            of_query, of_key, of_value, of_bias = launch.backward(grad, grad_lse, query, key, value, output, lse, call)
     else:
         of_query, of_key, of_value, of_bias = reference.attention_gradients(grad, grad_lse, query, key, value, call)
         of_query, of_key, of_value = (_heads_together(tensor) for tensor in (of_query, of_key, of_value))

@@ -30,7 +30,7 @@ def orthogonalize(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def in_batches(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Those of one shape together, in bfloat16: on a GPU one product of many costs hardly more than one."""
+    """Those of one shape together, in bfloat16: one product instead of many, for a GPU."""
     results: list[torch.Tensor] = list(matrices)
     for shape in dict.fromkeys(matrix.shape for matrix in matrices):
         alike = [place for place, matrix in enumerate(matrices) if matrix.shape == shape]

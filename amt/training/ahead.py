@@ -1,4 +1,4 @@
-"""The rows of the next steps, made while the GPU computes: batches, features and captions cost it no time."""
+"""The rows of the next steps, made while the GPU computes: it need not wait for batches, features and captions."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class TrainConfig(Config):
     a "cosine". With `max_time` it falls over the last `decay_share` of that time instead, however many steps that is,
     and the run ends when the time is up. `optimizer`: see `amt.training.optimizers`. `precision` of matrix products and
     attention: "auto" is bfloat16 on a GPU and float32 on a processor; weights are float32. `compile`: whether
-    torch.compile makes kernels of its own of the model; it pays on a GPU.
+    torch.compile makes kernels of its own of the model; it is meant for a GPU.
 
     Args:
         batch_size: rows a step.

@@ -42,7 +42,11 @@ class Ranks:
         if world_size == 1:
             return cls(0, 1, place)
         if place.type == "cuda":
-            place = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            if device not in (None, "cuda"):
+                raise ValueError(
+                    f"several processes take the GPUs of their numbers; give cuda or nothing, not {device}"
+                )
+            place = open_device(f"cuda:{os.environ['LOCAL_RANK']}")
             torch.cuda.set_device(place)
         if not dist.is_initialized():
             dist.init_process_group("gloo" if place.type == "cpu" else "nccl")

@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -53,6 +54,7 @@ class TextSource:
         )
 
         self._kept: dict[str, torch.Tensor] | None = None
+        self._lock = threading.Lock()
 
     def on(self, device: torch.device) -> TextSource:
         """Encode on a GPU, many captions at once, and keep what was encoded."""
@@ -60,16 +62,19 @@ class TextSource:
         self._kept = {}
         return self
 
-    def keep(self, captions: Iterable[str]) -> None:
-        """Encode those captions that are not known yet, all together."""
+    def keep(self, captions: Iterable[str]) -> dict[str, torch.Tensor]:
+        """Encode those captions that are not known yet, all together; returns those that the folder does not have."""
         assert self._kept is not None, "see `on`"
-        new = [each for each in dict.fromkeys(captions) if each not in self._kept and not self._is_cached(each)]
-        if not new:
-            return
-        while self._kept and len(self._kept) + len(new) > MAX_KEPT:
-            del self._kept[next(iter(self._kept))]
-        rows = self._encoder.encode_batch(new, ENCODER_BATCH)
-        self._kept.update(zip(new, (row.half() for row in rows), strict=True))
+        with self._lock:  # the thread that makes batches asks, and validation
+            wanted = [each for each in dict.fromkeys(captions) if not self._is_cached(each)]
+            new = [each for each in wanted if each not in self._kept]
+            if new:
+                rows = self._encoder.encode_batch(new, ENCODER_BATCH)
+                self._kept.update(zip(new, (row.half() for row in rows), strict=True))
+            found = {each: self._kept[each] for each in wanted}
+            while len(self._kept) > MAX_KEPT:
+                del self._kept[next(iter(self._kept))]
+        return found
 
     def _is_cached(self, caption: str) -> bool:
         return self._cache is not None and caption in self._cache
@@ -80,13 +85,13 @@ class TextSource:
             return pad_embeddings(self._cache.get_many(captions))
         if self._kept is None:
             return pad_embeddings([row.half() for row in self._encoder.encode_batch(captions)])
-        self.keep(captions)
+        known = self.keep(captions)
         rows: list[Any] = []
         for caption in captions:
             if self._cache is not None and caption in self._cache:
                 rows += self._cache.get_many([caption])
             else:
-                rows.append(self._kept[caption])
+                rows.append(known[caption])
         return pad_embeddings(rows)
 
 
@@ -104,7 +109,8 @@ class _Pending:
     """A step that the device may not have computed yet."""
 
     row: dict[str, Any]
-    step: Step
+    num_tokens: int
+    num_captions: int
     sums: torch.Tensor
     norm: torch.Tensor
 
@@ -127,7 +133,9 @@ def evaluate_loss(
         )
         captions = int(batch.has_caption.sum())
         for part in np.array_split(np.arange(config.batch_size), config.accumulation_steps):
-            rows = Rows.of(batch, part, text, device, objective.model.feature_layout)
+            rows = Rows.of(
+                batch, part, text, device, objective.model.feature_layout, _bucket(device), config.max_len - 1
+            )
             sums += objective(rows, batch.num_tokens, captions)[1].cpu()
         num_tokens += batch.num_tokens
         num_captions += captions
@@ -162,7 +170,7 @@ def train(
         model_config: default: that of the run; for a new run the default model.
         config: likewise.
         init: a model's folder; a new run begins with its weights as far as the model has them.
-        device: "cpu" or "cuda"; default: a GPU if there is one.
+        device: "cpu", "cuda" or "cuda:N"; default: a GPU if there is one.
         parallel: among several processes, "ddp" (each has all weights) or "fsdp" (each has a part; FSDP2).
         tensorboard: also write events for TensorBoard to `run` (the extra "train").
         progress: called with each row of metrics.
@@ -289,22 +297,20 @@ def _train(
             seconds = seconds_before + ranks.of_first(time.perf_counter() - began)
             is_last = done == config.max_steps or 0 < config.max_time <= seconds
             row = {"step": done, "learning_rate": learning_rate, "tokens": num_tokens}
-            pending.append(_Pending(row, step, sums, norm))
+            pending.append(_Pending(row, step.num_tokens, step.num_captions, sums, norm))
             looks = valid_split is not None and (done % config.eval_every == 0 or is_last)
             saves = done % config.save_every == 0 or is_last
             if not (done % log_every == 0 or looks or saves):
                 continue
-            rows = _rows_of(pending)
-            pending.clear()
             tokens_per_s = round((num_tokens - began_tokens) / (time.perf_counter() - began))
-            for finished in rows:
+            for finished in _rows_of(pending):
                 finished["tokens_per_s"] = tokens_per_s
                 if not isinstance(model, MusicTextTransformer):
                     del finished["text_mse"]
-            if valid_split is not None and looks:
-                rows[-1] |= evaluate_loss(objective, valid_split, text, config, ranks.device)
-            for finished in rows:
+                if valid_split is not None and looks and finished["step"] == done:
+                    finished |= evaluate_loss(objective, valid_split, text, config, ranks.device)
                 metrics.write(finished)
+            pending.clear()
             if saves:
                 known = {"tokens": num_tokens, "seconds": round(seconds, 3)}
                 save_state(run, done, model, optimizers, average, known, is_writer=ranks.is_first)
@@ -330,13 +336,18 @@ def _captions(split: PreparedSplit) -> Iterator[str]:
     return itertools.islice((caption for piece in split.pieces for caption in piece["captions"]), MAX_KEPT)
 
 
+def _bucket(device: torch.device) -> int:
+    """Numbers of columns are rounded up to multiples of it, so that a GPU sees few shapes."""
+    return BUCKET if device.type == "cuda" else 1
+
+
 def _step_of(batch: Batch, text: TextSource, config: TrainConfig, ranks: Ranks, layout: FeatureLayout | None) -> Step:
     """The batch, cut into parts that are computed one after the other; each process takes every world_size-th row."""
     is_on_gpu = ranks.device.type == "cuda"
     parts = []
     for part in np.array_split(np.arange(config.batch_size), config.accumulation_steps):
         own = part[ranks.rank :: ranks.world_size]
-        rows = Rows.of(batch, own, text, torch.device("cpu"), layout, BUCKET if is_on_gpu else 1, config.max_len - 1)
+        rows = Rows.of(batch, own, text, torch.device("cpu"), layout, _bucket(ranks.device), config.max_len - 1)
         parts.append(rows.pinned() if is_on_gpu else rows)
     return Step(parts, batch.num_tokens, int(batch.has_caption.sum()))
 
@@ -357,23 +368,19 @@ def _backward(objective: torch.nn.Module, step: Step, ranks: Ranks) -> torch.Ten
     return ranks.sum(sums)
 
 
-def _rows_of(pending: list[_Pending]) -> list[dict[str, Any]]:
-    """The rows of metrics of some steps; waits for the device, once."""
+def _rows_of(pending: list[_Pending]) -> Iterator[dict[str, Any]]:
+    """The rows of metrics of some steps, as far as the loss is a number; waits for the device."""
     all_sums = torch.stack([each.sums for each in pending]).cpu()
-    rows = []
     for each, sums in zip(pending, all_sums, strict=True):
-        loss = float(sums[0]) / each.step.num_tokens
+        loss = float(sums[0]) / each.num_tokens
         _check_loss(loss, each.row["step"] - 1)
-        rows.append(
-            {
-                "step": each.row["step"],
-                "loss": round(loss, 5),
-                "grad_norm": round(float(whole(each.norm)), 4),
-                **each.row,
-                "text_mse": round(float(sums[1]) / max(1, each.step.num_captions), 7),
-            }
-        )
-    return rows
+        yield {
+            "step": each.row["step"],
+            "loss": round(loss, 5),
+            "grad_norm": round(float(whole(each.norm)), 4),
+            **each.row,
+            "text_mse": round(float(sums[1]) / max(1, each.num_captions), 7),
+        }
 
 
 def _check_loss(loss: float, step: int) -> None:

@@ -270,9 +270,10 @@ bool GrammarState::can_close_now() const {
 
 bool GrammarState::is_early(int64_t step) const {
   if (edit_ != Edit::kNone) return false;
-  return step < constraints().min_steps ||
-         elapsed_us_ + (step - now_) * step_us_ < constraints().min_us * grammar_->us_scale() ||
-         bars_begun(step) < constraints().min_bars;
+  // By a quotient: the steps times their length may pass 64 bits.
+  const int64_t us_left = constraints().min_us * grammar_->us_scale() - elapsed_us_;
+  const bool is_short = us_left > 0 && (step_us_ == 0 || step - now_ <= (us_left - 1) / step_us_);
+  return step < constraints().min_steps || is_short || bars_begun(step) < constraints().min_bars;
 }
 
 void GrammarState::find_last_step(int64_t earliest) {

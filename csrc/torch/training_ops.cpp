@@ -93,7 +93,7 @@ training::AttentionCall to_call(const Tensor& query, const Tensor& key, const Te
   num_rows(call, call.key_len);
   call.is_causal = options[1] != 0;
   call.window = in_range("window", options[2], 0, kMost);
-  call.dropout_threshold = static_cast<uint32_t>(in_range("the threshold of dropout", options[3], 0, 1 << 16));
+  call.dropout_threshold = static_cast<uint32_t>(in_range("the threshold of dropout", options[3], 0, 1 << 8));
   call.seed = static_cast<uint64_t>(options[4]);
   call.scale = static_cast<float>(factors[0]);
   call.keep_scale = static_cast<float>(factors[1]);

@@ -19,8 +19,9 @@ ARCHS = ("80", "90a", "100f", "120")
 MAX_REGISTERS = 255
 HEAD = f"""# What the CUDA kernels use
 
-Printed by `python kernels/cuda/resources.py`. No kernel has run on a GPU yet. None spills a register. Registers are
-those of a thread for sm_{", ".join(ARCHS)}; shared memory is what a launch asks for, `in` being the number of inputs.
+Printed by `python kernels/cuda/resources.py`. No kernel has run on a GPU yet. Registers are those of a thread for
+sm_{", ".join(ARCHS)}; what spills is told beside them. Shared memory is what a launch asks for, `in` being the number
+of inputs.
 """
 # Bytes of shared memory as the launchers ask for them: see LinearShared and AttentionShared.
 LINEAR_BYTES, TEAM_BYTES = 4 * 4 * 16 * 8 + 16, 4
@@ -89,6 +90,13 @@ def table(archs: tuple[str, ...]) -> list[str]:
     return rows
 
 
+def release() -> str:
+    """Of nvcc, like "13.0"."""
+    told = subprocess.run([str(nvcc()), "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"release (\d+\.\d+)", told)
+    return found[1] if found else "unknown"
+
+
 def main() -> int:
     """Print the table; 1 if a kernel spills."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -99,7 +107,7 @@ def main() -> int:
         return 1
     rows = table(archs)
     print(HEAD)
-    print("\n".join(rows))
+    print("\n".join([*rows, "", f"nvcc {release()}"]))
     return int(any("spilled" in row for row in rows))
 
 

@@ -108,3 +108,15 @@ def test_strides_are_those_of_the_tensors():
     arguments[4] = arguments[4][:0]
     with pytest.raises(RuntimeError, match="ValueError: lse must be"):
         native.ops().native_attention_forward_(*arguments)
+
+
+def test_dropout_draws_8_bits():
+    arguments = calls.attention_tensors(False)
+    options = arguments[-3]
+    for threshold, is_known in ((256, True), (257, False)):
+        arguments[-3] = [*options[:3], threshold, options[4]]
+        if is_known:
+            native.ops().native_attention_forward_(*arguments)
+        else:
+            with pytest.raises(RuntimeError, match="the threshold of dropout must be"):
+                native.ops().native_attention_forward_(*arguments)

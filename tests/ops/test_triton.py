@@ -53,7 +53,7 @@ def test_few_kernels_are_compiled():
 @pytest.mark.parametrize("arch", [80, 90, 100, 120])
 def test_ahead_of_time_the_kernels_compile_without_spills_for(arch):
     """The command checks matrix instructions, spills, shared memory, and that the loops for keys and values store no
-    tiles there; kernels/triton/resources.md has its whole table."""
+    tiles there; docs/kernels.md has the rows of some."""
     done = run(
         "-m", "amt._triton.ahead_of_time", "--archs", str(arch), "--head-dims", "64", "--dtypes", "bf16",
         "--variants", "plain;padded, bias, dropout",

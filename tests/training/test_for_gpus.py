@@ -1,5 +1,6 @@
 """What makes training ready for a GPU, as far as it shows without one."""
 
+import concurrent.futures
 import threading
 
 import numpy as np
@@ -172,6 +173,13 @@ def test_captions_are_encoded_together_and_once(data, monkeypatch):
     assert asked == [] and torch.equal(after[0], before[0]) and torch.equal(after[1], before[1])
     source(["a march", "a waltz"])
     assert asked == [["a march"]]
+    # What has to make room is still there for those who asked for it.
+    monkeypatch.setattr(train_module, "MAX_KEPT", 2)
+    expected = source(["fast bebop", "a hymn", "a waltz"])
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        wanted = [["fast bebop", "a hymn", "a waltz"] if number % 2 else ["a march", "a reel"] for number in range(12)]
+        found = list(pool.map(source, wanted))
+    assert all(torch.equal(rows[0], expected[0]) for rows in found[1::2])
 
 
 def amt_error():
