@@ -63,7 +63,9 @@ def test_a_driver_that_is_too_old(gpu):
         raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update it.")
 
     gpu.setattr(torch.cuda, "init", init)
-    with pytest.raises(DeviceError, match=r"driver on your system is too old \(found version 11040\). Please update it; nvidia-smi"):
+    with pytest.raises(
+        DeviceError, match=r"driver on your system is too old \(found version 11040\). Please update it; nvidia-smi"
+    ):
         open_device("cuda")
 
 

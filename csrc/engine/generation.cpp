@@ -426,7 +426,7 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
   int64_t max_rows =
       std::max(num_caches * num_rows + num_drafts, std::min(num_unread * num_caches / num_groups(), kPrefillRows));
   // Others come and go: they read their prefixes beside those that run, and the workshop is not made anew for each.
-  if (is_shared_) max_rows = round_up(num_caches * num_rows, kPrefillRows) + kPrefillRows;
+  if (is_shared_) max_rows = round_up(num_caches * num_rows + num_drafts, kPrefillRows) + kPrefillRows;
   Workshop& shop = workshop(kernels, num_threads, max_rows);
   Decoder& decoder = shop.decoder;
   decoder.times = {};
@@ -511,6 +511,7 @@ void Generation::leave(int64_t group) {
   caches_.erase(caches_.begin() + group);
   groups_.erase(groups_.begin() + group);
   if (home_->features) states_.erase(states_.begin() + group);
+  if (home_.use_count() == 1) home_->block = {};  // no group is left of those that this generation began with
 }
 
 GroupStatus Generation::status(int64_t group) const {

@@ -10,6 +10,7 @@ from amt.decoding.backends import Backend
 from amt.decoding.backends.engine import packed_engine
 from amt.decoding.backends.shared import Cancelled, SharedBatch
 from amt.ops import native
+from amt.ops.decode import Generation
 
 pytestmark = pytest.mark.skipif(not native.is_available(), reason="needs the compiled engine")
 
@@ -32,6 +33,15 @@ def batch(opened):
     batch.close()
 
 
+@pytest.fixture
+def joins(monkeypatch):
+    """How many generations have joined another one."""
+    made = []
+    join = Generation.join
+    monkeypatch.setattr(Generation, "join", lambda self, other: (made.append(1), join(self, other))[1])
+    return made
+
+
 def backend_of(batch, **more):
     def start(model, request, deadline):
         return batch.start(model, request, deadline, **more)
@@ -39,7 +49,7 @@ def backend_of(batch, **more):
     return Backend("shared", batch.refusal, start)
 
 
-def test_everybody_gets_what_they_get_alone(opened, batch):
+def test_everybody_gets_what_they_get_alone(opened, batch, joins):
     expected = [amt.generate(text, **options) for text, options in CALLS]
     backend = backend_of(batch)
     calls = [*CALLS, *CALLS[::-1], *CALLS]
@@ -49,7 +59,56 @@ def test_everybody_gets_what_they_get_alone(opened, batch):
         same = expected[TEXTS.index(text)]
         assert piece.tokens == same.tokens and piece.token_log_probs == same.token_log_probs, text
         assert piece.backend == "shared" and piece.to_bytes() == same.to_bytes()
-    assert batch.num_rows == batch.num_waiting == 0
+    assert batch.num_rows == batch.num_waiting == 0 and joins
+
+
+def test_guesses_of_several_fit_beside_each_other(opened, batch, joins):
+    calls = [(text, options | {"prompt_lookup_num_tokens": 64}) for text, options in CALLS]
+    expected = [amt.generate(text, **options).tokens for text, options in calls]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda call: amt.generate(call[0], backend=backend_of(batch), **call[1]).tokens, calls))
+    assert found == expected and joins
+
+
+def test_a_failure_of_the_engine_is_nobody_elses(opened, batch, monkeypatch):
+    run = Generation.run
+    failures = [MemoryError("no room"), ValueError("no sense")]
+
+    def run_or_fail(self, *arguments):
+        if failures:
+            raise failures.pop()
+        return run(self, *arguments)
+
+    expected = amt.generate(CALLS[0][0], **CALLS[0][1]).tokens
+    monkeypatch.setattr(Generation, "run", run_or_fail)
+    for kind in (ValueError, MemoryError):
+        with pytest.raises(kind):
+            amt.generate("a march", backend=backend_of(batch))
+    assert amt.generate(CALLS[0][0], backend=backend_of(batch), **CALLS[0][1]).tokens == expected and batch.is_alive
+
+
+def test_those_who_gave_up_leave_the_queue(opened, batch):
+    stream = amt.stream("a march", seed=1, backend=backend_of(batch), max_new_tokens=900, min_new_tokens=900)
+    next(stream)
+    gone = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        head = pool.submit(amt.generate, "a waltz", rerank=8, backend=backend_of(batch), max_new_tokens=20)
+        late = [
+            pool.submit(amt.generate, "a jig", rerank=8, backend=backend_of(batch, is_cancelled=gone.is_set))
+            for _ in range(3)
+        ]
+        while batch.num_waiting < 8 * 4:
+            next(stream)
+        gone.set()
+        for each in late:
+            with pytest.raises(Cancelled):
+                each.result()
+        assert batch.num_waiting <= 8
+        stream.cancel()
+        for _ in stream:
+            pass
+        batch_of_head = head.result(timeout=60)
+    assert len(batch_of_head.token_log_probs) <= 20
 
 
 def test_options_guidance_streams_and_long_pieces_may_differ(opened, batch):
@@ -97,7 +156,7 @@ def test_what_is_cancelled_leaves_and_the_others_stay(opened, batch):
 
 
 def test_a_row_without_a_legal_token_fails_alone(opened, batch):
-    """Drums and no note: the grammar and the suppressed tokens leave nothing."""
+    """All tokens are suppressed: nothing is left to choose."""
     size = opened.checkpoint.model.config.vocab_size
     options = {"seed": 1, "suppress_tokens": tuple(range(size)), "max_new_tokens": 50}
     backend = backend_of(batch)
@@ -118,7 +177,10 @@ def test_what_it_cannot_take_is_said(batch):
 
 
 def test_time_ends_a_row_and_not_the_others(batch):
-    piece = amt.generate("a march", seed=1, rerank=1, max_time=0.05, duration=200, backend=backend_of(batch))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        other = pool.submit(amt.generate, CALLS[3][0], backend=backend_of(batch), **CALLS[3][1])
+        piece = amt.generate("a march", seed=1, rerank=1, max_time=0.05, duration=200, backend=backend_of(batch))
+        assert other.result().tokens == amt.generate(CALLS[3][0], **CALLS[3][1]).tokens
     assert len(piece.token_log_probs) >= 1 and amt.read_midi(piece.to_bytes()).duration_s < 190
 
 

@@ -22,14 +22,16 @@ from amt.decoding.backends.engine import refusal as engine_refusal
 from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import Hypothesis, NewToken
 from amt.decoding.protocols import DecoderModel
-from amt.errors import DecodingError
+from amt.errors import AmtError, DecodingError
 from amt.ops.decode import Generation, PromptRows
 from amt.request.request import Request
 
-CHUNK_MS = 20  # how long a newcomer waits for the others, at most, beside the pass that runs
+CHUNK_MS = 20  # how long a newcomer waits for each kind of rows, at most, beside the pass that runs
 CHUNK_STEPS = 64
 MAX_ROWS = 64
 NAME = "shared"
+# What the engine may raise; the thread of the batch outlives them.
+FAILURES = (AmtError, ValueError, MemoryError, RuntimeError)
 
 
 class Cancelled(Exception):
@@ -41,7 +43,7 @@ class _Row:
     """A sequence on its way.
 
     Attributes:
-        prompt, sequence: whose it is.
+        prompt: whose it is.
         prefix: the tokens it begins with.
         seed: what it was seeded with.
         tokens: those that are new.
@@ -229,19 +231,31 @@ class SharedBatch:
                     return
                 newcomers = self._newcomers()
             for state in newcomers:
-                self._join(state)
+                try:
+                    self._join(state)
+                except FAILURES as error:
+                    _fail(state, error)
             for key in list(self._running):
-                self._chunk(key)
+                try:
+                    self._chunk(key)
+                except FAILURES as error:  # these rows are lost, and nobody else's
+                    for state, _ in self._running.pop(key)[1]:
+                        _fail(state, error)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether requests are worked on."""
+        return self._thread.is_alive()
 
     def _newcomers(self) -> list[SharedState]:
         """Those that there is room for, in the order in which they came."""
+        for state in [each for each in self._waiting if each.is_cancelled()]:
+            self._waiting.remove(state)
+            _fail(state, Cancelled())
         found: list[SharedState] = []
         room = self.max_rows - self.num_rows
-        while self._waiting and (self._waiting[0].is_cancelled() or len(self._waiting[0].rows) <= room):
+        while self._waiting and len(self._waiting[0].rows) <= room:
             state = self._waiting.popleft()
-            if state.is_cancelled():
-                _fail(state, Cancelled())
-                continue
             room -= len(state.rows)
             found.append(state)
         return found
