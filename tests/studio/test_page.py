@@ -88,7 +88,7 @@ def test_chips_that_are_set_hold(page):
     page.click("[data-wish=tempo]")
     page.fill("#editor-value", "90")
     page.click("#editor [value=set]")
-    assert page.text_content("[data-wish=tempo] b") == "90"
+    until(page, "document.querySelector('[data-wish=tempo] b').textContent === '90'")  # a dialog closes a moment later
     page.click("[data-wish=style]")
     page.fill("#editor-value", "waltz")
     page.keyboard.press("Enter")
@@ -99,7 +99,7 @@ def test_chips_that_are_set_hold(page):
     assert round(tempo.bpm) == 90
     page.click("[data-wish=tempo]")
     page.click("#editor [value=clear]")
-    assert page.text_content("[data-wish=tempo] b") != "90"
+    until(page, "document.querySelector('[data-wish=tempo] b').textContent !== '90'")
 
 
 def test_play_sounds_and_stop_is_silent(page):
