@@ -97,12 +97,13 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
         model: as for `amt.load`.
         prompt_midi: a MIDI file (path, bytes, mido.MidiFile) to continue.
         instruments, required_instruments, forbidden_instruments, max_instruments, entry_by_beats, tempo,
-            time_signature, key, min_pitch, max_pitch, max_beats, max_polyphony, max_voices, max_note_beats,
-            max_rest_beats, max_filler_tokens, duration, bars, chords, form: hard limits; see `amt.Limits`. Notes last
-            at most 16 beats (less where what the model learned from has none that long), silence at most 8,
-            instruments enter within 32, 24 notes sound at once (of one instrument what it can play) and 10 instruments
-            play at most, unless the call says otherwise; None takes such a limit away. `chords` and `form` need a
-            model that plans its music; they are also taken from the text.
+            time_signature, key, min_pitch, max_pitch, max_beats, max_polyphony, max_voices, max_top_run,
+            max_note_beats, max_rest_beats, max_filler_tokens, duration, bars, chords, form: hard limits; see
+            `amt.Limits`. Notes last at most 16 beats (less where what the model learned from has none that long),
+            silence at most 8, the highest note has one pitch at most 12 times in a row, instruments enter within 32
+            beats, 24 notes sound at once (of one instrument what it can play) and 10 instruments play at most, unless
+            the call says otherwise; None takes such a limit away. `chords` and `form` need a model that plans its
+            music; they are also taken from the text.
         negative_prompt: with guidance_scale above 1, the text to lead away from; default: what stood for no caption in
             training.
         obey: "said": the instruments, refusals, tempo, metre and length that the text states are limits, too, unless

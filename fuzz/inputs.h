@@ -107,6 +107,7 @@ inline midi::Constraints any_constraints(Bytes& bytes, const midi::VocabularyCon
     if (bytes.rarely(3)) member = static_cast<std::decay_t<decltype(member)>>(low + bytes.below(count));
   };
   maybe(given.max_polyphony, 1, 5);
+  maybe(given.max_top_run, 1, 4);
   maybe(given.max_note_steps, 1, 12);
   maybe(given.min_steps, 0, 13);
   maybe(given.max_steps, 1, 255);

@@ -242,7 +242,7 @@ def ask_edit(
     reading = Reading() if text is None else read(text)
     held = limits
     if named is not None:
-        named = {*named, "max_rest_beats", "entry_by_beats", "max_instruments"}
+        named = {*named, "max_rest_beats", "entry_by_beats", "max_instruments", "max_top_run"}  # of whole pieces
         held = with_usual(limits, named, config, opened.checkpoint.model.config.longest_notes)
     grammar = Grammar(config, moved(held.constraints(config), -semitones))
     words = UNCONDITIONAL if text is None else text
@@ -463,6 +463,14 @@ def _with_usual(
 
     if own and not is_kept("max_note_beats"):
         usual = with_usual(limits, named, config)
-    names = ("max_note_beats", "max_instruments", "max_polyphony", "max_voices", "min_pitch", "max_pitch")
+    names = (
+        "max_note_beats",
+        "max_instruments",
+        "max_polyphony",
+        "max_voices",
+        "max_top_run",
+        "min_pitch",
+        "max_pitch",
+    )
     broken = [name for name in names if not is_kept(name)]
     return dataclasses.replace(usual, **{name: getattr(limits, name) for name in broken})

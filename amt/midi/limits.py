@@ -40,6 +40,8 @@ class Constraints:
     Args:
         max_polyphony: non-drum notes that may sound at once.
         max_voices: non-drum notes of one program that may sound at once, for each of the 129.
+        max_top_run: how often in a row the highest non-drum note that begins at a step may have the same pitch; where a
+            program has but one pitch, that is not limited.
         max_note_steps: the longest non-drum note, of all programs or for each of the 129; at most 256 notes then sound
             at once.
         min_steps, max_steps: the step at which everything has ended is not before and not after these.
@@ -65,6 +67,7 @@ class Constraints:
 
     max_polyphony: int | None = None
     max_voices: tuple[int, ...] | None = None
+    max_top_run: int | None = None
     max_note_steps: int | tuple[int, ...] | None = None
     min_steps: int | None = None
     max_steps: int | None = None
@@ -94,6 +97,7 @@ class Constraints:
         for name, low, high in (
             ("max_polyphony", 1, MANY),
             ("max_voices", 1, MANY),
+            ("max_top_run", 1, MANY),
             ("max_note_steps", 1, MANY),
             ("min_steps", 0, MANY),
             ("max_steps", 1, MANY),

@@ -72,6 +72,21 @@ def longest_run(values: np.ndarray) -> int:
     return int(np.diff(ends, prepend=-1).max())
 
 
+def top_run(midi: MidiData) -> int:
+    """How often in a row the highest pitch that begins is the same; drums do not count."""
+    notes = _Notes(midi)
+    return max(_top_runs(notes.start[notes.is_pitched], notes.pitch[notes.is_pitched])[0].tolist(), default=0)
+
+
+def _top_runs(start: np.ndarray, pitch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How long each run of one highest pitch is, and where its last notes begin; notes are in order."""
+    if not len(start):
+        return np.zeros(0, int), start
+    places = np.flatnonzero(np.append(True, np.diff(start) > 0))
+    ends = np.flatnonzero(np.append(np.diff(np.maximum.reduceat(pitch, places)) != 0, True))
+    return np.diff(ends, prepend=-1), start[places[ends]]
+
+
 def _polyphony(start: np.ndarray, end: np.ndarray, beats: float) -> float:
     """How many notes sound in a sixteenth, on average; a note sounds in every sixteenth that it touches."""
     cells = int(beats * 4) + 2
@@ -119,7 +134,8 @@ def strain(midi: MidiData, since_beats: float = 0.0) -> float:
     """How near music comes to being insane: the largest of its figures by what `sanity` allows; 0 without notes.
 
     Args:
-        since_beats: what lies before so many quarter notes does not count; notes that still sound do.
+        since_beats: what lies before so many quarter notes does not count; notes that still sound do, and so does the
+            beginning of what goes on behind it with the same highest pitch.
     """
     notes = _Notes(midi)
     if not (notes.end > since_beats).any():
@@ -139,15 +155,15 @@ class _Measured:
 
     def __init__(self, notes: _Notes, since: float = 0.0):
         pitched = notes.is_pitched & (notes.end > since)
-        start, end, pitch = notes.start[pitched], notes.end[pitched], notes.pitch[pitched]
+        start, end = notes.start[pitched], notes.end[pitched]
         limit = np.where(_IS_SUSTAINED[notes.program[pitched]], 16, 8) + 0.01
         self.num_pitched = len(start)
         self.num_hung = int((end - start > limit).sum())
-        self.polyphony, self.top_run = 0.0, 0
+        runs, last_starts = _top_runs(notes.start[notes.is_pitched], notes.pitch[notes.is_pitched])
+        self.top_run = int(runs[last_starts >= since].max(initial=0))
+        self.polyphony = 0.0
         if len(start):
             self.polyphony = _polyphony(np.maximum(start - since, 0.0), end - since, notes.beats - since)
-            places = np.flatnonzero(np.append(True, np.diff(start) > 0))
-            self.top_run = longest_run(np.maximum.reduceat(pitch, places))
         bars = notes.bar_contents()[int(since // notes.bar) :]
         self.num_bars = len(bars)
         self.empty_share = sum(not bar for bar in bars) / len(bars)

@@ -104,6 +104,12 @@ class Limits:
         ' "none" for any.',
         written="voices",
     )
+    max_top_run: int | None = setting(
+        None,
+        'How often in a row the highest note may have the same pitch; usually 12; "none" for any number.',
+        only_score=True,
+        usual=12,
+    )
     max_note_beats: NoteBeats | None = setting(  # noqa: RUF009 (a field)
         None,
         'The longest note in quarter notes, like 4 or "piano:4,strings:16"; usually what the model learned from, or'
@@ -159,6 +165,7 @@ class Limits:
             "max_pitch": None if self.max_pitch is None else pitch_of_programs(self.max_pitch, "max_pitch", 127),
             "max_polyphony": self._whole_number("max_polyphony", "notes"),
             "max_voices": self._voices(),
+            "max_top_run": self._whole_number("max_top_run", "notes"),
             "max_note_steps": self._note_steps(config),
             "max_rest_steps": self._steps("max_rest_beats", config),
             "max_filler_tokens": self._whole_number("max_filler_tokens", "tokens"),
@@ -369,6 +376,7 @@ class LimitOptions(PartLimitOptions, total=False):
     tempo: float | tuple[float, float] | None
     time_signature: str | None
     max_beats: float | None
+    max_top_run: int | None
     duration: float | None
     bars: int | None
     chords: str | None

@@ -15,6 +15,7 @@ from amt.midi.elements import TimeSignature
 from amt.midi.limits import Constraints
 from amt.midi.plan import Plan, half_bar_ticks
 from amt.midi.programs import DRUMS, program_name, program_number
+from amt.midi.sanity import top_run
 from amt.midi.vocabulary import Vocabulary, time_signature
 from amt.request.limits import BARS_AROUND, DURATION_AROUND, Limits, Voices, bar_beats, program_numbers
 from amt.request.note_lengths import NoteBeats
@@ -75,6 +76,12 @@ def _hard(limits: Limits, constraints: Constraints, music: MidiData, config: Tok
         yield ReportRow("max_polyphony", f"at most {limits.max_polyphony} notes", f"{highest} notes", is_met, True)
     if limits.max_voices is not None:
         yield _voices_row(limits.max_voices, music)
+    if limits.max_top_run is not None:
+        run = top_run(music)
+        asked = f"at most {limits.max_top_run} times in a row"
+        has_choice = not any(len(constraints.playable(program)) == 1 for program in range(DRUMS))
+        is_met = run <= limits.max_top_run or not has_choice
+        yield ReportRow("max_top_run", asked, f"{run} times", is_met, True)
     step = 1 / config.steps_per_beat
     if limits.max_note_beats is not None:
         yield _longest_note_row(limits.max_note_beats, music, step)

@@ -25,6 +25,7 @@ inline void check_ranges(const Constraints& given) {
   };
   check("max_polyphony", given.max_polyphony, 1, kMany);
   check_all("max_voices", given.max_voices, 1, kMany);
+  check("max_top_run", given.max_top_run, 1, kMany);
   check_all("max_note_steps", given.max_note_steps, 1, kMany);
   check("min_steps", given.min_steps, 0, kMany);
   check("max_steps", given.max_steps, 1, kMany);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 
 namespace amt::midi {
@@ -25,6 +26,7 @@ Grammar::Grammar(Vocabulary vocabulary, Constraints constraints)
   require(given.pitch_classes.any(), "pitch_classes leaves no pitch to play");
   require(given.max_polyphony >= 1, "max_polyphony must be at least 1");
   require(given.max_voices.empty() || given.max_voices.size() == kNumPrograms, "max_voices must have 129 numbers");
+  require(given.max_top_run >= 1, "max_top_run must be at least 1");
   for (const int64_t voices : given.max_voices) require(voices >= 1, "max_voices must be at least 1");
   if (given.max_note_steps.size() == 1) given.max_note_steps.resize(kNumPrograms, given.max_note_steps[0]);
   require(given.max_note_steps.empty() || given.max_note_steps.size() == kNumPrograms,
@@ -180,7 +182,20 @@ std::bitset<kNumPitches> GrammarState::startable(int program) const {
   if (phase_of(program) == kOns) pitches &= pitches_from(last_pitch_ + 1);
   if (program == kDrums) return pitches;
   if (is_full() || static_cast<int64_t>(sounding_[program].count()) >= rules().max_voices(program)) return {};
-  return pitches & ~sounding_[program];
+  pitches &= ~sounding_[program];
+  if (const int pitch = worn_pitch(); pitch >= 0 && rules().playable(program).count() > 1) pitches.reset(pitch);
+  return pitches;
+}
+
+int GrammarState::worn_pitch() const {
+  if (constraints().max_top_run == Constraints::kUnlimited) return -1;
+  const auto [pitch, num] = top_before();
+  return num < constraints().max_top_run || (top_step_ == now_ && top_ >= pitch) ? -1 : pitch;
+}
+
+std::pair<int, int64_t> GrammarState::top_before() const {
+  if (top_step_ == now_) return {top_before_, num_tops_};
+  return {top_, top_ == top_before_ ? num_tops_ + 1 : 1};
 }
 
 bool GrammarState::may_note_off(int pitch) const {
@@ -533,6 +548,8 @@ void GrammarState::begin_part() {
   const HoleTrack::Interval part = holes_.next_interval(fill_end_);
   --num_parts_left_;
   now_ = last_sound_ = part.start;
+  top_step_ = top_ = top_before_ = -1;
+  num_tops_ = 0;
   fill_end_ = part.end;
   open_to_ = holes_.missing_at(now_).set();
   group_ = program_ = -1;
@@ -558,6 +575,9 @@ void GrammarState::begin_note(int pitch) {
   if (is_new && constraints().required_programs[program_]) find_last_step(now_ + 1);  // its note_off comes later
   begin(program_);
   if (program_ == kDrums) return;
+  std::tie(top_before_, num_tops_) = top_before();
+  top_ = top_step_ == now_ ? std::max(top_, pitch) : pitch;
+  top_step_ = now_;
   sounding_[program_][pitch] = true;
   has_notes_[program_] = true;
   ++num_sounding_;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "holes.h"
@@ -34,8 +35,9 @@ struct Constraints {
   std::bitset<12> pitch_classes = std::bitset<12>().set();  // of non-drum notes
   std::vector<int> min_pitch, max_pitch;                    // for each program; empty: free
   std::vector<int64_t> max_voices;                          // for each program, sounding notes; empty: free
-  std::vector<int64_t> max_note_steps;                      // of non-drum notes, of all or of each; empty: free
-  int tempo_index = -1;                                     // -1: free
+  int64_t max_top_run = kUnlimited;     // how often in a row the highest note that begins may have the same pitch
+  std::vector<int64_t> max_note_steps;  // of non-drum notes, of all or of each; empty: free
+  int tempo_index = -1;                 // -1: free
   int tempo_min_index = 0, tempo_max_index = 1 << 20;
   int time_signature_index = -1;
   int max_plan_half_bars = kMaxPlanHalfBars;  // 0: no plan
@@ -48,6 +50,7 @@ template <typename Visitor>
 void visit_fields(Constraints& constraints, Visitor& visit) {
   visit("max_polyphony", constraints.max_polyphony);
   visit("max_voices", constraints.max_voices);
+  visit("max_top_run", constraints.max_top_run);
   visit("max_note_steps", constraints.max_note_steps);
   visit("min_steps", constraints.min_steps);
   visit("max_steps", constraints.max_steps);
@@ -237,6 +240,10 @@ class GrammarState {
 
   // The pitches that may start now in the group of a program, be it the current one or the next.
   std::bitset<kNumPitches> startable(int program) const;
+  // The pitch that has been the highest of what began so often that it may not be that again here, or -1.
+  int worn_pitch() const;
+  // The highest pitch of the last step before this one at which a note began, and how often it came in a row.
+  std::pair<int, int64_t> top_before() const;
   bool may_note_on(int program, int pitch) const { return startable(program)[pitch]; }
   int velocity() const { return velocities_[vocabulary().velocity_holder(program_)]; }
   bool may_any_note_on(int program) const { return startable(program).any(); }
@@ -311,8 +318,11 @@ class GrammarState {
   int64_t metre_start_ = 0, bar_steps_;   // of the time signature in force
   int64_t bars_before_ = 0;               // that had begun when it came
   int64_t last_step_ = Constraints::kUnlimited;
-  int64_t last_sound_ = 0;   // the last step at which a note sounded or began
-  int64_t num_fillers_ = 0;  // tokens since the last note_on, but for note_off
+  int64_t last_sound_ = 0;          // the last step at which a note sounded or began
+  int64_t top_step_ = -1;           // the last step at which a non-drum note began, which may go on
+  int64_t num_tops_ = 0;            // in a row at the steps before it with the same highest pitch
+  int top_ = -1, top_before_ = -1;  // the highest pitch of that step, and of the ones before
+  int64_t num_fillers_ = 0;         // tokens since the last note_on, but for note_off
   int program_, tempo_ = -1, time_signature_ = -1;
   int group_ = -1, last_pitch_ = -1;
   std::array<int8_t, kNumPrograms> velocities_;  // in force: of each program, or the first for all

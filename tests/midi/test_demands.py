@@ -302,3 +302,34 @@ def test_pitches_stay_in_the_range_of_their_program(state_after):
 def test_constraints_that_contradict_each_other_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         Constraints(**given)
+
+
+# How often in a row one pitch may be the highest
+
+
+def test_the_highest_note_may_not_be_the_same_too_often(state_after):
+    chord = [("program", 5), ("velocity", 9), ("note_on", 48), ("note_on", 60)]
+    again = [("time_shift", 2), ("note_off", 48), ("note_off", 60)]
+    twice = [*HEADER, *chord, *again, *chord[2:], *again]
+    assert 60 in values_of(state_after(twice, max_top_run=3), "note_on")
+    state = state_after(twice, max_top_run=2)
+    assert {*range(128)} - {*values_of(state, "note_on")} == {60}
+    for pitch in (48, 67):
+        state.advance(vocabulary_of(SCORE).token_id("note_on", pitch))
+    # Below a higher note of another program it may come.
+    below = [("time_shift", 2), ("program", 3), ("note_on", 67), ("program", 5)]
+    state = state_after([*twice, *below], max_top_run=2)
+    assert 60 in values_of(state, "note_on")
+    # Another highest pitch begins a new run.
+    between = [("note_on", 72), ("time_shift", 2), ("note_off", 72)]
+    assert 60 in values_of(state_after([*twice, *between], max_top_run=2), "note_on")
+
+
+def test_drums_and_programs_of_one_pitch_may_repeat_it(state_after):
+    events = [*HEADER, ("program", DRUMS), ("velocity", 9)]
+    for _ in range(5):
+        events += [("note_on", 38), ("time_shift", 2)]
+    assert 38 in values_of(state_after(events, max_top_run=1), "note_on")
+    one = {"min_pitch": (60,) * 129, "max_pitch": (60,) * 129}
+    events = [*HEADER, *NOTE, ("time_shift", 2), ("note_off", 60)]
+    assert values_of(state_after(events, max_top_run=1, **one), "note_on") == [60]

@@ -286,6 +286,7 @@ def test_copies_go_their_own_way():
     "wrong",
     [
         {"max_polyphony": 0},
+        {"max_top_run": 0},
         {"max_steps": 0},
         {"programs": ()},
         {"programs": (129,)},

@@ -2,7 +2,7 @@ import pytest
 
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, TimeSignature
-from amt.midi.sanity import FEELS, bar_contents, has_feel, longest_run, sanity
+from amt.midi.sanity import FEELS, bar_contents, has_feel, longest_run, sanity, strain, top_run
 
 
 def tune(beats=32, program=0, length=1.0):
@@ -75,3 +75,11 @@ def test_runs():
     import numpy as np
 
     assert [longest_run(np.array(values)) for values in ([], [1], [1, 1, 2], [1, 2, 2, 2, 1])] == [0, 1, 2, 3]
+
+
+def test_a_run_that_goes_on_counts_from_where_it_began():
+    notes = [Note(240 * i, 240 * i + 200, 64, 80) for i in range(14)] + [Note(3360, 3560, 66, 80)]
+    music = MidiData(notes)
+    assert top_run(music) == 14
+    assert strain(music, since_beats=6.5) == pytest.approx(14 / 12)
+    assert strain(music, since_beats=7) < 1

@@ -198,6 +198,7 @@ def test_a_generation_has_usual_limits_where_the_call_names_none():
     expected |= {
         "max_instruments": 10,
         "max_polyphony": 24,
+        "max_top_run": 12,
         "min_pitch": LOWEST,
         "max_pitch": HIGHEST,
         "max_voices": VOICES,

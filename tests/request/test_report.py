@@ -225,6 +225,7 @@ CONTROLS = {
     "max_beats": {"max_beats": 3},
     "max_polyphony": {"max_polyphony": 1},
     "max_voices": {"max_voices": 1},
+    "max_top_run": {"max_top_run": 1, "instruments": ["violin", "piano"]},
     "max_voices of some": {"max_voices": {"violin": 1, "piano": 2}, "instruments": ["violin", "piano", "flute"]},
     "duration": {"tempo": (80, 120), "duration": 1.7},
     "duration of drums": {"duration": 0.9, "instruments": ["drums"]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from amt.midi.config import TokenizerConfig
 from amt.midi.limits import Constraints
@@ -38,6 +39,7 @@ def broken(ids: Sequence[int], config: TokenizerConfig, given: Constraints) -> s
     us_scale, step_us = (config.steps_per_beat, 0) if config.preset == "score" else (1, 1000 * config.step_ms)
     program, num_fillers = 0, 0
     starts: dict[tuple[int, int], int] = {}
+    tops: dict[int, int] = {}  # step: the highest non-drum pitch that begins there
     entries: dict[int, int] = {}
     users: set[int] = set()
     sections: list[int] = []  # of each half bar of the plan the section that begins there, and the chord
@@ -76,6 +78,7 @@ def broken(ids: Sequence[int], config: TokenizerConfig, given: Constraints) -> s
             check("playable", value in given.playable(program))
             if program != DRUMS:
                 starts[program, value] = now
+                tops[now] = max(value, tops.get(now, 0))
                 at_most("max_polyphony", len(starts))
                 voices = sum(other == program for other, _ in starts)
                 check("max_voices", given.max_voices is None or voices <= given.max_voices[program])
@@ -85,6 +88,8 @@ def broken(ids: Sequence[int], config: TokenizerConfig, given: Constraints) -> s
         if kind in ("note_on", "pedal_on"):
             users.add(program)
             check("programs", bool(given.playable(program)))
+    if not any(len(given.playable(each)) == 1 for each in range(DRUMS)):
+        at_most("max_top_run", max((sum(1 for _ in run) for _, run in groupby(tops.values())), default=0))
     at_most("max_plan_half_bars", len(chords))
     check("plan_sections", given.plan_sections in (None, tuple(sections)))
     check("plan_chords", given.plan_chords in (None, tuple(chords)))

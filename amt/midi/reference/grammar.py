@@ -77,6 +77,7 @@ class GrammarState:
         self.elapsed_us = 0  # in units of 1 / us_scale, so that every step is a whole number of them
         self.us_scale = config.steps_per_beat if self.is_score else 1
         self.step_us = 0 if self.is_score else 1000 * config.step_ms
+        self.tops = _Tops()
         self.last_sound = 0  # the last step at which a note sounded or began
         self.num_fillers = 0  # tokens since the last note_on, but for note_off
         self.edit: Literal["context", "fill"] | None = None  # which part of an edit this is, if it is one
@@ -105,6 +106,7 @@ class GrammarState:
         other.pedals = set(self.pedals)
         other.has_played = set(self.has_played)
         other.has_begun = set(self.has_begun)
+        other.tops = copy.copy(self.tops)
         other.holes = self.holes.copy()
         other.plan = copy.copy(self.plan)
         return other
@@ -316,6 +318,8 @@ class GrammarState:
             voices = self.constraints.max_voices
             if voices is not None and sum(other == program for other, _ in self.sounding) >= voices[program]:
                 return f"{voices[program]} notes of program {program} sound already"
+            if len(self.playable[program]) > 1 and pitch == self.tops.closed_to(self.now, self.constraints.max_top_run):
+                return f"{pitch} was the highest too often"
         return self._refusal_of_start()
 
     def _refusal_of_pedal_on(self, program: int) -> str | None:
@@ -619,6 +623,7 @@ class GrammarState:
         elif kind == "note_on":
             if program != DRUMS:
                 self.sounding[program, value] = self.now
+                self.tops.take(self.now, value)
             self.last_sound = self.now
             self.num_fillers = 0
             is_new = program not in self.has_played
@@ -654,6 +659,35 @@ class GrammarState:
         self.velocities = {}
         self.num_fillers = 0
         self.has_played = set()
+        self.tops = _Tops()
+
+
+class _Tops:
+    """The highest pitches that began, and how often the last one came in a row."""
+
+    def __init__(self) -> None:
+        self.step = self.pitch = -1  # of the last step at which a note began; that may go on
+        self.pitch_before, self.run_before = -1, 0  # of the steps before it
+
+    def closed_to(self, step: int, longest: int | None) -> int | None:
+        """The pitch that may not be the highest of a step once more."""
+        if longest is None:
+            return None
+        pitch, run = self._until(step)
+        is_above = step == self.step and self.pitch >= pitch
+        return None if run < longest or is_above else pitch
+
+    def _until(self, step: int) -> tuple[int, int]:
+        """The highest pitch of the last step before this one at which a note began, and how often it came in a row."""
+        if step == self.step:
+            return self.pitch_before, self.run_before
+        return self.pitch, self.run_before + 1 if self.pitch == self.pitch_before else 1
+
+    def take(self, step: int, pitch: int) -> None:
+        """A note begins."""
+        self.pitch_before, self.run_before = self._until(step)
+        self.pitch = max(pitch, self.pitch) if step == self.step else pitch
+        self.step = step
 
 
 class _PlanState:

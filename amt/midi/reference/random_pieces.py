@@ -129,6 +129,7 @@ def random_constraints(rng: random.Random, config: TokenizerConfig) -> Constrain
         given = {
             "max_polyphony": some(1, 2, 3),
             "max_voices": some(_voices(rng), _voices(rng)),
+            "max_top_run": some(1, 2, 3),
             "max_note_steps": some(1, 2, 3, 5, 12, _note_steps(rng), _note_steps(rng)),
             "min_steps": some(1, 5, 12),
             "max_steps": some(1, 2, 3, 5, 20),
