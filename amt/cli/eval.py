@@ -17,7 +17,7 @@ from amt.request.options import GenerationConfig
 if TYPE_CHECKING:
     from amt.evaluation.rows import Row
 
-PARTS = ("following", "music", "copying", "loss", "retrieval", "prompts", "asked")
+PARTS = ("following", "music", "copying", "loss", "retrieval", "prompts", "asked", "edits")
 
 
 def evaluate(
@@ -74,8 +74,8 @@ def evaluate(
     unknown = sorted(set(wanted) - set(PARTS))
     if unknown:
         raise UsageError(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
-    if model is None and {"loss", "retrieval"} & set(wanted):
-        raise UsageError("loss and retrieval need a --model")
+    if model is None and {"loss", "retrieval", "edits"} & set(wanted):
+        raise UsageError("loss, retrieval and edits need a --model")
     chosen = None if sources is None else tuple(source.strip() for source in sources.split(","))
     choice = {
         "temperature": temperature,
@@ -126,6 +126,7 @@ def _evaluate(
 ) -> list[Row]:
     from amt.data.corpus import read_corpus
     from amt.evaluation import evaluate as work
+    from amt.evaluation.edits import evaluate_edits
     from amt.evaluation.loss import evaluate_loss
     from amt.evaluation.music import evaluate_music
     from amt.evaluation.retrieval import evaluate_retrieval
@@ -160,6 +161,9 @@ def _evaluate(
             rows += work.evaluate_copying(examples, training, split, name)
             if opened is not None:
                 rows += work.evaluate_copying(work.read_pieces(pieces, caption), training, split, "real music")
+        if opened is not None and "edits" in parts:
+            of_edits = {key: value for key, value in options.items() if key != "max_new_tokens"}  # as many as it needs
+            rows += evaluate_edits(opened, pieces, caption, split, name, seed, show, **of_edits)
         if opened is not None and "loss" in parts:
             rows += evaluate_loss(opened, pieces, caption, split, name, dtype, show)
         if opened is not None and "retrieval" in parts:

@@ -8,10 +8,10 @@ import numpy as np
 
 from amt.evaluation.evaluate import Example
 from amt.evaluation.rows import Row, row
-from amt.evaluation.told_apart import LAGS, hanging_share, repeats, told_apart, top_run
+from amt.evaluation.told_apart import LAGS, hanging_share, repeats, told_apart
 from amt.midi.data import MidiData
 from amt.midi.facts import measure
-from amt.midi.sanity import sanity
+from amt.midi.sanity import sanity, top_run
 
 REAL = "real music"
 

@@ -16,7 +16,7 @@ import numpy as np
 from amt.evaluation.rows import NUM_DRAWS, Row
 from amt.midi.data import MidiData, NoteTable
 from amt.midi.facts import estimate_keys, measure
-from amt.midi.sanity import bar_contents, longest_run
+from amt.midi.sanity import bar_contents, top_run
 
 BEATS = 128
 STEPS_PER_BEAT = 24
@@ -94,11 +94,6 @@ def top_pitches(notes: NoteTable) -> np.ndarray:
         return np.zeros(0, np.int64)
     first = np.flatnonzero(np.append(True, np.diff(notes.start_ticks) > 0))
     return np.maximum.reduceat(notes.pitch.astype(np.int64), first)
-
-
-def top_run(midi: MidiData) -> int:
-    """How often the top line says one pitch in a row, at most."""
-    return longest_run(top_pitches(midi.notes[~midi.notes.is_drum]))
 
 
 def repeats(midi: MidiData) -> dict[str, float]:

@@ -64,14 +64,6 @@ def bar_contents(midi: MidiData) -> list[frozenset[tuple[int, int, int]]]:
     return _Notes(midi).bar_contents()
 
 
-def longest_run(values: np.ndarray) -> int:
-    """How often one value comes in a row, at most."""
-    if not len(values):
-        return 0
-    ends = np.flatnonzero(np.append(np.diff(values) != 0, True))
-    return int(np.diff(ends, prepend=-1).max())
-
-
 def top_run(midi: MidiData) -> int:
     """How often in a row the highest pitch that begins is the same; drums do not count."""
     notes = _Notes(midi)

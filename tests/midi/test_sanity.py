@@ -2,7 +2,7 @@ import pytest
 
 from amt.midi.data import MidiData
 from amt.midi.elements import Note, TimeSignature
-from amt.midi.sanity import FEELS, bar_contents, has_feel, longest_run, sanity, strain, top_run
+from amt.midi.sanity import FEELS, bar_contents, has_feel, sanity, strain, top_run
 
 
 def tune(beats=32, program=0, length=1.0):
@@ -72,9 +72,12 @@ def test_bars_are_compared_by_what_begins_in_them():
 
 
 def test_runs():
-    import numpy as np
-
-    assert [longest_run(np.array(values)) for values in ([], [1], [1, 1, 2], [1, 2, 2, 2, 1])] == [0, 1, 2, 3]
+    for pitches, expected in (([], 0), ([1], 1), ([1, 1, 2], 2), ([1, 2, 2, 2, 1], 3)):
+        music = MidiData([Note(480 * i, 480 * i + 100, pitch, 80) for i, pitch in enumerate(pitches)])
+        assert top_run(music) == expected
+    below = [Note(480 * i, 480 * i + 100, 40 + i, 80) for i in range(4)]
+    drums = [Note(480 * i, 480 * i + 100, 90, 80, is_drum=True) for i in range(4)]
+    assert top_run(MidiData([*[Note(480 * i, 480 * i + 100, 60, 80) for i in range(4)], *below, *drums])) == 4
 
 
 def test_a_run_that_goes_on_counts_from_where_it_began():
