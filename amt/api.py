@@ -19,7 +19,7 @@ from amt.generation.stream import Stream
 from amt.midi import native
 from amt.midi.data import MidiData
 from amt.midi.reader import MidiSource, read_midi
-from amt.models.opened import DEFAULT_WRITER, ModelSource, OpenedModel, load, packaged_models
+from amt.models.opened import ModelSource, OpenedModel, load, packaged_models
 from amt.request.edits import Bars, Tracks
 from amt.request.limits import LimitOptions, Limits, PartLimitOptions
 from amt.request.obey import Obey
@@ -137,7 +137,7 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
         >>> amt.generate("a slow sad waltz in D minor for piano", seed=7).save("waltz.mid")
     """
     call = _sorted("generate", options | {"num_return_sequences": num_return_sequences})
-    opened = load(call.model or DEFAULT_WRITER, device=call.device)
+    opened = load(call.model, device=call.device)
     rerank, rerank_by = call.other.pop("rerank", None), call.other.pop("rerank_by", "facts")
     check_rerank(rerank, rerank_by, opened, call.options.get("num_beams", 1))
     config = _config(opened, call)
@@ -179,7 +179,7 @@ def stream(text: str, **options: Unpack[StreamOptions]) -> Stream:
             raise ValueError(f"a stream is one piece, written once; leave out {name} or use amt.generate")
     call = _sorted("stream", given)
     call.options |= {"num_beams": 1, "num_return_sequences": 1}
-    opened = load(call.model or DEFAULT_WRITER, device=call.device)
+    opened = load(call.model, device=call.device)
     request, choice = _request(opened, [text], call)
     return write_stream(opened, request, choice, **call.other)
 
@@ -251,7 +251,7 @@ def edit(
     call = _sorted("edit", options | {"num_return_sequences": num_return_sequences})
     if text is not None:
         check_text(text)
-    opened = load(call.model or DEFAULT_WRITER, device=call.device)
+    opened = load(call.model, device=call.device)
     check_can_edit(opened)
     data = midi if isinstance(midi, MidiData) else read_midi(midi)
     holes, programs = holes_of(data, opened.tokenizer.config, bars, tracks, keep)
@@ -299,7 +299,7 @@ def profile(text: str, *, num_return_sequences: int = 1, **options: Unpack[Gener
     from amt.decoding.backends import choose
 
     began = perf_counter()
-    opened = load(options.get("model") or DEFAULT_WRITER, device=options.get("device"))
+    opened = load(options.get("model"), device=options.get("device"))
     _ = opened.text_encoder  # opens it
     choose(opened.checkpoint.model, None, options.get("backend", "auto"), options.get("dtype", "float32"))
     options["model"] = opened

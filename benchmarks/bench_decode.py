@@ -80,7 +80,7 @@ def test_lookup(benchmark, compare, rounds, do_sample, dtype):
 
     `ratio_to_no_lookup` is the time without it by the time with it. The tokens must be the same.
     """
-    opened = amt.load()
+    opened = amt.load("score-small")
     texts = LOOKUP_TEXTS[: rounds(3, 5)]
     tokens = {}
 
@@ -115,7 +115,7 @@ def test_guidance(benchmark, compare, rounds, num_texts, dtype):
 
     `ratio_to_none` is the time with guidance by the time without.
     """
-    opened = amt.load()
+    opened = amt.load("score-small")
     texts = [LOOKUP_TEXTS[index % len(LOOKUP_TEXTS)] for index in range(num_texts)]
 
     def write(scale):

@@ -32,7 +32,7 @@ def use_threads():
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_stream(benchmark, compare, use_threads, dtype, num_threads):
     use_threads(num_threads)
-    opened = amt.load()
+    opened = amt.load("score-small")
     tokens, cpu_s = {}, {"stream": [], "generate": []}
 
     def streamed():

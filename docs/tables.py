@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from amt.models.opened import DEFAULT_WRITER, packaged_models
+from amt.models.opened import DEFAULT_MODEL, packaged_models
 from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
 
@@ -24,8 +24,8 @@ def limits() -> Iterator[tuple[str, ...]]:
 
 def options() -> Iterator[tuple[str, ...]]:
     """A row for each option: its default, and what the model in the package sets instead."""
-    own = GenerationConfig.load(packaged_models()[DEFAULT_WRITER] / "generation_config.json")
-    yield "option", "command", "default", f"`{DEFAULT_WRITER}`", "range", "meaning"
+    own = GenerationConfig.load(packaged_models()[DEFAULT_MODEL] / "generation_config.json")
+    yield "option", "command", "default", f"`{DEFAULT_MODEL}`", "range", "meaning"
     for field in dataclasses.fields(GenerationConfig):
         low, high = field.metadata["low"], field.metadata["high"]
         set_by_model = getattr(own, field.name)

@@ -389,15 +389,15 @@ def test_a_folder_is_found_from_where_one_is(tmp_path, monkeypatch):
 
 def test_models_of_the_package_have_names(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(opened_models, "WEIGHTS", tmp_path)
-    shutil.copytree(folder, tmp_path / "score-small")
+    shutil.copytree(folder, tmp_path / "score-plan")
     shutil.copytree(folder, tmp_path / "other")
     (tmp_path / "unfinished").mkdir()
     monkeypatch.chdir(tmp_path / "unfinished")
-    assert list(opened_models.packaged_models()) == ["other", "score-small"] == amt.info()["models"]
-    assert amt.load() is amt.load("score-small") is not amt.load("other")
+    assert list(opened_models.packaged_models()) == ["other", "score-plan"] == amt.info()["models"]
+    assert amt.load() is amt.load("score-plan") is not amt.load("other")
     for name in ("tuba", "/no/such/folder"):
         with pytest.raises(
-            CheckpointError, match=f"there is no model '{name}': .* are other, score-small; give the fol"
+            CheckpointError, match=f"there is no model '{name}': .* are other, score-plan; give the fol"
         ):
             amt.load(name)
     with pytest.raises(CheckpointError, match=r"has no config\.json"):

@@ -25,11 +25,11 @@ def describe(
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each file.")] = False,
 ) -> None:
     """Say what MIDI files are: a sentence of measured facts, and the captions that a model finds nearest."""
-    from amt.models.opened import load
+    from amt.models.opened import DEFAULT_READER, load
     from amt.retrieval.description import describe as describe_piece
     from amt.retrieval.description import read_bank
 
-    opened = load(model, allow_download=allow_download)
+    opened = load(model or DEFAULT_READER, allow_download=allow_download)
     texts = None if bank is None else read_bank(bank)
     num_failed = 0
     has_embedding = True

@@ -81,7 +81,7 @@ def edit(
     chosen_bars = None if bars is None else _bars(bars)
 
     from amt import api
-    from amt.models.opened import DEFAULT_WRITER, load
+    from amt.models.opened import load
 
     music = files.read_midi(source)
     with checking_options(), progress_bar("windows") as bar:
@@ -96,7 +96,7 @@ def edit(
             bars=chosen_bars,
             tracks=_names(tracks),
             keep=_names(keep),
-            model=load(model or DEFAULT_WRITER, device=device, allow_download=allow_download),
+            model=load(model, device=device, allow_download=allow_download),
             num_return_sequences=num,
             **{"backend": backend, "dtype": dtype, "progress": show, **given},
         )

@@ -126,7 +126,7 @@ def generate(
         given |= {"num_beams": 1, "do_sample": False}
 
     from amt import api
-    from amt.models.opened import DEFAULT_WRITER, load
+    from amt.models.opened import load
 
     with checking_options(), progress_bar("tokens") as bar:
 
@@ -144,7 +144,7 @@ def generate(
             "progress": show,
             **given,
         }
-        opened = load(model or DEFAULT_WRITER, device=device, allow_download=allow_download)
+        opened = load(model, device=device, allow_download=allow_download)
         if show_profile:
             measured = api.profile(text, model=opened, **options)
             pieces = measured.pieces

@@ -35,7 +35,7 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find MIDI files by what they sound like."""
-    from amt.models.opened import load
+    from amt.models.opened import DEFAULT_READER, load
     from amt.retrieval.search import search as search_folder
 
     wanted = files.read_midi(query) if is_midi else query
@@ -48,7 +48,7 @@ def search(
         found = search_folder(
             wanted,
             folder,
-            model=load(model, allow_download=allow_download),
+            model=load(model or DEFAULT_READER, allow_download=allow_download),
             num_results=num_results,
             index=index,
             jobs=jobs,

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from amt.text.encoder import TextEncoder
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-DEFAULT_MODEL = "score-small"  # writes music and reads it
-DEFAULT_WRITER = "score-plan"  # writes better music; what generate, stream, edit and profile take
+DEFAULT_MODEL = "score-plan"  # what writes
+DEFAULT_READER = "score-small"  # what reads music, too: describe and search take it
 CAPTION_EMBEDDINGS = "captions.embeddings"  # beside a model's captions.txt: their embeddings
 
 PARTS = (".json", ".safetensors", ".txt", ".embeddings")  # what files of a model end in
@@ -126,7 +126,7 @@ def load(
     The last few stay in memory; a folder whose files have changed is read again.
 
     Args:
-        model: the name of a model in the package, a folder, or OWNER/NAME on the hub; default: "score-small". What was
+        model: the name of a model in the package, a folder, or OWNER/NAME on the hub; default: "score-plan". What was
             loaded already is returned as it is.
         device: "cpu", "cuda" or "cuda:N": where the model goes; None: where it is, at first the processor.
         allow_download: whether the network may be used.

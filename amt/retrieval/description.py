@@ -16,7 +16,7 @@ from amt.midi.facts import Facts, measure
 from amt.midi.plan import Plan
 from amt.midi.reader import MidiSource, read_midi
 from amt.midi.sentence import sentence
-from amt.models.opened import CAPTION_EMBEDDINGS, ModelSource, OpenedModel, load
+from amt.models.opened import CAPTION_EMBEDDINGS, DEFAULT_READER, ModelSource, OpenedModel, load
 from amt.retrieval.embedding import cosines, embed
 from amt.text.kept import digest_of, write
 
@@ -65,7 +65,7 @@ def describe(
 
     Args:
         midi: a MIDI file (path, bytes, mido.MidiFile), what `amt.read_midi` or `amt.generate` returned.
-        model: as for `amt.load`.
+        model: as for `amt.load`; default: "score-small".
         bank: the captions to choose from: a list, or the path of a text file with one a line. None: captions.txt of
             the model's folder, if it has one.
         num_captions: how many, at most.
@@ -84,7 +84,7 @@ def describe(
 
     check_range("num_captions", num_captions, 0, 1 << 20)
     data = read_midi(midi)
-    opened = load(model)
+    opened = load(model or DEFAULT_READER)
     texts = None if bank is None else read_bank(bank)
     facts = measure(data)
     embedding = embed(data, opened)

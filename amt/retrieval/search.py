@@ -13,7 +13,7 @@ from amt.config import check_range
 from amt.midi.facts import Facts
 from amt.midi.reader import MidiSource, read_midi
 from amt.midi.sentence import sentence
-from amt.models.opened import ModelSource, OpenedModel, load
+from amt.models.opened import DEFAULT_READER, ModelSource, OpenedModel, load
 from amt.request.reading import check_text
 from amt.retrieval.embedding import cosines, embed, reads_midi
 from amt.retrieval.index.pieces import MAX_PARTS
@@ -88,7 +88,7 @@ def search(
         query: a str is always a text; a piece is a Path, bytes, mido.MidiFile, or what `amt.read_midi` or
             `amt.generate` returned.
         folder: where the files are: *.mid, *.midi, *.kar, *.rmi.
-        model: as for `amt.load`; it must read MIDI.
+        model: as for `amt.load`; it must read MIDI; default: "score-small".
         num_results: how many matches, at most.
         index: the folder of the index; default: .amt-index in `folder`.
         jobs: processes that read files where there are many; default: one a core. A script that may start some needs
@@ -114,7 +114,7 @@ def search(
     folder = Path(folder)
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder; give a folder with MIDI files")
-    opened = load(model)
+    opened = load(model or DEFAULT_READER)
     listener = opened.checkpoint.model
     if not reads_midi(listener):
         raise ValueError(

@@ -7,7 +7,7 @@ import ipaddress
 from pathlib import Path
 
 from amt.config import check_range
-from amt.models.opened import DEFAULT_WRITER, ModelSource
+from amt.models.opened import DEFAULT_MODEL, ModelSource
 from amt.ops.decode import EngineDtype
 
 DEFAULT_PORT = 8731
@@ -39,7 +39,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     token: str | None = None
-    model: ModelSource = DEFAULT_WRITER
+    model: ModelSource = DEFAULT_MODEL
     dtype: EngineDtype = "float32"
     reader: ModelSource = None
     search_folder: Path | None = None

@@ -18,9 +18,9 @@ def prompts_and_model(job: Job) -> tuple[MusicTransformer, torch.Tensor]:
     if not job.decode_case.is_shipped:
         return random_model(job.model_config), torch.from_numpy(text_embeddings(job))
     from amt.models.checkpoint import load_checkpoint
-    from amt.models.opened import DEFAULT_MODEL, WEIGHTS
+    from amt.models.opened import DEFAULT_READER, WEIGHTS
 
-    checkpoint = load_checkpoint(WEIGHTS / DEFAULT_MODEL)
+    checkpoint = load_checkpoint(WEIGHTS / DEFAULT_READER)
     src_len = SRC_LEN if checkpoint.text_spec.pooling == "none" else 1
     shape = (job.decode_case.batch_size, src_len, checkpoint.model.config.text_embedding_dim)
     embeddings = torch.randn(shape, generator=torch.Generator().manual_seed(1))
