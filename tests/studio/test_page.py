@@ -135,10 +135,10 @@ def test_writing_can_be_stopped(page, client):
     assert page.text_content("#status") == "Stopped."
     until(page, "true")
     for _ in range(200):
-        if client.app.state.music.batch.num_rows == 0:
+        if client.state.music.batch.num_rows == 0:
             break
         page.wait_for_timeout(50)
-    assert client.app.state.music.batch.num_rows == 0
+    assert client.state.music.batch.num_rows == 0
 
 
 def test_a_fill_leaves_all_else_as_it_was_and_can_be_undone(page):

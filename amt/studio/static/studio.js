@@ -238,7 +238,7 @@ async function write(path, bodies, title, selection) {
 
 const startOf = selection => selection ? roll.spanOf(...selection)[0] : 0;
 
-// What was written before a stop stays on the page, but it is no piece of the history.
+// What was begun and not finished goes: the piece that was there before is shown again.
 function leaveDraft(before) {
   player.stop();
   state.candidates = [];
@@ -625,6 +625,7 @@ $("save-wav").addEventListener("dragstart", event => {
 
 // ---------------------------------------------------------------- begin
 
+if (location.search) window.history.replaceState(null, "", location.pathname);  // the token is in a cookie now
 $("ideas").replaceChildren(...IDEAS.map(idea => {
   const chip = make("button", {type: "button", class: "chip"}, idea);
   chip.addEventListener("click", () => { $("prompt").value = idea; readPrompt(); $("prompt").focus(); });
