@@ -165,7 +165,10 @@ def memory(port: int, num_requests: int) -> None:
         if number % 5:
             return post(port, body)
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
-            connection.request("POST", "/v1/generate", body, {"Content-Type": "application/json"})
+            try:
+                connection.request("POST", "/v1/generate", body, {"Content-Type": "application/json"})
+            except OSError:
+                return False
             sleep(0.01)
         return True
 

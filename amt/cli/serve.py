@@ -41,7 +41,7 @@ def listening(
     return {
         "host": host,
         "port": port,
-        "token": token or os.environ.get(TOKEN),
+        "token": token or os.environ.get(TOKEN) or None,
         "dtype": dtype,
         "search_folder": folder,
         "num_threads": threads,

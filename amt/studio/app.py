@@ -63,7 +63,7 @@ def make_app(settings: ServerSettings) -> FastAPI:
         await asyncio.to_thread(close)
 
     app = FastAPI(
-        title="AMT", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json"
+        title="AMT", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.music, app.state.jobs, app.state.renderings, app.state.metrics = music, jobs, renderings, metrics
     app.state.stop = stop

@@ -98,23 +98,31 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def wrong_field(errors: Sequence[Any]) -> str:
-    """What is wrong with the first field that pydantic complains of, with all that it could have been instead."""
+    """What is wrong with the first field that pydantic complains of: with its innermost part that is wrong.
+
+    Of several kinds that it could be, pydantic has an error for each.
+    """
     first = errors[0]
     if first["type"] == "json_invalid":
         place = first["loc"][-1]
         return one_line(f"the body: JSON decode error at character {place}: {first.get('ctx', {}).get('error', '')}")
-    field = _field(first)
-    wrongs = dict.fromkeys(_wrong(error) for error in errors if _field(error) == field)
-    return one_line(f"{field or 'the body'}: {'; or: '.join(wrongs)}")
+    name, _ = _field(first)
+    fields = [(_field(error), error) for error in errors]
+    members = max((field[1] for field, _ in fields if field[0] == name), key=len)
+    wrongs = dict.fromkeys(_wrong(error) for field, error in fields if field == (name, members))
+    place = name + "".join(f"[{member}]" for member in members)
+    return one_line(f"{place or 'the body'}: {'; or: '.join(wrongs)}")
 
 
-def _field(error: Any) -> str:
-    """The name of a field, and the numbers of its members; behind them pydantic names types of a union."""
+def _field(error: Any) -> tuple[str, tuple[int, ...]]:
+    """The name of a field, and the numbers of its members; between them pydantic names types of a union."""
     _, *loc = error["loc"]
     name = error.get("ctx", {}).get("field") or (str(loc[0]) if loc else "")
-    return name + "".join(f"[{part}]" for part in loc[1:] if isinstance(part, int))
+    return name, tuple(part for part in loc[1:] if isinstance(part, int))
 
 
 def _wrong(error: Any) -> str:
-    kind = KINDS.get(error["type"])
-    return error["msg"] if kind is None else f"Input should be {kind}"
+    if (kind := KINDS.get(error["type"])) is not None:
+        return f"Input should be {kind}"
+    kind, _, rest = error["msg"].partition(" ")
+    return f"Input {rest}" if kind in ("Dictionary", "List", "Tuple") else error["msg"]

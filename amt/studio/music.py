@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ class Music:
                 raise ValueError("a stream is one piece, written once; leave out num_pieces and rerank")
             options.pop("rerank", None)
             stream = api.stream(body.text, **options)
-            job.emit("started", {"seed": None if stream.seed is None else str(stream.seed)})
+            job.emit("started", {"seed": _text(stream.seed)})
             self._follow(job, stream)
             pieces = [stream.result()]
         else:
@@ -106,8 +106,6 @@ class Music:
         num_bars = num_bars_of(music, self.opened.tokenizer.config)
         seconds, bars = edited_length(music, body.bars, num_bars)
         self._check_size(body, max(body.rerank or 1, body.num_pieces), seconds, bars)
-        if body.stream:
-            job.emit("started", {"seed": None if getattr(body, "seed", None) is None else str(body.seed)})
 
         def tell(done: int, num_windows: int) -> None:
             job.check()
@@ -121,7 +119,7 @@ class Music:
             keep=body.keep,
             num_return_sequences=body.num_pieces,
             model=self.opened,
-            backend=self._backend(job),
+            backend=self._backend(job, lambda: job.emit("started", {"seed": _text(body.seed)})),
             progress=tell,
             **options_of(body),
         )
@@ -190,10 +188,16 @@ class Music:
             raise ValueError(f"the piece is longer than {self._settings.max_seconds:g} s, the most that is played here")
         return to_wav(music, body.sample_rate, check=job.check)
 
-    def _backend(self, job: Job) -> Backend:
-        batch = self.batch
+    def _backend(self, job: Job, began: Callable[[], object] = lambda: None) -> Backend:
+        """The batch, for the decoding of one request.
+
+        Args:
+            began: called once, when all that was asked for has been checked and the first rows join.
+        """
+        batch, calls = self.batch, iter([began])
 
         def start(model: DecoderModel, request: Request, deadline: Deadline) -> Any:
+            next(calls, lambda: None)()
             return batch.start(model, request, deadline, job.is_cancelled)
 
         return Backend("shared", batch.refusal, start)
@@ -279,10 +283,15 @@ class Music:
             "id": number,
             "parent": body.parent,
             "title": title,
-            "seed": None if piece.seed is None else str(piece.seed),
+            "seed": _text(piece.seed),
             "midi": base64.b64encode(midi).decode(),
         }
         return answer | (shown_music(piece.music, midi) if self._settings.has_page else {})
+
+
+def _text(seed: int | None) -> str | None:
+    """A seed as text: JavaScript has no such whole numbers."""
+    return None if seed is None else str(seed)
 
 
 def _most(said: Any) -> float | None:

@@ -150,12 +150,15 @@ def test_what_is_wrong_is_said_in_one_line(client, path, body, message):
         ({"bars": [[-9, 5]]}, "bars are counted from 1"),
         ({"bars": 10**400}, "bars 1000"),
         ({"bars": []}, "bars must be like [[5, 8]]"),
-        ({"bars": [[1, 2, 3]]}, "bars"),
+        ({"bars": [[1, 2, 3]]}, "bars[0]: Input should have at most 2 items"),
+        ({"bars": [[1, 2], [3]]}, "bars[1][1]: Field required"),
+        ({"bars": [[1, 2], 3]}, "bars[1]: Input should be an array"),
     ],
 )  # fmt: skip
 def test_an_edit_has_the_limits_of_music(client, song, more, message):
-    answer = client.post("/v1/edit", {"midi": midi_of(song), "bars": [[5, 6]], **more})
-    assert answer.status == 400 and message in answer.error
+    for is_stream in (False, True):
+        answer = client.post("/v1/edit", {"midi": midi_of(song), "bars": [[5, 6]], "stream": is_stream, **more})
+        assert answer.status == 400 and message in answer.error
 
 
 def test_a_whole_piece_is_edited_within_the_limits(settings, song):

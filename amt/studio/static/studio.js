@@ -119,21 +119,22 @@ function editWish(wish) {
 // A style is told in words: those that say it are replaced.
 function setStyle(value) {
   const prompt = $("prompt"), said = (state.reading?.facts || []).find(fact => fact.kind === "style");
-  const text = prompt.value;
-  if (said && state.reading.text === text.trim())
+  const text = prompt.value.trim();
+  if (said && state.reading.text === text)
     prompt.value = text.slice(0, said.start) + value + text.slice(said.end);
   else if (value) prompt.value = text ? `${text}, ${value}` : value;
   readPrompt();
 }
 
+const numberOf = text => text.trim() && Number.isFinite(Number(text)) ? Number(text) : text;  // the server says what is none
 function options() {
   const found = {};
   for (const wish of WISHES) {
     const value = state.own[wish.name];
     if (!value || !wish.option) continue;
-    if (wish.option === "bars") found.bars = Number(value);
+    if (wish.option === "bars") found.bars = numberOf(value);
     else if (wish.option === "tempo") {
-      const [low, high] = value.split(/\s*[-–]\s*/).map(Number);
+      const [low, high] = value.split(/\s*[-–]\s*/).map(numberOf);
       found.tempo = high ? [low, high] : low;
     } else if (wish.option === "instruments") found.instruments = value.split(",").map(name => name.trim());
     else found[wish.option] = value;
