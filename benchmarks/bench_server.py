@@ -27,6 +27,7 @@ TEXTS = (
     "a bossa nova with nylon guitar, bass, flute and drums",
 )
 BARS = 8
+WAIT_S = 300
 
 
 @contextlib.contextmanager
@@ -52,31 +53,33 @@ def body_of(number: int, **more: Any) -> bytes:
     return json.dumps(asked).encode()
 
 
-def post(port: int, body: bytes) -> bytes:
-    """The answer to a request for music."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
-    connection.request("POST", "/v1/generate", body, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    answer = response.read()
-    connection.close()
-    if response.status != 200:
-        raise SystemExit(f"status {response.status}: {answer[:200]!r}")
-    return answer
+def post(port: int, body: bytes) -> bool:
+    """Ask for music; whether there is an answer with a piece."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)) as connection:
+        try:
+            connection.request("POST", "/v1/generate", body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            answer = response.read()
+        except (OSError, http.client.HTTPException):
+            return False
+        return response.status == 200 and bool(json.loads(answer)["pieces"])
 
 
-def first_event(port: int, number: int) -> float:
-    """Seconds to the first note of a stream, which is read to its end."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
-    began = perf_counter()
-    body = body_of(number, stream=True)
-    connection.request("POST", "/v1/generate", body, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    seconds = 0.0
-    for line in response:
-        if line == b"event: notes\n" and not seconds:
-            seconds = perf_counter() - began
-    connection.close()
-    return seconds
+def first_event(port: int, number: int) -> float | None:
+    """Seconds to the first note of a stream, which is read to its end; None where notes or the result do not come."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)) as connection:
+        began = perf_counter()
+        body = body_of(number, stream=True)
+        seconds, is_whole = None, False
+        try:
+            connection.request("POST", "/v1/generate", body, {"Content-Type": "application/json"})
+            for line in connection.getresponse():
+                if line == b"event: notes\n" and seconds is None:
+                    seconds = perf_counter() - began
+                is_whole |= line == b"event: result\n"
+        except (OSError, http.client.HTTPException):
+            return None
+        return seconds if is_whole else None
 
 
 def metric(port: int, name: str) -> float:
@@ -93,32 +96,45 @@ def resident_mib(port: int) -> float:
     return metric(port, "amt_resident_bytes") / 2**20
 
 
-def pieces_per_s(port: int, num_clients: int, num_pieces: int, first: int) -> float:
-    """So many pieces by so many clients, each of whom asks again when it has its answer."""
+def failed(num: int, of: int) -> str:
+    """The end of a line: what failed is no part of its figures."""
+    return f"; FAILED: {num} of {of}" if num else ""
+
+
+def answered(port: int, num_clients: int, num_pieces: int, first: int) -> tuple[int, float]:
+    """How many of so many pieces are written for so many clients, and the seconds.
+
+    Each client asks again when it has its answer.
+    """
     began = perf_counter()
     with concurrent.futures.ThreadPoolExecutor(num_clients) as pool:
-        list(pool.map(lambda number: post(port, body_of(number)), range(first, first + num_pieces)))
-    return num_pieces / (perf_counter() - began)
+        num = sum(pool.map(lambda number: post(port, body_of(number)), range(first, first + num_pieces)))
+    return num, perf_counter() - began
 
 
 def throughput(port: int, rounds: int) -> None:
     """One client, 8 and 32 in turns. Where the machine has other work, processor time says more than wall time."""
-    rows: dict[int, list[float]] = {1: [], 8: [], 32: []}
-    cpu_s: dict[int, list[float]] = {1: [], 8: [], 32: []}
+    sizes = {1: 8, 8: 24, 32: 64}
+    rates: dict[int, list[float]] = {num_clients: [] for num_clients in sizes}
+    cpu_s: dict[int, list[float]] = {num_clients: [] for num_clients in sizes}
+    lost = dict.fromkeys(sizes, 0)
     first = 1000
-    pieces_per_s(port, 8, 8, 0)
+    answered(port, 8, 8, 0)
     for _ in range(rounds):
-        for num_clients, num_pieces in ((1, 8), (8, 24), (32, 64)):
+        for num_clients, num_pieces in sizes.items():
             before = metric(port, "amt_cpu_seconds_total")
-            rows[num_clients].append(pieces_per_s(port, num_clients, num_pieces, first))
-            cpu_s[num_clients].append((metric(port, "amt_cpu_seconds_total") - before) / num_pieces)
+            num, seconds = answered(port, num_clients, num_pieces, first)
+            rates[num_clients].append(num / seconds)
+            cpu_s[num_clients].append((metric(port, "amt_cpu_seconds_total") - before) / max(num, 1))
+            lost[num_clients] += num_pieces - num
             first += num_pieces
-    for num_clients, rates in rows.items():
-        by_one = [rate / one for rate, one in zip(rates, rows[1], strict=True)]
+    for num_clients, num_pieces in sizes.items():
+        by_one = [rate / one if one else 0.0 for rate, one in zip(rates[num_clients], rates[1], strict=True)]
         print(
-            f"{num_clients:3} clients: {statistics.median(rates):6.2f} pieces/s, {statistics.median(by_one):.2f} x one"
-            f" ({', '.join(f'{each:.2f}' for each in by_one)}),"
-            f" {statistics.median(cpu_s[num_clients]):.3f} s of processor time a piece",
+            f"{num_clients:3} clients: {statistics.median(rates[num_clients]):6.2f} pieces/s,"
+            f" {statistics.median(by_one):.2f} x one ({', '.join(f'{each:.2f}' for each in by_one)}),"
+            f" {statistics.median(cpu_s[num_clients]):.3f} s of processor time a piece"
+            + failed(lost[num_clients], rounds * num_pieces),
             flush=True,
         )
 
@@ -128,35 +144,45 @@ def latency(port: int, num: int) -> None:
     idle = [first_event(port, 5000 + number) for number in range(num)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         busy = list(pool.map(lambda number: first_event(port, number), range(6000, 6000 + 8 * num)))
-
-    def p95(values: list[float]) -> float:
-        return statistics.quantiles(values, n=20)[-1]
-
-    print(f"first notes, idle:      median {statistics.median(idle):.3f} s, p95 {p95(idle):.3f} s")
-    print(f"first notes, 8 clients: median {statistics.median(busy):.3f} s, p95 {p95(busy):.3f} s")
-    print(f"p95 by p95 of idle: {p95(busy) / p95(idle):.2f}", flush=True)
+    p95 = {}
+    for name, times in (("idle", idle), ("8 clients", busy)):
+        came = [seconds for seconds in times if seconds is not None]
+        line = f"first notes, {name + ':':10}"
+        if len(came) > 1:
+            p95[name] = statistics.quantiles(came, n=20)[-1]
+            line += f" median {statistics.median(came):.3f} s, p95 {p95[name]:.3f} s"
+        print(line + failed(len(times) - len(came), len(times)))
+    if len(p95) == 2:
+        print(f"p95 by p95 of idle: {p95['8 clients'] / p95['idle']:.2f}", flush=True)
 
 
 def memory(port: int, num_requests: int) -> None:
     """Memory while many small requests come; a fifth of them are broken off."""
     began = perf_counter()
 
-    def one(number: int) -> None:
+    def one(number: int) -> bool:
         body = body_of(number, bars=1, max_new_tokens=24)
         if number % 5:
-            post(port, body)
-            return
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.request("POST", "/v1/generate", body, {"Content-Type": "application/json"})
-        sleep(0.01)
-        connection.close()
+            return post(port, body)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            try:
+                connection.request("POST", "/v1/generate", body, {"Content-Type": "application/json"})
+            except OSError:
+                return False
+            sleep(0.01)
+        return True
 
     step = max(1, num_requests // 10)
+    num_failed = 0
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for first in range(0, num_requests, step):
-            list(pool.map(one, range(first, min(first + step, num_requests))))
             done = min(first + step, num_requests)
-            print(f"{done:6} requests: {resident_mib(port):7.1f} MiB, {perf_counter() - began:.0f} s", flush=True)
+            num_failed += sum(not each for each in pool.map(one, range(first, done)))
+            print(
+                f"{done:6} requests: {resident_mib(port):7.1f} MiB, {perf_counter() - began:.0f} s"
+                + failed(num_failed, done),
+                flush=True,
+            )
 
 
 def main() -> None:

@@ -30,13 +30,13 @@ def seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     """Print a row for each renderer."""
     piece = amt.arrange("disco", seed=3, duration=180)
-    midi, font = piece.to_bytes(), find_soundfont()
+    music, midi, font = piece.music, piece.to_bytes(), find_soundfont()
     print(f"{piece.duration_s:.0f} s of music, {len(piece.notes)} notes, soundfont {font}; chosen: {choose_renderer()}")
     synthesize(amt.MidiData())
-    print(f"built-in      {seconds(lambda: synthesize(piece.music)):.2f} s")
+    print(f"built-in      {seconds(lambda: synthesize(music)):.2f} s")
     with TemporaryDirectory() as folder:
         for name, work in (
-            ("fluidsynth", lambda: _by_fluidsynth(midi, Renderer("fluidsynth", font), ".wav", 44_100, Path(folder))),
+            ("fluidsynth", lambda: _by_fluidsynth(music, Renderer("fluidsynth", font), ".wav", 44_100, Path(folder))),
             ("midirenderer", lambda: _by_midirenderer(midi, Renderer("midirenderer", font))),
         ):
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -102,11 +102,18 @@ READ: dict[Any, Callable[[str], Any]] = {
 
 def with_tables(command: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
     """The command, whose last parameter `**table` becomes the parameters of the tables, but for some rows."""
+    return with_parameters(command, table_parameters(without))
+
+
+def with_parameters(
+    command: Callable[..., None], added: Iterable[inspect.Parameter], *, first: bool = False
+) -> Callable[..., None]:
+    """The command, whose last parameter, which takes any, becomes these; with `first` they stand before its own."""
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    added = list(table_parameters(without))
-    command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in (*own, *added)} | {"return": None}
+    both = [*added, *own] if first else [*own, *added]
+    command.__signature__ = signature.replace(parameters=both)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in both} | {"return": None}
     return command
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from typing import Literal
 
+from amt.config import shown
 from amt.midi.chords import Bars, Chord, parse_progression
 from amt.midi.plan import MAX_PLAN_HALF_BARS, SAME_SECTION, number_of_chord
 from amt.midi.theory import Key
@@ -18,6 +19,7 @@ PLAN_BY: tuple[PlanBy, ...] = ("style", "model")
 USUAL_BARS = 16  # of a plan for music whose length nobody says
 USUAL_SECTION_BARS = 4  # the same for each section of a form
 MAX_BARS = MAX_PLAN_HALF_BARS // 2
+MAX_TEXT_LEN = 4000  # of a progression or a form: more than such a plan needs
 FEWEST_SECTIONS = 3  # that make a form of a text: fewer may be named for another reason
 
 # Other words for sections.
@@ -46,7 +48,12 @@ def plan_asked(chords: str | None, form: str | None, *, key: Key | None, num_bar
     Raises:
         ValueError: what is no chord or section, or does not fit the bars.
     """
+    for name, text in (("chords", chords), ("form", form)):
+        if isinstance(text, str) and len(text) > MAX_TEXT_LEN:
+            raise ValueError(f"{name} may have {MAX_TEXT_LEN} characters at most, got {len(text)}")
     progression = None if chords is None else _progression(chords, key)
+    if progression is not None and len(progression) > MAX_BARS:
+        raise ValueError(f"chords has {len(progression)} bars, and a plan {MAX_BARS} at most; leave some out")
     lengths = None if form is None else _lengths(_form(form), num_bars, is_exact)
     total = sum(bars for _, bars in lengths) if lengths is not None else num_bars or USUAL_BARS
     if total > MAX_BARS:
@@ -69,7 +76,7 @@ def _progression(text: str, key: Key | None) -> list[tuple[int, int]]:
         words = [word for word in _JOINTS.split(re.sub(r"\s+in\s+.*", "", text)) if word and word != "%"]
         wrong = next((word for word in words if parse_progression(word, key) is None), text)
         raise ValueError(
-            f"{wrong!r} in chords is no chord; write them like Am7, F#dim, Bb/D or G7sus4,"
+            f"{shown(wrong)} in chords is no chord; write them like Am7, F#dim, Bb/D or G7sus4,"
             " or as numerals like ii-V-I in F"
         )
     crowded = next((bar for bar in bars if len(bar) > 2), None)
@@ -99,7 +106,7 @@ def _form(text: str) -> list[tuple[int, int]]:
             sections += [(letter, bars) for letter in letters]
         else:
             known = ", ".join(name for name in SECTIONS if len(name) > 1)
-            raise ValueError(f"{word!r} in form is no section; there are {known}, and letters A to D, as in AABA")
+            raise ValueError(f"{shown(word)} in form is no section; there are {known}, and letters A to D, as in AABA")
     if not sections:
         raise ValueError('form is empty; name sections, like "verse chorus verse chorus" or "AABA"')
     return sections

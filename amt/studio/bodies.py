@@ -5,13 +5,16 @@ from __future__ import annotations
 import typing
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic_core import PydanticCustomError
 
 from amt.request.limits import LimitOptions, PartLimitOptions
 from amt.request.obey import Obey
 from amt.request.options import GenerationOptions
 
-MAX_TEXT_LEN = 4000
+MAX_TEXT_LEN = 4000  # of any text but a file
+MAX_MIDI_LEN = 1 << 30  # the limit of the whole body is less
+MAX_ITEMS = 256  # of an array or an object
 # Beams do not run in the shared batch; the clock and the engine's guesses are the server's own.
 OWN_OPTIONS = (
     "num_beams", "length_penalty", "early_stopping", "max_time", "prompt_lookup_num_tokens", "max_matching_ngram_size",
@@ -20,15 +23,32 @@ NOT_OPTIONS = ("text", "stream", "timeout_s", "parent", "midi", "prompt_midi", "
 
 
 class Body(BaseModel):
-    """What all requests have."""
+    """What all requests have. `null` is the default, as if the field were not there."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_max_length=MAX_TEXT_LEN)
 
     timeout_s: float | None = Field(None, gt=0, description="Seconds that it may take; at most the server's own limit.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sized(cls, values: Any) -> Any:
+        """Without nulls, and with no more than one unknown field: pydantic has an error for each, whatever that costs.
+
+        Raises:
+            PydanticCustomError: a field has too many members, each of which could be wrong.
+        """
+        if not isinstance(values, dict):
+            return values
+        unknown = next((name for name in values if name not in cls.model_fields), None)
+        kept = {name: value for name, value in values.items() if value is not None and name in cls.model_fields}
+        for name, value in kept.items():
+            if isinstance(value, (list, dict)) and len(value) > MAX_ITEMS:
+                raise PydanticCustomError("too_many", "{most} members are the most", {"field": name, "most": MAX_ITEMS})
+        return kept if unknown is None else {**kept, unknown: None}
+
 
 Text = typing.Annotated[str, Field(max_length=MAX_TEXT_LEN, description="The music in words.")]
-Midi = typing.Annotated[str, Field(description="A MIDI file in base64.")]
+Midi = typing.Annotated[str, Field(max_length=MAX_MIDI_LEN, description="A MIDI file in base64.")]
 
 
 class Writes(Body):

@@ -6,12 +6,13 @@ Origin must be the page's own, a post must be JSON, and no answer allows another
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
+from time import monotonic
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from amt.studio.settings import ServerSettings
 
@@ -59,31 +60,24 @@ class Guard:
         if refusal is not None:
             await _answer(send, *refusal)
             return
-        limit = self._settings.max_body_bytes
-        num_bytes = 0
+        body = _Body(receive, self._settings)
         has_answered = False
-
-        async def limited() -> Message:
-            nonlocal num_bytes
-            message = await receive()
-            num_bytes += len(message.get("body", b""))
-            return message if num_bytes <= limit else {"type": "http.disconnect"}  # the rest is not read
 
         async def guarded(message: Message) -> None:
             nonlocal has_answered
-            if num_bytes > limit:  # whatever the app makes of half a body
+            if body.refusal is not None:  # whatever the app makes of half a body
                 if not has_answered:
                     has_answered = True
-                    await _answer(send, 413, f"the request has more than {limit} bytes")
+                    await _answer(send, *body.refusal)
                 return
             has_answered = True
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *HEADERS]
             await send(message)
 
-        await self._app(scope, limited, guarded)
-        if not has_answered and num_bytes > limit:
-            await _answer(send, 413, f"the request has more than {limit} bytes")
+        await self._app(scope, body.receive, guarded)
+        if body.refusal is not None and not has_answered:
+            await _answer(send, *body.refusal)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         """Status and reason, or None."""
@@ -92,7 +86,7 @@ class Guard:
         if settings.token is None and name.lower() not in (*LOOPBACK_NAMES, settings.host.lower()):
             return 403, "this host name is not the server's; open it as http://127.0.0.1 or http://localhost"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _place(origin) != host.lower():
             return 403, "requests of other pages are not answered"
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and scope["path"] != "/":
             return 403, "requests of other pages are not answered"
@@ -102,22 +96,65 @@ class Guard:
             if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 return 415, "the body must be JSON, with Content-Type: application/json"
             length = headers.get("content-length", "0")
-            if not length.isdecimal() or int(length) > settings.max_body_bytes:
+            if not (length.isdecimal() and len(length) < 19 and int(length) <= settings.max_body_bytes):
                 return 413, f"the request has more than {settings.max_body_bytes} bytes"
         return None
 
     def _has_token(self, scope: Scope, headers: dict[str, str]) -> bool:
         token = self._settings.token
         assert token is not None, "without a token everybody may ask"
-        shown = [headers.get("authorization", "").removeprefix("Bearer ")]
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-            shown += [] if cookie is None else [cookie.value]
-        except CookieError:
-            pass
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        shown = [given] if scheme.lower() == "bearer" else []
+        cookies = [each.strip().partition("=") for each in headers.get("cookie", "").split(";")]
+        shown += [unquote(value) for name, _, value in cookies if name == COOKIE]
         if scope["path"] == "/" and scope["method"] == "GET":  # the page is opened once with it, then there is a cookie
             shown += parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
-        return any(hmac.compare_digest(each.encode("latin-1", "replace"), token.encode()) for each in shown)
+        return any(hmac.compare_digest(each.encode("utf-8", "replace"), token.encode()) for each in shown)
+
+
+class _Body:
+    """The body of a request, as far as it may come.
+
+    Attributes:
+        refusal: status and reason, once it is too long or too slow. The app is told that the client has gone.
+    """
+
+    def __init__(self, receive: Receive, settings: ServerSettings):
+        self._receive, self._settings = receive, settings
+        self._num_bytes = 0
+        self._end_s = monotonic() + settings.body_s
+        self._has_come = False
+        self.refusal: tuple[int, str] | None = None
+
+    async def receive(self) -> Message:
+        """The next part of it; behind the last one what the server says of the client."""
+        if self._has_come:
+            return await self._receive()
+        most, gone = self._settings.max_body_bytes, {"type": "http.disconnect"}
+        try:
+            message = await asyncio.wait_for(self._receive(), max(0.0, self._end_s - monotonic()))
+        except asyncio.TimeoutError:
+            self.refusal = 408, f"the body was not there after {self._settings.body_s:g} s"
+            return gone
+        self._num_bytes += len(message.get("body", b""))
+        if self._num_bytes > most:
+            self.refusal = 413, f"the request has more than {most} bytes"  # the rest is not read
+            return gone
+        self._has_come = not message.get("more_body", False)
+        return message
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an Origin; None where it has none, or is none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
+
+
+def cookie_value(token: str) -> str:
+    """A token without the characters that end or quote a cookie."""
+    return quote(token, safe="")
 
 
 async def _answer(send: Send, status: int, message: str) -> None:

@@ -13,6 +13,7 @@ from time import time
 from typing import Any
 
 MAX_LISTED = 500
+COLUMNS = "number, parent, created_s, kind, title, seed, asked, facts, midi"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +47,27 @@ class History:
     """The pieces in a file; any thread may use it.
 
     Args:
-        path: made if it is not there; ":memory:" keeps nothing.
+        path: made if it is not there.
+
+    Raises:
+        ValueError: pieces cannot be kept there.
     """
 
-    def __init__(self, path: Path | str):
-        if path != ":memory:":
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path):
         self._lock = threading.Lock()
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")  # what was committed stays after a kill or a power cut
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS pieces (number TEXT PRIMARY KEY, parent TEXT, created_s REAL NOT NULL,"
-            " kind TEXT NOT NULL, title TEXT NOT NULL, seed TEXT, asked TEXT NOT NULL, facts TEXT NOT NULL,"
-            " midi BLOB NOT NULL)"
-        )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")  # a commit is on the disk when it returns
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS pieces (number TEXT PRIMARY KEY, parent TEXT, created_s REAL NOT NULL,"
+                " kind TEXT NOT NULL, title TEXT NOT NULL, seed TEXT, asked TEXT NOT NULL, facts TEXT NOT NULL,"
+                " midi BLOB NOT NULL)"
+            )
+            self._database.execute(f"SELECT {COLUMNS} FROM pieces LIMIT 0")  # a file of another program has others
+        except (OSError, sqlite3.Error) as error:
+            raise ValueError(f"the history cannot be kept in {path}: {error}; name another file") from error
 
     def add(
         self,
@@ -80,13 +87,13 @@ class History:
             json.dumps(asked or {}, default=str), json.dumps(facts or {}), midi,
         )  # fmt: skip
         with self._lock:
-            self._database.execute("INSERT INTO pieces VALUES (?,?,?,?,?,?,?,?,?)", row)
+            self._database.execute(f"INSERT INTO pieces ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", row)
         return number
 
     def get(self, number: str) -> Kept | None:
         """A piece, or None."""
         with self._lock:
-            row = self._database.execute("SELECT * FROM pieces WHERE number = ?", (number,)).fetchone()
+            row = self._database.execute(f"SELECT {COLUMNS} FROM pieces WHERE number = ?", (number,)).fetchone()
         if row is None:
             return None
         number, parent, created_s, kind, title, seed, asked, facts, midi = row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from time import monotonic
@@ -34,6 +35,10 @@ class TimeOver(Exception):
 
 class ClientGone(Exception):
     """Nobody waits for the answer."""
+
+
+class Stopping(Exception):
+    """The server is being stopped."""
 
 
 class Job:
@@ -79,99 +84,152 @@ class Jobs:
         self._max_running, self._max_queue = max_running, max_queue
         self._pool = concurrent.futures.ThreadPoolExecutor(max_running, "amt-job", initializer=_one_thread)
         self._lock = threading.Lock()
-        self._num = 0
+        self._jobs: set[Job] = set()
+        self._is_stopping = False
         self._usual_s = 1.0
 
     @property
     def num_running(self) -> int:
         """Requests that are worked on."""
-        return min(self._num, self._max_running)
+        return min(len(self._jobs), self._max_running)
 
     @property
     def num_waiting(self) -> int:
         """Requests that wait for a thread."""
-        return max(0, self._num - self._max_running)
+        return max(0, len(self._jobs) - self._max_running)
 
     def submit(self, job: Job, work: Callable[[Job], T]) -> concurrent.futures.Future[T]:
         """Begin, or wait in the queue.
 
         Raises:
-            Busy: the queue is full.
+            Busy: the queue is full. Stopping: nothing begins any more.
         """
+
         with self._lock:
-            if self._num >= self._max_running + self._max_queue:
+            if self._is_stopping:
+                raise Stopping
+            if len(self._jobs) >= self._max_running + self._max_queue:
                 wait_s = self._usual_s * (1 + self._max_queue / self._max_running)
                 raise Busy(max(1, min(60, round(wait_s))))
-            self._num += 1
+            self._jobs.add(job)
+            future = self._pool.submit(self._run, job, work)
+        future.add_done_callback(lambda _: self._leave(job))
+        return future
 
-        def run() -> T:
-            began = monotonic()
-            try:
-                job.check()
-                return work(job)
-            finally:
-                with self._lock:
-                    self._num -= 1
-                    self._usual_s += 0.1 * (monotonic() - began - self._usual_s)
+    def _run(self, job: Job, work: Callable[[Job], T]) -> T:
+        job.check()
+        began = monotonic()
+        try:
+            return work(job)
+        finally:
+            with self._lock:
+                self._usual_s += 0.1 * (monotonic() - began - self._usual_s)
 
-        return self._pool.submit(run)
+    def _leave(self, job: Job) -> None:
+        with self._lock:
+            self._jobs.discard(job)
 
     async def result(self, job: Job, work: Callable[[Job], T], is_gone: Callable[[], Awaitable[bool]]) -> T:
         """What the work comes to.
 
+        Args:
+            is_gone: whether nobody waits for it any more.
+
         Raises:
-            Busy, TimeOver, ClientGone, and what the work raises.
+            Busy, TimeOver, ClientGone, Stopping, and what the work raises.
         """
         future = asyncio.wrap_future(self.submit(job, work))
+        future.add_done_callback(_look_at)
         try:
-            while not future.done():
-                await asyncio.wait({future}, timeout=max(0.0, min(POLL_S, job.deadline - monotonic())))
-                if not future.done() and monotonic() >= job.deadline:
-                    raise TimeOver
-                if not future.done() and await is_gone():
-                    raise ClientGone
+            await self._wait(job, future, is_gone)
             return future.result()
         except Cancelled:
-            raise TimeOver from None
+            raise self._why_cancelled() from None
         finally:
             job.cancel()
-            future.add_done_callback(_look_at)
+            future.cancel()  # if it waits yet, another one has its place
 
-    async def events(self, job: Job, work: Callable[[Job], Any]) -> AsyncGenerator[tuple[str, Any], None]:
+    async def events(
+        self, job: Job, work: Callable[[Job], Any], is_gone: Callable[[], Awaitable[bool]]
+    ) -> AsyncGenerator[tuple[str, Any], None]:
         """What the work emits, as (name, value), and at last ("result", what it comes to).
 
         Closing the iterator cancels the work.
 
+        Args:
+            is_gone: whether nobody waits for it any more; asked until there is the first event. Then who sends the
+                events knows it.
+
         Raises:
-            TimeOver, and what the work raises.
+            as `result`.
         """
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[tuple[str, Any] | None] = asyncio.Queue()
 
         def put(event: tuple[str, Any] | None) -> None:
-            loop.call_soon_threadsafe(queue.put_nowait, event)
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody reads them
+                loop.call_soon_threadsafe(queue.put_nowait, event)
 
         job._emit = put
         future = self.submit(job, work)
         future.add_done_callback(lambda _: put(None))
+        coming = asyncio.ensure_future(queue.get())
         try:
-            while (event := await asyncio.wait_for(queue.get(), max(0.0, job.deadline - monotonic()))) is not None:
+            await self._wait(job, coming, is_gone)
+            while (event := coming.result()) is not None:
                 yield event
+                coming = asyncio.ensure_future(queue.get())
+                await self._wait(job, coming, _never)
             yield "result", future.result()
-        except (asyncio.TimeoutError, Cancelled):
-            raise TimeOver from None
+        except Cancelled:
+            raise self._why_cancelled() from None
         finally:
+            coming.cancel()
+            job.cancel()
+            future.cancel()
+
+    async def _wait(self, job: Job, coming: asyncio.Future[Any], is_gone: Callable[[], Awaitable[bool]]) -> None:
+        """Until it is there.
+
+        Raises:
+            TimeOver, ClientGone, Stopping.
+        """
+        while not coming.done():
+            await asyncio.wait({coming}, timeout=max(0.0, min(POLL_S, job.deadline - monotonic())))
+            if coming.done():
+                return
+            if self._is_stopping:
+                raise Stopping
+            if monotonic() >= job.deadline:
+                raise TimeOver
+            if await is_gone():
+                raise ClientGone
+
+    def _why_cancelled(self) -> Exception:
+        return Stopping() if self._is_stopping else TimeOver()
+
+    def stop(self) -> None:
+        """Begin nothing any more, and cancel what is there."""
+        with self._lock:
+            self._is_stopping = True
+            jobs = list(self._jobs)
+        for job in jobs:
             job.cancel()
 
     def close(self) -> None:
-        """End the threads when their work is done."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Stop, and end the threads when their work has."""
+        self.stop()
+        self._pool.shutdown()
 
 
 def _look_at(future: asyncio.Future[Any]) -> None:
     """Nobody reads the error of work that was given up; asyncio would print it."""
     if not future.cancelled():
         future.exception()
+
+
+async def _never() -> bool:
+    return False
 
 
 def _one_thread() -> None:

@@ -78,5 +78,5 @@ class Metrics:
             }
         for kind, values in (("counter", own | dict(counters)), ("gauge", dict(gauges))):
             for name, (value, meaning) in values.items():
-                lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", f"{name} {value:g}"]
+                lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", f"{name} {value!r}"]  # all digits
         return "\n".join(lines) + "\n"

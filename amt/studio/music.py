@@ -5,21 +5,25 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from amt import api
+from amt.config import shown
 from amt.decoding.backends import Backend
 from amt.decoding.backends.engine import packed_engine
 from amt.decoding.backends.shared import SharedBatch
 from amt.errors import MidiError
+from amt.generation.candidates import num_candidates
 from amt.midi.data import MidiData
 from amt.midi.programs import DRUMS, program_name
 from amt.midi.reader import read_midi
 from amt.midi.vocabulary import time_signature
 from amt.models.opened import OpenedModel, load
+from amt.request.edits import num_bars_of
 from amt.request.reading import check_text, read
 from amt.studio.bodies import DescribeBody, OpenBody, ReadBody, SearchBody, SoundBody, options_of
 from amt.studio.history import History, Kept
@@ -46,17 +50,17 @@ class Music:
     Args:
         settings: what it was started with.
         metrics: what is counted.
+        history: what keeps the pieces; None: nothing does.
     """
 
-    def __init__(self, settings: ServerSettings, metrics: Metrics):
-        self._settings, self._metrics = settings, metrics
+    def __init__(self, settings: ServerSettings, metrics: Metrics, history: History | None = None):
+        self._settings, self._metrics, self._history = settings, metrics, history
         self.opened: OpenedModel = load(settings.model)
         self.batch = SharedBatch(
             packed_engine(self.opened.checkpoint.model, settings.dtype),
             max_rows=settings.max_rows,
             num_threads=settings.num_threads,
         )
-        self.history = None if settings.history is None else History(settings.history)
         _ = self.opened.text_encoder  # opened before the first request
 
     def warm(self) -> None:
@@ -64,14 +68,19 @@ class Music:
         api.generate("a waltz", model=self.opened, seed=1, rerank=1, max_new_tokens=24, backend=self._backend(Job(600)))
 
     def close(self) -> None:
-        """End the batch and the history."""
+        """End the batch."""
         self.batch.close()
-        if self.history is not None:
-            self.history.close()
 
     def generate(self, job: Job, body: Any) -> dict[str, Any]:
-        """Pieces that fit a text; in a stream its events while it is written."""
-        self._check_lengths(body)
+        """Music that fits a text; with `stream` as server-sent events: started, notes, result, error."""
+        check_text(body.text)
+        reading = read(body.text)
+        self._check_size(
+            body,
+            num_candidates(body.rerank, body.num_pieces, is_sampling=True),
+            body.duration if body.duration is not None else _most(reading.seconds),
+            body.bars if body.bars is not None else _most(reading.bars),
+        )
         options = options_of(body) | {"model": self.opened, "backend": self._backend(job)}
         if body.prompt_midi is not None:
             options["prompt_midi"] = self._midi(body.prompt_midi, "prompt_midi")
@@ -81,7 +90,7 @@ class Music:
                 raise ValueError("a stream is one piece, written once; leave out num_pieces and rerank")
             options.pop("rerank", None)
             stream = api.stream(body.text, **options)
-            job.emit("started", {"seed": None if stream.seed is None else str(stream.seed)})
+            job.emit("started", {"seed": _text(stream.seed)})
             self._follow(job, stream)
             pieces = [stream.result()]
         else:
@@ -92,10 +101,11 @@ class Music:
         return self._answer(job, kind, body, pieces)
 
     def edit(self, job: Job, body: Any) -> dict[str, Any]:
-        """A piece with some of it written anew."""
+        """Some bars or parts of a piece anew; with `stream` as events: started, progress, result, error."""
         music = self._midi(body.midi, "midi")
-        if body.stream:
-            job.emit("started", {"seed": None if getattr(body, "seed", None) is None else str(body.seed)})
+        num_bars = num_bars_of(music, self.opened.tokenizer.config)
+        seconds, bars = edited_length(music, body.bars, num_bars)
+        self._check_size(body, max(body.rerank or 1, body.num_pieces), seconds, bars)
 
         def tell(done: int, num_windows: int) -> None:
             job.check()
@@ -109,7 +119,7 @@ class Music:
             keep=body.keep,
             num_return_sequences=body.num_pieces,
             model=self.opened,
-            backend=self._backend(job),
+            backend=self._backend(job, lambda: job.emit("started", {"seed": _text(body.seed)})),
             progress=tell,
             **options_of(body),
         )
@@ -150,9 +160,9 @@ class Music:
         music = self._midi(body.midi, "midi")
         shown = shown_music(music)
         number = None
-        if self.history is not None:
+        if self._history is not None:
             facts = {"instruments": [track["name"] for track in shown["tracks"]], "duration_s": shown["duration_s"]}
-            number = self.history.add("open", body.title or "MIDI file", base64.b64decode(body.midi), facts=facts)
+            number = self._history.add("open", body.title or "MIDI file", base64.b64decode(body.midi), facts=facts)
         return {"id": number, "title": body.title, "seed": None, "report": [], "warnings": [], "parent": None, **shown}
 
     def kept(self, kept: Kept) -> dict[str, Any]:
@@ -171,17 +181,23 @@ class Music:
 
     def sound(self, job: Job, body: SoundBody) -> bytes:
         """A WAV file of a piece."""
-        from amt.views.sound import to_samples, wav_bytes
+        from amt.views.sound import to_wav
 
         music = self._midi(body.midi, "midi")
         if music.duration_s > self._settings.max_seconds:
             raise ValueError(f"the piece is longer than {self._settings.max_seconds:g} s, the most that is played here")
-        return wav_bytes(to_samples(music, body.sample_rate), body.sample_rate)
+        return to_wav(music, body.sample_rate, check=job.check)
 
-    def _backend(self, job: Job) -> Backend:
-        batch = self.batch
+    def _backend(self, job: Job, began: Callable[[], object] = lambda: None) -> Backend:
+        """The batch, for the decoding of one request.
+
+        Args:
+            began: called once, when all that was asked for has been checked and the first rows join.
+        """
+        batch, calls = self.batch, iter([began])
 
         def start(model: DecoderModel, request: Request, deadline: Deadline) -> Any:
+            next(calls, lambda: None)()
             return batch.start(model, request, deadline, job.is_cancelled)
 
         return Backend("shared", batch.refusal, start)
@@ -218,22 +234,18 @@ class Music:
         if begun or ended:
             job.emit("notes", _sent(begun, ended, time_s, beats_a_bar * beat_s))
 
-    def _check_lengths(self, body: Any) -> None:
+    def _check_size(self, body: Any, num_rows: int, seconds: float | None, bars: float | None) -> None:
         """Raise ValueError for more music than one request may ask for."""
         settings = self._settings
-        if body.num_pieces * (body.rerank or 1) > settings.max_rows or body.num_pieces > settings.max_pieces:
-            raise ValueError(f"num_pieces may be {settings.max_pieces} at most, with rerank {settings.max_rows}")
-        check_text(body.text)
-        reading = read(body.text)
-        for name, asked, said, most in (
-            ("duration", body.duration, reading.seconds, settings.max_seconds),
-            ("bars", body.bars, reading.bars, settings.max_bars),
+        for name, wanted, most in (
+            ("num_pieces", body.num_pieces, settings.max_pieces),
+            ("rerank" if body.rerank is not None else "num_pieces", num_rows, settings.max_rows),
+            ("max_new_tokens", body.max_new_tokens, settings.max_new_tokens),
+            ("bars", bars, settings.max_bars),
+            ("duration", seconds, settings.max_seconds),
         ):
-            wanted = asked if asked is not None else None if said is None else (said.value.high or said.value.low)
             if wanted is not None and wanted > most:
-                raise ValueError(f"{name} may be {most:g} at most here, got {wanted:g}")
-        if body.max_new_tokens is not None and body.max_new_tokens > settings.max_new_tokens:
-            raise ValueError(f"max_new_tokens may be {settings.max_new_tokens} at most here")
+                raise ValueError(f"{name} may be {most:g} at most here, got {shown(wanted)}")
 
     def _midi(self, text: str, name: str) -> MidiData:
         try:
@@ -241,8 +253,10 @@ class Music:
         except (binascii.Error, ValueError) as error:
             raise MidiError(f"{name} is not base64") from error
         music = read_midi(contents)
-        if len(music.notes) > self._settings.max_notes:
-            raise MidiError(f"{name} has {len(music.notes)} notes; {self._settings.max_notes} are the most here")
+        parts = (music.notes, music.pedals, music.tempos, music.time_signatures, music.key_signatures)
+        num, most = sum(map(len, parts)), self._settings.max_notes
+        if num > most:
+            raise MidiError(f"{name} has {num} notes, pedals and changes of tempo and metre; {most} are the most here")
         return music
 
     def _answer(self, job: Job, kind: str, body: Any, pieces: list[Piece]) -> dict[str, Any]:
@@ -261,18 +275,47 @@ class Music:
         }
         midi, title = piece.to_bytes(), body.text or piece.text or ""
         number = None
-        if self.history is not None:
+        if self._history is not None:
             asked = body.model_dump(exclude_unset=True, exclude={"midi", "prompt_midi", "stream"})
-            number = self.history.add(kind, title, midi, parent=body.parent, seed=piece.seed, asked=asked, facts=facts)
+            number = self._history.add(kind, title, midi, parent=body.parent, seed=piece.seed, asked=asked, facts=facts)
         answer = {
             **facts,
             "id": number,
             "parent": body.parent,
             "title": title,
-            "seed": None if piece.seed is None else str(piece.seed),
+            "seed": _text(piece.seed),
             "midi": base64.b64encode(midi).decode(),
         }
         return answer | (shown_music(piece.music, midi) if self._settings.has_page else {})
+
+
+def _text(seed: int | None) -> str | None:
+    """A seed as text: JavaScript has no such whole numbers."""
+    return None if seed is None else str(seed)
+
+
+def _most(said: Any) -> float | None:
+    """The most that a text says of a length; None where it says nothing."""
+    return None if said is None else said.value.high or said.value.low
+
+
+def edited_length(music: MidiData, bars: int | Sequence[tuple[int, int]] | None, num_bars: int) -> tuple[float, int]:
+    """The seconds and the number of the bars that an edit is about, each as often as it is named.
+
+    Args:
+        num_bars: that the piece has.
+    """
+    spans = [(1, num_bars)] if bars is None else [(bars, bars)] if isinstance(bars, int) else bars
+    begins = PianoRoll.of(music).bar_s.tolist()  # none where there would be very many
+    if not begins:
+        return music.duration_s, sum(last - first + 1 for first, last in spans)
+
+    def second(bar: int) -> float:
+        return float(begins[max(bar, 0)] if bar < len(begins) else music.duration_s)
+
+    return sum(second(last) - second(first - 1) for first, last in spans), sum(
+        last - first + 1 for first, last in spans
+    )
 
 
 def _sent(begun: list[list[Any]], ended: list[list[Any]], time_s: float, bar_s: float) -> dict[str, Any]:

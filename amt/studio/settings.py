@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import typing
 from pathlib import Path
 
-from amt.config import check_range
+from amt.config import check_choice, check_range
 from amt.models.opened import DEFAULT_MODEL, ModelSource
 from amt.ops.decode import EngineDtype
 
@@ -29,8 +30,10 @@ class ServerSettings:
         num_threads: of the engine; None: torch's.
         max_running: requests that are worked on at once.
         max_queue: requests that wait; one more is told to come again.
+        max_renderings: pieces that are rendered to sound at once, beside `max_running`; `max_queue` more may wait.
         max_rows: sequences in the running batch.
         max_body_bytes: of a request.
+        body_s: seconds in which the body of a request must have come.
         max_new_tokens, max_seconds, max_bars, max_pieces: of one request for music.
         max_notes: of a MIDI file that is sent.
         timeout_s: what a request may take; one may ask for less.
@@ -48,8 +51,10 @@ class ServerSettings:
     num_threads: int | None = None
     max_running: int = 32
     max_queue: int = 64
+    max_renderings: int = 2
     max_rows: int = 64
     max_body_bytes: int = 4 << 20
+    body_s: float = 60.0
     max_new_tokens: int = 16_384
     max_seconds: float = 600.0
     max_bars: int = 512
@@ -59,10 +64,16 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         check_range("port", self.port, 0, 65_535)
-        for name, low in (("max_running", 1), ("max_queue", 0), ("max_rows", 2), ("timeout_s", 0.001)):
+        check_choice("dtype", self.dtype, typing.get_args(EngineDtype))
+        for name, low in (
+            ("max_running", 1), ("max_queue", 0), ("max_renderings", 1), ("max_rows", 2), ("timeout_s", 0.001),
+        ):  # fmt: skip
             check_range(name, getattr(self, name), low, 1 << 20)
-        if self.token is not None and (len(self.token) < MIN_TOKEN_LEN or not self.token.isascii()):
-            raise ValueError(f"the token must have at least {MIN_TOKEN_LEN} ASCII characters")
+        token = self.token
+        if token is not None and not (token.isascii() and token.isprintable() and len(token.strip()) >= MIN_TOKEN_LEN):
+            raise ValueError(f"the token must have at least {MIN_TOKEN_LEN} characters, all of them printable ASCII")
+        if token is not None and token != token.strip():
+            raise ValueError("the token must not begin or end with a space, which a header does not keep")
         if not self.is_loopback and self.token is None:
             raise ValueError(
                 f"{self.host} can be reached by others, so a token is needed: --token, or take the host 127.0.0.1"

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import wave
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,16 @@ import numpy as np
 from amt.errors import BackendUnavailableError
 from amt.files import new_file, write_atomically
 from amt.midi.data import MidiData
+from amt.views.synthesis import Check, never, synthesize
 
 # The endings of names that mean sound; those that are written, with FluidSynth's word for the format.
 FORMATS = {".wav": "wav", ".flac": "flac", ".ogg": "oga", ".oga": "oga", ".aiff": "aiff", ".aif": "aiff", ".au": "au"}
 OTHER_AUDIO = (".mp3", ".m4a", ".aac", ".opus", ".wma", ".mp4")
 SAMPLE_RATE = 44_100
 SAMPLE_RATES = (8_000, 192_000)
+FLUIDSYNTH_S = 60.0  # and a second for each second of music: many times what it needs
+POLL_S = 0.2
+BLOCK = 1 << 20
 SOUNDFONT = "AMT_SOUNDFONT"  # in the environment: the path of a soundfont
 SOUNDFONT_FOLDERS = (
     "~/.local/share/soundfonts",
@@ -134,15 +139,33 @@ def to_samples(
     Raises:
         as `choose_renderer`; BackendUnavailableError: the renderer failed.
     """
+    if choose_renderer(None, soundfont, sample_rate).name == "built-in":
+        return synthesize(music, sample_rate)
+    return _samples_of(to_wav(music, sample_rate, soundfont))
+
+
+def to_wav(
+    music: MidiData,
+    sample_rate: int = SAMPLE_RATE,
+    soundfont: str | os.PathLike[str] | None = None,
+    *,
+    check: Check = never,
+) -> bytes:
+    """The sound of a piece as a WAV file with 16 bits a sample.
+
+    Args:
+        check: called again and again; what it raises ends the work. midirenderer cannot be ended.
+
+    Raises:
+        as `to_samples`.
+    """
     renderer = choose_renderer(None, soundfont, sample_rate)
     if renderer.name == "built-in":
-        from amt.views.synthesis import synthesize
-
-        return synthesize(music, sample_rate)
+        return wav_bytes(synthesize(music, sample_rate, check=check), sample_rate)
     if renderer.name == "midirenderer":
-        return _samples_of(_by_midirenderer(music.to_bytes(), renderer))
+        return _by_midirenderer(music.to_bytes(), renderer)
     with tempfile.TemporaryDirectory() as folder:
-        return _samples_of(_by_fluidsynth(music.to_bytes(), renderer, ".wav", sample_rate, Path(folder)).read_bytes())
+        return _by_fluidsynth(music, renderer, ".wav", sample_rate, Path(folder), check).read_bytes()
 
 
 def render(
@@ -163,7 +186,7 @@ def render(
     renderer = choose_renderer(path, soundfont, sample_rate)
     if renderer.name == "fluidsynth":
         with tempfile.TemporaryDirectory() as folder:
-            made = _by_fluidsynth(music.to_bytes(), renderer, suffix, sample_rate, Path(folder))
+            made = _by_fluidsynth(music, renderer, suffix, sample_rate, Path(folder))
             with open(made, "rb") as sound, new_file(target, made.stat().st_size) as stream:
                 shutil.copyfileobj(sound, stream)
         return renderer
@@ -180,7 +203,8 @@ def wav_bytes(samples: np.ndarray, sample_rate: int = SAMPLE_RATE) -> bytes:
         writer.setnchannels(samples.shape[1])
         writer.setsampwidth(2)
         writer.setframerate(sample_rate)
-        writer.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+        for first in range(0, len(samples), BLOCK):  # less memory than all of it in every step
+            writer.writeframes((np.clip(samples[first : first + BLOCK], -1, 1) * 32767).astype("<i2").tobytes())
     return out.getvalue()
 
 
@@ -206,17 +230,42 @@ def _by_midirenderer(midi: bytes, renderer: Renderer) -> bytes:
     return made
 
 
-def _by_fluidsynth(midi: bytes, renderer: Renderer, suffix: str, sample_rate: int, folder: Path) -> Path:
+def _by_fluidsynth(
+    music: MidiData, renderer: Renderer, suffix: str, sample_rate: int, folder: Path, check: Check = never
+) -> Path:
     source, target = folder / "music.mid", folder / "music.audio"
-    source.write_bytes(midi)
+    source.write_bytes(music.to_bytes())
     command = ["fluidsynth", "-ni", "-q", "-r", str(sample_rate), "-T", FORMATS[suffix], "-F", str(target)]
     command += [str(renderer.soundfont), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-    if done.returncode or not target.is_file() or not target.stat().st_size:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        reason = lines[-1] if lines else f"exit code {done.returncode}"
+    limit_s = FLUIDSYNTH_S + music.duration_s
+    end = monotonic() + limit_s
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        try:
+            while (said := _communicated(process)) is None:
+                check()
+                if monotonic() > end:
+                    raise BackendUnavailableError(
+                        f"FluidSynth was not done after {limit_s:.0f} s; render less music, or with a smaller soundfont"
+                    )
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode or not target.is_file() or not target.stat().st_size:
+        lines = said.strip().splitlines()
+        reason = lines[-1] if lines else f"exit code {process.returncode}"
         raise BackendUnavailableError(f"FluidSynth could not write {suffix} with {renderer.soundfont}: {reason}")
     return target
+
+
+def _communicated(process: subprocess.Popen[str]) -> str | None:
+    """What a process has said, once it has ended; None while it works."""
+    try:
+        out, err = process.communicate(timeout=POLL_S)
+    except subprocess.TimeoutExpired:
+        return None
+    return err or out
 
 
 def _encoded(samples: np.ndarray, suffix: str, sample_rate: int) -> bytes:

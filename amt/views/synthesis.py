@@ -8,6 +8,7 @@ for a pitch and the longest note that needs it. A note is the beginning of it, w
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,6 +22,12 @@ TAIL_SECONDS = 1.5
 PEAK = 0.89
 NOISE_SEED = 7
 ATTACK_OF_ALL = 0.002  # nothing begins with a click
+
+Check = Callable[[], object]  # called while work goes on: what it raises ends it
+
+
+def never() -> None:
+    """Let the work go on to its end."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,8 +170,11 @@ def voice_of(program: int) -> Voice:
     return PROGRAM_VOICES.get(program, FAMILY_VOICES[program // 8])
 
 
-def synthesize(music: MidiData, sample_rate: int = 44_100) -> np.ndarray:
+def synthesize(music: MidiData, sample_rate: int = 44_100, *, check: Check = never) -> np.ndarray:
     """The sound of a piece, (num_samples, 2) float32 in -1..1.
+
+    Args:
+        check: called for each note; what it raises ends the work.
 
     Raises:
         ValueError: it is longer than half an hour.
@@ -190,6 +200,7 @@ def synthesize(music: MidiData, sample_rate: int = 44_100) -> np.ndarray:
         if program == DRUMS:
             sound = _drum(drum_of(pitch), sample_rate)
             for index in group.tolist():
+                check()
                 _add(mix, sound * np.float32(gains[index]), int(first[index]))
             continue
         voice = voice_of(program)
@@ -198,6 +209,7 @@ def synthesize(music: MidiData, sample_rate: int = 44_100) -> np.ndarray:
         tone = _panned(tone, pans[program])
         fade = np.exp(np.linspace(0.0, -6.9, release, dtype=np.float32))
         for index in group.tolist():
+            check()
             held = round(float(length[index]) * sample_rate)
             part = tone[:, : held + release] * np.float32(gains[index])
             part[:, held:] *= fade[: part.shape[1] - held]

@@ -3,6 +3,8 @@
 import pytest
 from studio_servers import running
 
+import amt
+
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
@@ -18,3 +20,8 @@ def settings(tmp_path_factory):
 def client(settings):
     with running(settings) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def song():
+    return amt.arrange("bossa nova", seed=3, bars=12)

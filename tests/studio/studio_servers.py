@@ -1,8 +1,10 @@
 """Real servers on loopback: in a thread of the tests, or in a process of their own."""
 
+import base64
 import contextlib
 import dataclasses
 import http.client
+import inspect
 import json
 import os
 import re
@@ -15,6 +17,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SHORT = {"text": "a jig for fiddle", "bars": 4, "seed": 7, "rerank": 1}
+LONG = {"text": "a calm piano piece", "duration": 500, "seed": 1, "rerank": 1}
+
+
+def midi_of(piece):
+    """A piece as it travels."""
+    return base64.b64encode(piece.to_bytes()).decode()
+
+
+def wait_until(condition, seconds=30):
+    """Wait for something of another thread."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not after {seconds} s: {inspect.getsource(condition).strip()}"
+        time.sleep(0.02)
 
 
 @dataclasses.dataclass
@@ -43,8 +60,13 @@ class Answer:
 @dataclasses.dataclass
 class Client:
     port: int
-    app: object = None
+    server: object = None
     headers: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def state(self):
+        """The parts of a server in a thread."""
+        return self.server.config.app.state
 
     def ask(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
@@ -69,19 +91,19 @@ class Client:
 @contextlib.contextmanager
 def running(settings):
     """A server in a thread."""
-    uvicorn = pytest.importorskip("uvicorn", reason="needs the extra studio")
+    pytest.importorskip("uvicorn", reason="needs the extra studio")
     pytest.importorskip("fastapi", reason="needs the extra studio")
-    from amt.studio.app import make_app
+    from amt.studio.serve import make_server
 
-    app = make_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error", timeout_graceful_shutdown=2))
+    addresses = []
+    server = make_server(dataclasses.replace(settings, port=0), addresses.append)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
+    while not addresses:
         assert thread.is_alive(), "the server did not start"
         time.sleep(0.02)
     try:
-        yield Client(server.servers[0].sockets[0].getsockname()[1], app)
+        yield Client(int(addresses[0].rstrip("/").rpartition(":")[2]), server)
     finally:
         server.should_exit = True
         thread.join()

@@ -1,13 +1,15 @@
 """The studio in a real browser: what a musician does, from the prompt to the file."""
 
 import base64
+import dataclasses
 import os
 
 import pytest
 from browsers import num_colored_pixels, open_browser, until
-from studio_servers import ROOT
+from studio_servers import ROOT, running, wait_until
 
 import amt
+from amt.cli.serve import page_address
 from amt.midi.config import TokenizerConfig
 from amt.midi.edits import BarLines, to_steps
 from amt.ops import native
@@ -102,6 +104,50 @@ def test_chips_that_are_set_hold(page):
     until(page, "document.querySelector('[data-wish=tempo] b').textContent !== '90'")
 
 
+def test_what_no_chip_can_mean_is_told(page):
+    page.fill("#prompt", "a song for piano, 4 bars")
+    for wish, value, message in (
+        ("tempo", "fast", "tempo: Input should be a valid number"),
+        ("tempo", "90-x", "tempo[1]: Input should be a valid number"),
+        ("bars", "many", "bars: Input should be a valid integer"),
+    ):
+        page.click(f"[data-wish={wish}]")
+        page.fill("#editor-value", value)
+        page.click("#editor [value=set]")
+        until(page, f"document.querySelector('[data-wish={wish}] b').textContent === '{value}'")
+        page.click("#generate")
+        until(page, "amtStudio.state.writing === null && !document.getElementById('toast').hidden")
+        assert page.text_content("#toast").startswith(message)
+        page.evaluate("document.getElementById('toast').hidden = true")
+        page.click(f"[data-wish={wish}]")
+        page.click("#editor [value=clear]")
+        until(page, f"document.querySelector('[data-wish={wish}] b').textContent !== '{value}'")
+
+
+def test_a_style_takes_the_place_of_its_words(page):
+    page.fill("#prompt", "  a waltz for piano")
+    until(page, "document.querySelector('[data-wish=style] b')?.textContent === 'waltz'")
+    page.click("[data-wish=style]")
+    page.fill("#editor-value", "tango")
+    page.click("#editor [value=set]")
+    until(page, "document.getElementById('prompt').value === 'a tango for piano'")
+
+
+def test_the_token_of_the_address_becomes_a_cookie(browser, settings, tmp_path):
+    token = 'a&b#c+d e%20f/=?;,"'
+    with running(dataclasses.replace(settings, token=token, history=tmp_path / "x.sqlite")) as client:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(page_address(f"http://127.0.0.1:{client.port}/", token))
+        until(page, "window.amtStudio?.isReady")
+        assert page.evaluate("location.href") == f"http://127.0.0.1:{client.port}/"
+        page.fill("#prompt", "a waltz for piano, 84 bpm")
+        until(page, "document.querySelector('[data-wish=tempo] b')?.textContent === '84'")
+        page.reload()
+        until(page, "window.amtStudio?.isReady")
+        context.close()
+
+
 def test_play_sounds_and_stop_is_silent(page):
     page.uncheck("#play-along")
     write(page)
@@ -133,12 +179,7 @@ def test_writing_can_be_stopped(page, client):
     until(page, "amtStudio.state.writing === null")
     assert page.is_hidden("#stop-writing") and page.is_enabled("#generate")
     assert page.text_content("#status") == "Stopped."
-    until(page, "true")
-    for _ in range(200):
-        if client.app.state.music.batch.num_rows == 0:
-            break
-        page.wait_for_timeout(50)
-    assert client.app.state.music.batch.num_rows == 0
+    wait_until(lambda: client.state.music.batch.num_rows == 0)
 
 
 def test_a_fill_leaves_all_else_as_it_was_and_can_be_undone(page):

@@ -1,6 +1,8 @@
 """Names that mean sound: what makes it is called, or what is missing is said."""
 
 import importlib.util
+import io
+import os
 import stat
 import wave
 
@@ -11,7 +13,7 @@ import amt
 from amt.cli import main
 from amt.midi.elements import Note
 from amt.views import sound
-from amt.views.sound import ADVICE, choose_renderer, find_soundfont, is_audio, wav_bytes
+from amt.views.sound import ADVICE, choose_renderer, find_soundfont, is_audio, to_wav, wav_bytes
 
 PIECE = amt.Piece(tokens=(), music=amt.MidiData([Note(0, 480, 60, 80)]))
 
@@ -31,6 +33,20 @@ def fluidsynth(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     monkeypatch.setenv("AMT_SOUNDFONT", str(tmp_path / "font.sf2"))
     return tmp_path
+
+
+@pytest.fixture
+def nothing_hangs(fluidsynth):
+    """A renderer that never ends; whether it has been ended."""
+    program = fluidsynth / "bin" / "fluidsynth"
+    program.write_text(f"#!/bin/sh\necho $$ > {fluidsynth / 'number'}\nexec sleep 600\n")
+
+    def is_ended():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((fluidsynth / "number").read_text()), 0)
+        return True
+
+    return is_ended
 
 
 @pytest.fixture
@@ -60,6 +76,40 @@ def test_a_failure_is_told_and_leaves_what_was_there(fluidsynth):
     with pytest.raises(amt.BackendUnavailableError, match=r"could not write \.wav with .*font\.sf2: no soundfont"):
         PIECE.save(fluidsynth / "a.wav")
     assert (fluidsynth / "a.wav").read_text() == "old"
+
+
+def test_work_that_nobody_waits_for_is_ended(fluidsynth, nothing_hangs, monkeypatch):
+    def gone():
+        raise KeyError("nobody waits")
+
+    with pytest.raises(KeyError, match="nobody waits"):
+        to_wav(PIECE.music, check=gone)
+    assert nothing_hangs()
+    monkeypatch.setattr(sound, "FLUIDSYNTH_S", 0.3)
+    with pytest.raises(amt.BackendUnavailableError, match="FluidSynth was not done after 1 s; render less music"):
+        to_wav(PIECE.music)
+    assert nothing_hangs()
+
+
+def test_the_synthesis_can_be_ended(nothing):
+    calls = []
+
+    def check():
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyError("nobody waits")
+
+    music = amt.MidiData([Note(480 * n, 480 * n + 400, 60, 80, is_drum=n % 2 == 1) for n in range(6)])
+    with pytest.raises(KeyError, match="nobody waits"):
+        to_wav(music, 8000, check=check)
+    assert len(calls) == 3
+
+
+def test_a_wav_file_is_what_the_samples_are(nothing):
+    contents = to_wav(PIECE.music, 8000)
+    assert contents == wav_bytes(PIECE.to_audio(sample_rate=8000), 8000)
+    with wave.open(io.BytesIO(contents)) as reader:
+        assert reader.getframerate() == 8000
 
 
 def test_soundfonts_are_found_in_their_order(tmp_path, monkeypatch, nothing):
@@ -128,8 +178,12 @@ def test_soundfile_writes_what_the_synthesis_plays(tmp_path, monkeypatch, suffix
     assert rate == 44100 and np.abs(samples).max() > 0.03 and samples.shape == PIECE.to_audio().shape
 
 
-def test_wav_bytes_are_the_samples():
+def test_wav_bytes_are_the_samples(monkeypatch):
     samples = np.array([[0.0, 1.0], [-1.0, 2.0]], np.float32)
+    long = np.linspace(-1, 1, 7, dtype=np.float32).repeat(2).reshape(-1, 2)
+    whole = wav_bytes(long)
+    monkeypatch.setattr(sound, "BLOCK", 3)
+    assert wav_bytes(long) == whole
     assert (sound._samples_of(wav_bytes(samples)) * 32768).astype(int).tolist() == [[0, 32767], [-32767, 32767]]
 
 

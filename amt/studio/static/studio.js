@@ -119,21 +119,22 @@ function editWish(wish) {
 // A style is told in words: those that say it are replaced.
 function setStyle(value) {
   const prompt = $("prompt"), said = (state.reading?.facts || []).find(fact => fact.kind === "style");
-  const text = prompt.value;
-  if (said && state.reading.text === text.trim())
+  const text = prompt.value.trim();
+  if (said && state.reading.text === text)
     prompt.value = text.slice(0, said.start) + value + text.slice(said.end);
   else if (value) prompt.value = text ? `${text}, ${value}` : value;
   readPrompt();
 }
 
+const numberOf = text => text.trim() && Number.isFinite(Number(text)) ? Number(text) : text;  // the server says what is none
 function options() {
   const found = {};
   for (const wish of WISHES) {
     const value = state.own[wish.name];
     if (!value || !wish.option) continue;
-    if (wish.option === "bars") found.bars = Number(value);
+    if (wish.option === "bars") found.bars = numberOf(value);
     else if (wish.option === "tempo") {
-      const [low, high] = value.split(/\s*[-–]\s*/).map(Number);
+      const [low, high] = value.split(/\s*[-–]\s*/).map(numberOf);
       found.tempo = high ? [low, high] : low;
     } else if (wish.option === "instruments") found.instruments = value.split(",").map(name => name.trim());
     else found[wish.option] = value;
@@ -238,7 +239,7 @@ async function write(path, bodies, title, selection) {
 
 const startOf = selection => selection ? roll.spanOf(...selection)[0] : 0;
 
-// What was written before a stop stays on the page, but it is no piece of the history.
+// What was begun and not finished goes: the piece that was there before is shown again.
 function leaveDraft(before) {
   player.stop();
   state.candidates = [];
@@ -625,6 +626,7 @@ $("save-wav").addEventListener("dragstart", event => {
 
 // ---------------------------------------------------------------- begin
 
+if (location.search) window.history.replaceState(null, "", location.pathname);  // the token is in a cookie now
 $("ideas").replaceChildren(...IDEAS.map(idea => {
   const chip = make("button", {type: "button", class: "chip"}, idea);
   chip.addEventListener("click", () => { $("prompt").value = idea; readPrompt(); $("prompt").focus(); });
