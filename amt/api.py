@@ -224,7 +224,7 @@ def edit(
         text: what the new music should be like; None: whatever fits.
         bars: the first and the last one, counted from 1, as in (5, 8); a list of such pairs; one bar. None: all.
         tracks: the instruments that are written anew, or new ones, by General MIDI names or numbers (128 = drums).
-            They all play. "bass" is whichever bass the piece has. None: all.
+            They all play. "bass" is whichever bass the piece has. None: those of the piece, and of the text.
         keep: the instruments that stay, where all others are written anew.
         num_return_sequences: how many results.
         model, device, backend, dtype, rerank, rerank_by, negative_prompt, logits_processor, stopping_criteria: as for

@@ -25,11 +25,12 @@ from amt.midi.edits import (
     whole_ids,
 )
 from amt.midi.limits import Constraints
+from amt.midi.reference.holes import ALL
 from amt.midi.segments import cut
 from amt.midi.tokenizer import EventTokenizer
 from amt.midi.vocabulary import DRUMS, NUM_PROGRAMS
 from amt.models.opened import OpenedModel
-from amt.request.edits import num_bars_of
+from amt.request.edits import num_bars_of, own_instruments
 from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
 from amt.request.reading import Reading
@@ -110,6 +111,8 @@ def write_edit(
         semitones = -moved
     density = tokens_per_bar(work, opened.tokenizer)
     work, result = emptied(work, holes, config), emptied(midi, holes, config)
+    is_of_all = any(hole.program == ALL for hole in holes.spans)
+    own = own_instruments(midi, text, limits) if is_of_all and limits.instruments is None else None
     num_wanted = options.num_return_sequences
     candidates = [_Candidate(work, result) for _ in range(num_wanted)]
     todo = holes.intervals
@@ -124,7 +127,9 @@ def write_edit(
         each_options = options if together else dataclasses.replace(options, num_return_sequences=1)
         if seed is not None:
             each_options = dataclasses.replace(each_options, seed=(seed + num_done) % (1 << 64))
-        request = ask_edit(opened, text, each_options, limits, prefixes=prefixes, semitones=semitones, **asking)
+        request = ask_edit(
+            opened, text, each_options, limits, prefixes=prefixes, semitones=semitones, instruments=own, **asking
+        )
         seed = request.prompts[0].seed if seed is None else seed
         choice = choose(request)
         found = decode(choice, request)

@@ -223,6 +223,7 @@ def ask_edit(
     *,
     prefixes: Sequence[Sequence[int]],
     semitones: int = 0,
+    instruments: Sequence[int] | None = None,
     named: Collection[str] | None = None,
     negative_prompt: str | None = None,
     logits_processor: Sequence[Any] | None = None,
@@ -233,6 +234,7 @@ def ask_edit(
     Args:
         prefixes: edits up to their first `fill`.
         semitones: by how much the piece is higher than what the model reads.
+        instruments: which usually play; None: any.
     """
     from amt.decoding.checks import make_prompt, seed_of
     from amt.request.request import Request
@@ -244,6 +246,10 @@ def ask_edit(
     if named is not None:
         named = {*named, "max_rest_beats", "entry_by_beats", "max_instruments", "max_top_run"}  # of whole pieces
         held = with_usual(limits, named, config, opened.checkpoint.model.config.longest_notes)
+        if instruments is not None:
+            held = dataclasses.replace(
+                held, instruments=tuple(instruments), required_instruments=limits.required_instruments or ()
+            )
     grammar = Grammar(config, moved(held.constraints(config), -semitones))
     words = UNCONDITIONAL if text is None else text
     seed = seed_of(options, None)

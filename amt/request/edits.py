@@ -50,7 +50,7 @@ def holes_of(
     if num_bars == 0:
         raise ValueError("the piece has no notes to edit; write one with amt.generate")
     spans = _spans(bars, num_bars)
-    playing = np.unique(np.where(midi.notes.is_drum, DRUMS, midi.notes.program)).tolist()
+    playing = _playing(midi)
     if tracks is None and keep is None:
         return Holes(BarHole(ALL, *span) for span in spans), ()
     if keep is not None:
@@ -65,6 +65,18 @@ def holes_of(
     assert tracks is not None, "all programs, which came first"
     named = sorted({program for each in _each(tracks, "tracks") for program in _programs(each, playing, "tracks")})
     return Holes(BarHole(program, *span) for span in spans for program in named), tuple(named)
+
+
+def own_instruments(midi: MidiData, text: str | None, limits: Limits) -> tuple[int, ...]:
+    """The programs of a piece, those that a text names, and those that limits require: others do not join in."""
+    named = {program for part in read(text).parts for program in part.programs} if text else set()
+    required = {*program_numbers(limits.required_instruments or (), "required_instruments", may_be_empty=True)}
+    return tuple(sorted({*_playing(midi)} | named | required))
+
+
+def _playing(midi: MidiData) -> list[int]:
+    found: list[int] = np.unique(np.where(midi.notes.is_drum, DRUMS, midi.notes.program)).tolist()
+    return found
 
 
 def check_limits(limits: Limits, programs: Sequence[int]) -> None:

@@ -230,3 +230,17 @@ def test_the_command_does_the_same(opened, tmp_path, capsys, monkeypatch, make_e
     assert run(*words, "--bars", "5-99", "-o", "new.mid") in (1, 2)
     assert "name bars 1 to 14" in capsys.readouterr().err
     assert run(*words, "--tempo", "90", "-o", "new.mid") == 2
+
+
+def test_bars_keep_to_the_instruments_of_the_piece_and_of_the_text(opened):
+    def programs(piece):
+        return {*piece.notes.program[~piece.notes.is_drum].tolist()} | ({128} if piece.notes.is_drum.any() else set())
+
+    own = programs(song())
+    for seed in range(3):
+        piece = amt.edit(song(), bars=(3, 6), model=opened, seed=seed, max_new_tokens=150)
+        assert programs(piece) <= own and "instruments" not in {row.name for row in piece.report}
+    piece = amt.edit(song(), "a flute joins", bars=(3, 6), model=opened, seed=1, max_new_tokens=150)
+    assert programs(piece) <= own | {72, 73}  # a piccolo is one, too
+    free = amt.edit(song(), bars=(3, 6), model=opened, seed=1, max_new_tokens=150, instruments=["oboe"])
+    assert 68 in programs(free) and programs(free) <= own | {68}
