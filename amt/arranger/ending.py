@@ -23,7 +23,7 @@ def final_notes(stage: Stage, player: Player, chord: Chord, last_pitch: int | No
     spec, ring = player.spec, stage.style.ending.ring
     length = max(12, int(stage.metre.bar * ring) - 2)
     volume = int(player.volume)
-    if spec.play in ("bass", "walk") or spec.role == "bass":
+    if spec.play in ("bass", "walk") or (spec.role == "bass" and spec.play != "chords"):
         return [(0, length, root_of(player, chord), volume, False)]
     if spec.play in ("melody", "double", "harmony", "answer", "counter", "imitation"):
         if not stage.style.ending.lead and spec.play != "double":

@@ -77,7 +77,10 @@ def read_words(text: str) -> Words:
 
 
 def _language(text: str, tokens: list[Token]) -> str:
-    """The language with most words of its own, if these are more than the English ones and a quarter of all."""
+    """The language with most words of its own, if these are more than the English ones and a quarter of all.
+
+    Words that it shares with others, such as "con" or "Bass", do not count against it.
+    """
     known = languages_of_words()
     counts: collections.Counter[str] = collections.Counter()
     for token in tokens:
@@ -95,7 +98,10 @@ def _language(text: str, tokens: list[Token]) -> str:
     shared = {name: sum((token.text,) in phrases(name) for token in tokens) for name in counts}
     language = max(counts, key=lambda name: (counts[name], shared[name], name))
     count = counts[language]
-    num_words = sum(token.text.isalpha() and token.text != "bpm" for token in tokens)
+    known_here, neutral = phrases(language), 0
+    for token in tokens:
+        neutral += (token.text,) in known_here and language not in known.get(token.text, ())
+    num_words = sum(token.text.isalpha() and token.text != "bpm" for token in tokens) - neutral
     is_most = count > sum(token.text in ENGLISH for token in tokens) and 4 * count >= num_words
     return language if is_most else "English"
 
