@@ -27,7 +27,7 @@ PROMISES = ("backbeat", "four", "swing", "walking", "offbeat")
 ROLES = ("lead", "bass", "chords", "pad", "counter")
 _PITCH = re.compile(r"([A-G])([#b]?)(-?\d)")
 _SYMBOLS = {
-    "chords": "xog^123456RFOTSdub", "bass": "RrFfOoTtSsANnUD", "riff": "RrPpmMO", "drone": "xRF",
+    "chords": "xog^123456RFOTSdub", "bass": "RrFfOoTtSsANnUD", "riff": "RrPpmMO", "drone": "xRF", "chorale": "x",
 }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def _part(table: Any, place: str, metres: list[Metre], number: int) -> PartSpec:
         "role", ROLES, default_role.get(play, "chords" if play in ("chords", "arpeggio") else "counter")
     )
     low, high = _registers(fields, "register", None)
-    patterns = fields.pools("patterns") if play in _SYMBOLS else {}
+    patterns = fields.pools("patterns", {} if play == "chorale" else None) if play in _SYMBOLS else {}
     if patterns:
         _check_patterns(fields, "patterns", patterns, metres, _SYMBOLS[play])
     grid = int(fields.number("grid", 4, 48, 16))
