@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amt.arranger.bass import root_of
 from amt.arranger.chords import Chord, nearest
-from amt.arranger.comping import bass_note, voiced
+from amt.arranger.comping import bass_note, drone_tones, voiced
 from amt.arranger.drum_names import DRUM_PITCHES, drum_velocity
 from amt.arranger.drums import HIT
 from amt.arranger.stage import PartNote, Player, Stage
@@ -39,6 +39,9 @@ def final_notes(stage: Stage, player: Player, chord: Chord, last_pitch: int | No
         return [(0, length, pitch, volume, False) for pitch in pitches if pitch <= player.high + 7]
     if spec.play == "chorale":
         return []
+    if spec.play == "drone":  # it goes on, if it can
+        tones = drone_tones(player, chord.root)
+        return [(0, length, pitch, volume, False) for pitch in {p for s in _letters(player) for p in tones.get(s, ())}]
     notes = [(0, length, pitch, volume, False) for pitch in voiced(stage, player, chord)]
     if any(symbol in _BASSES for symbol in _letters(player)):
         root = bass_note(spec.bass_low, "R", chord)

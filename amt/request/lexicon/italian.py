@@ -67,7 +67,7 @@ WORDS: dict[str, str] = {
     "upbeat": "frizzante", "bright": "luminoso", "sunny": "solare", "powerful": "potente", "driving": "trascinante",
     "intense": "intenso", "aggressive": "aggressivo", "heavy": "pesante", "heroic": "eroico",
     "emotional": "emozionante", "tender": "tenero", "peaceful": "pacifico", "relaxed": "rilassato",
-    "mellow": "morbido", "warm": "caldo", "spooky": "spettrale", "funny": "divertente",
+    "mellow": "morbido", "smooth": "vellutato", "warm": "caldo", "spooky": "spettrale", "funny": "divertente",
     "hopeful": "pieno di speranza | piena di speranza", "uplifting": "edificante", "passionate": "appassionato",
     "hypnotic": "ipnotico",
     # Uses
