@@ -140,6 +140,27 @@ def test_words_of_two_languages_are_of_the_one_that_has_the_others_too():
     assert read("musica con violino").language == "Italian"
     assert read("Tin whistle, guitare folk et banjo, musique enjouée, 1 minute").language == "French"
     assert read("chords Em B7 Em Am").language == "English"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "instruments"),
+    [
+        ("pop con synth lead, basso synth, polysynth e batteria", "Italian", {"drums", "synth bass"}),
+        ("ambient con coro, pianoforte e pad in si bemolle minore", "Italian", {"choir", "piano"}),
+        ("Bass, Polysynth, Synth-Pad, Schlagzeug, hypnotisch, e-Moll, 4/4-Takt", "German", {"bass", "drums"}),
+        ("Trompete, Bass, E-Piano, Drums, nostalgisch, a-Moll, 4/4-Takt", "German", {"trumpet", "electric piano"}),
+        ("Glockenspiel, pad, contrabajo y kalimba, música serena y apacible", "Spanish", {"double bass", "kalimba"}),
+    ],
+)
+def test_words_that_languages_share_do_not_speak_against_one(text, language, instruments):
+    reading = read(text)
+    assert reading.language == language
+    assert instruments <= {part.name for part in reading.parts}
+
+
+def test_a_foreign_word_or_two_leave_a_text_english():
+    for text in ("a fast song con pianoforte", "salsa montuno with cajón", "tango, bandoneón, piano, violin"):
+        assert read(text).language == "English", text
     assert read("Em ré menor, para piano").key.value.name == "D minor"
 
 
