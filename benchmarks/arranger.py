@@ -1,6 +1,6 @@
 """How good the arranger's pieces are, style by style.
 
-    python benchmarks/arranger.py [--num 200] [--jobs 2] [STYLE ...]
+    python benchmarks/arranger.py [--num 200] [--seed 0] [--jobs 2] [STYLE ...]
 
 For each style: the share of sane pieces, of pieces with the feels that the style promises, notes outside scale and
 chords, notes out of their instrument's range, the largest share of bars that two pieces have in common, the share of
@@ -29,13 +29,13 @@ MIN_SANE, MIN_FEEL, MAX_SHARED, MIN_DISTINCT = 0.99, 0.97, 0.40, 0.95
 COLUMNS = ("style", "sane", "feel", "stray", "range", "shared", "distinct", "speed", "captions", "seconds", "notes")
 
 
-def measure(name: str, num: int) -> dict[str, Any]:
+def measure(name: str, num: int, first: int) -> dict[str, Any]:
     """The row of a style."""
     style = find_style(name)
     has_blues = any(part.scale == "blues" for part in style.parts)
     seconds = 0.0
     pieces = []
-    for seed in range(num):
+    for seed in range(first, first + num):
         start = time.process_time()
         piece = compose(style, seed)
         piece.to_bytes()
@@ -87,6 +87,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("styles", nargs="*")
     parser.add_argument("--num", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="that of the first piece")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     names = options.styles or list(styles())
@@ -94,7 +95,7 @@ def main() -> int:
     context = multiprocessing.get_context("spawn")
     cpu_s, missed = 0.0, []
     with concurrent.futures.ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
-        for row in pool.map(measure, names, itertools.repeat(options.num)):
+        for row in pool.map(measure, names, itertools.repeat(options.num), itertools.repeat(options.seed)):
             cells = " | ".join(str(row[column]) for column in COLUMNS)
             print(f"| {cells} | {'; '.join(row['problems'])}".rstrip(), flush=True)
             cpu_s += row["cpu_s"]
