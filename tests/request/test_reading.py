@@ -149,6 +149,7 @@ def test_words_of_two_languages_are_of_the_one_that_has_the_others_too():
         ("ambient con coro, pianoforte e pad in si bemolle minore", "Italian", {"choir", "piano"}),
         ("Bass, Polysynth, Synth-Pad, Schlagzeug, hypnotisch, e-Moll, 4/4-Takt", "German", {"bass", "drums"}),
         ("Trompete, Bass, E-Piano, Drums, nostalgisch, a-Moll, 4/4-Takt", "German", {"trumpet", "electric piano"}),
+        ("ambient con marimba, pad, coro e glockenspiel", "Spanish", {"choir", "marimba"}),  # or Italian
         ("Glockenspiel, pad, contrabajo y kalimba, música serena y apacible", "Spanish", {"double bass", "kalimba"}),
     ],
 )
