@@ -40,8 +40,9 @@ def final_notes(stage: Stage, player: Player, chord: Chord, last_pitch: int | No
     if spec.play == "chorale":
         return []
     if spec.play == "drone":  # it goes on, if it can
-        tones = drone_tones(player, chord.root)
-        return [(0, length, pitch, volume, False) for pitch in {p for s in _letters(player) for p in tones.get(s, ())}]
+        drones = drone_tones(player, chord.root)
+        sounding = {pitch for symbol in _letters(player) for pitch in drones.get(symbol, ())}
+        return [(0, length, pitch, volume, False) for pitch in sorted(sounding)]
     notes = [(0, length, pitch, volume, False) for pitch in voiced(stage, player, chord)]
     if any(symbol in _BASSES for symbol in _letters(player)):
         root = bass_note(spec.bass_low, "R", chord)
