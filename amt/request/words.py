@@ -8,6 +8,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
+from amt.midi.tempo_words import TEMPO_WORDS
 from amt.midi.theory import parse_key
 from amt.request.lexicon.languages import ENGLISH, compound, languages_of_words, phrases
 from amt.request.phrases import known_words
@@ -84,8 +85,8 @@ def _language(text: str, tokens: list[Token]) -> str:
     """
     known = languages_of_words()
     counts: collections.Counter[str] = collections.Counter()
-    for token in tokens:
-        if _is_chord(text, token):
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        if _is_chord(text, token) or (token.text == "con" and before is not None and before.text in TEMPO_WORDS):
             continue
         counts.update(known.get(token.text, ()))
         if token.text.isalpha() and compound(token.text):
