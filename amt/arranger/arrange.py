@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
 
 from amt.arranger.arrangement import Arrangement
 from amt.arranger.chords import MODES, Chord, chord_of, line_scale
 from amt.arranger.compose import compose
-from amt.arranger.fields import unknown
 from amt.arranger.form import MAX_BARS
 from amt.arranger.instruments import instruments as known_instruments
-from amt.arranger.library import find_style, styles
+from amt.arranger.library import find_style
 from amt.arranger.metre import metre
 from amt.arranger.plan import Wanted
 from amt.arranger.style import Style
@@ -164,14 +165,19 @@ def _by_nickname(word: str) -> str | int:
 
 
 def check_styles(names: Sequence[str]) -> list[str]:
-    """The full names of styles, in order.
+    """The full names of styles, in order; style files stay paths, and a folder stands for all of its files.
 
     Raises:
-        ValueError: there is no such style.
+        ValueError: there is no such style, or a file that is none. OSError: it cannot be read.
     """
-    known = styles()
-    found = [name if name in known else find_style(name).name for name in names]
-    for name in found:
-        if name not in known:
-            raise ValueError(unknown("style", name, known))
+    found: list[str] = []
+    for name in names:
+        if os.path.isdir(name):
+            files = sorted(str(path) for path in Path(name).glob("*.toml"))
+            if not files:
+                raise ValueError(f"{name} has no style files (*.toml)")
+            found += check_styles(files)
+        else:
+            style = find_style(name)
+            found.append(name if name.endswith(".toml") else style.name)
     return found

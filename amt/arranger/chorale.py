@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Sequence
 
 from amt.arranger.chords import Chord, nearest
+from amt.arranger.comping import section_bars
 from amt.arranger.form import Section
 from amt.arranger.harmony import Harmony
 from amt.arranger.melody import compose_line
@@ -12,11 +15,12 @@ from amt.arranger.stage import PartNote, Player, Stage
 
 RANGES = ((60, 79), (53, 72), (48, 67), (41, 60))  # soprano, alto, tenor, bass
 Voices = tuple[int, int, int, int]
+_PAIRS = tuple(itertools.combinations(range(4), 2))
 
 
 def _is_parallel(one: Voices, two: Voices) -> bool:
     """Whether two voices go from fifth to fifth or octave to octave."""
-    for high, low in itertools.combinations(range(4), 2):
+    for high, low in _PAIRS:
         if one[high] == two[high]:
             continue
         before, after = (one[high] - one[low]) % 12, (two[high] - two[low]) % 12
@@ -26,37 +30,44 @@ def _is_parallel(one: Voices, two: Voices) -> bool:
 
 
 def _voiced(chord: Chord, soprano: int, before: Voices | None) -> Voices:
-    """The other three voices under a soprano."""
-    best: tuple[float, Voices] | None = None
+    """The other three voices under a soprano: all tones, small steps, no unisons and no parallel fifths if it may be.
+
+    Costs only grow, so what costs more than the best already is left before the rest is counted.
+    """
+    best_cost, best = math.inf, None
     low, high = RANGES[3]
-    centre = 50 if before is None else before[3]
-    roots = [nearest(chord.bass, centre, low, high)]
+    last_alto, last_tenor, last_bass = (62, 56, 50) if before is None else before[1:]
+    ease = 0.2 if before is None else 1.0
+    roots = [nearest(chord.bass, last_bass, low, high)]
     roots.append(roots[0] - 12 if roots[0] - 12 >= low else roots[0] + 12 if roots[0] + 12 <= high else roots[0])
     if chord.bass == chord.root and before is not None:
-        roots.append(nearest(chord.third, centre, low, high))
-    inner = [[p for p in range(*RANGES[i]) if p % 12 in chord.tones and p <= soprano] for i in (1, 2)]
+        roots.append(nearest(chord.third, last_bass, low, high))
+    tones = chord.tones
+    altos = [p for p in range(*RANGES[1]) if p % 12 in tones and soprano - 12 <= p <= soprano]
+    tenors = [p for p in range(*RANGES[2]) if p % 12 in tones and p <= soprano]
     for bass in roots:
-        for alto in inner[0]:
-            if not (bass < alto <= soprano and soprano - alto <= 12):
+        bass_cost = 1.5 * (bass % 12 != chord.bass) + (0.0 if before is None else 0.4 * abs(bass - last_bass))
+        for alto in altos:
+            if alto <= bass:
                 continue
-            for tenor in inner[1]:
+            alto_cost = bass_cost + ease * abs(alto - last_alto) + 2.0 * (alto == soprano)
+            if alto_cost >= best_cost:
+                continue
+            for tenor in tenors:
                 if not (bass <= tenor <= alto and alto - tenor <= 12):
                     continue
+                cost = alto_cost + ease * abs(tenor - last_tenor) + 3.0 * (tenor == bass) + 2.0 * (tenor == alto)
+                if cost >= best_cost:
+                    continue
+                sounding = (soprano % 12, alto % 12, tenor % 12, bass % 12)
+                thirds = sounding.count(chord.third)
+                cost += 6.0 * (not thirds) + 3.0 * (thirds > 1)
+                cost += 2.0 * (chord.root not in sounding) + 1.0 * (chord.fifth not in sounding)
                 voices = (soprano, alto, tenor, bass)
-                sounding = {p % 12 for p in voices}
-                cost = (
-                    6.0 * (chord.third not in sounding)
-                    + 2.0 * (chord.root not in sounding)
-                    + 1.0 * (chord.fifth not in sounding)
-                )
-                cost += 3.0 * (sum(p % 12 == chord.third for p in voices) > 1) + 1.5 * (bass % 12 != chord.bass)
-                if before is not None:
-                    moves = [abs(a - b) for a, b in zip(voices[1:], before[1:], strict=True)]
-                    cost += moves[0] + moves[1] + 0.4 * moves[2] + (25.0 if _is_parallel(before, voices) else 0.0)
-                else:
-                    cost += 0.2 * (abs(alto - 62) + abs(tenor - 56))
-                if best is None or cost < best[0]:
-                    best = (cost, voices)
+                if cost < best_cost and before is not None and _is_parallel(before, voices):
+                    cost += 25.0
+                if cost < best_cost:
+                    best_cost, best = cost, voices
     if best is None:
         bass = nearest(chord.bass, 48, low, high)
         return (
@@ -65,7 +76,7 @@ def _voiced(chord: Chord, soprano: int, before: Voices | None) -> Voices:
             nearest(chord.fifth, soprano - 9, 45, 60),
             bass,
         )
-    return best[1]
+    return best
 
 
 def compose_chorale(stage: Stage, player: Player, section: Section, harmony: Harmony) -> tuple[list[PartNote], ...]:
@@ -125,6 +136,29 @@ def _passing(stage: Stage, harmony: Harmony, voice: list[list[int]], chance: flo
     return made
 
 
+def _struck(stage: Stage, player: Player, section: Section, voice: Sequence[PartNote]) -> list[PartNote]:
+    """The long notes of a voice struck again in the part's patterns; short notes stay as they are."""
+    bar = stage.metre.bar
+    cells = [
+        (number * bar + cell.start, cell.length)
+        for number, row in enumerate(section_bars(stage, player, section))
+        for cell in row
+    ]
+    made: list[PartNote] = []
+    for start, length, pitch, _, mark in voice:
+        end = start + length + 2
+        inside = [(begin, size) for begin, size in cells if start <= begin < end]
+        if length < 22 or not inside:
+            made.append((start, length, pitch, int(player.volume * stage.accent(start)), mark))
+            continue
+        if inside[0][0] > start and voice[0][0] < start < inside[0][0] - 12:  # a change between two strokes is heard
+            inside.insert(0, (start, inside[0][0] - start))
+        for begin, size in inside:
+            sound = max(3, int(min(size, end - begin) * player.spec.gate))
+            made.append((begin, sound, pitch, int(player.volume * stage.accent(begin)), mark))
+    return made
+
+
 def harmony_changes(harmony: Harmony, step: int) -> bool:
     """Whether a chord begins at a step."""
     return harmony.changes[harmony.index(step)][0] == step
@@ -140,7 +174,10 @@ def play_chorale(stage: Stage, player: Player, section: Section, harmony: Harmon
     chosen = range(4) if player.spec.voice == 0 else (player.spec.voice - 1,)
     notes: list[PartNote] = []
     for index in chosen:
-        for start, length, pitch, velocity, mark in voices[index]:
+        voice = voices[index]
+        if player.spec.patterns and section.name != "end":
+            voice = _struck(stage, player, section, voice)
+        for start, length, pitch, velocity, mark in voice:
             moved = pitch + player.spec.transpose
             while moved > player.high:
                 moved -= 12

@@ -169,11 +169,16 @@ def play_arpeggio(stage: Stage, player: Player, section: Section, harmony: Harmo
     return notes
 
 
+def drone_tones(player: Player, tonic: int) -> dict[str, tuple[int, ...]]:
+    """The pitches of a drone's events."""
+    root = nearest(tonic, player.low + 5, player.low, player.high)
+    fifth = root + 7 if root + 7 <= player.high else root - 5
+    return {"R": (root,), "F": (fifth,), "x": (root, fifth)}
+
+
 def play_drone(stage: Stage, player: Player, section: Section, harmony: Harmony) -> list[PartNote]:
     """Tonic and fifth of the key, whatever the chords are: R, F, or x for both."""
-    root = nearest(stage.key.tonic, player.low + 5, player.low, player.high)
-    fifth = root + 7 if root + 7 <= player.high else root - 5
-    tones = {"R": (root,), "F": (fifth,), "x": (root, fifth)}
+    tones = drone_tones(player, stage.key.tonic)
     return [
         (start, min(cell.length, harmony.steps - start), pitch, int(player.volume * stage.accent(start)), False)
         for number, row in enumerate(section_bars(stage, player, section))

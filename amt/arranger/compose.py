@@ -56,7 +56,7 @@ def compose(style: Style, seed: int, wanted: Wanted | None = None) -> Arrangemen
         style=planned.style,
         rng=rng,
         metre=planned.metre,
-        is_first_metre=planned.metre.name == next(iter(planned.style.metres)),
+        is_first_metre=planned.metre.name == planned.style.plain_metre,
         key=planned.key,
         quarter_bpm=planned.quarter_bpm,
         has_bass=any(player.spec.role == "bass" for player in planned.players),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from amt.arranger.compose import compose
-from amt.arranger.library import styles
+from amt.arranger.library import find_style, styles
 from amt.files import new_folder
 
 CHUNK = 64  # pieces that a process composes at a time
@@ -41,7 +41,7 @@ def write_corpus(
 
     Args:
         seed: that of the first piece; the next have the next ones.
-        style_names: only these; None: all.
+        style_names: only these, by name or by the path of a style file; None: all of the package.
         jobs: processes that compose.
         as_files: MIDI files in `arranged/` and `metadata.jsonl`, in place of the archives.
         progress: called with how many more pieces are done.
@@ -126,8 +126,9 @@ def compose_all(pieces: Sequence[tuple[str, int]]) -> list[tuple[bytes, dict[str
     known = styles()
     made = []
     for name, seed in pieces:
-        piece = compose(known[name], seed)
-        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        style = known[name] if name in known else find_style(name)
+        piece = compose(style, seed)
+        slug = re.sub(r"[^a-z0-9]+", "-", style.name.lower()).strip("-")
         identity = f"ar-{slug}-{seed}"
         row = {
             "id": identity,

@@ -14,6 +14,7 @@ QUIET = ("intro", "break", "outro", "bridge")  # no crash at their beginning
 AROUND = ("snare", "tom1", "tom2", "tom4", "floor1", "kick")
 HANDS = ("conga", "conga_mute", "tumba", "bongo1", "bongo2", "timbale1", "timbale2")
 PLAN = (0, 1, 0, 2, 0, 1, 0, 3)  # which variant of a groove each of eight bars has
+PLAN_ALONE = (0, 1, 2, 3, 0, 1, 2, 3)  # of drums alone: nothing else tells the bars apart
 Hits = dict[tuple[int, str], str]
 
 
@@ -45,7 +46,7 @@ def _groove(stage: Stage, spec: DrumSpec, name: str) -> list[list[Hits]]:
         if spec.solo_sections:  # drums alone: each variant has hits of its own
             drums = [drum for drum in rows if drum in AROUND or drum in HANDS]
             for hits in made[-1]:
-                for _ in range(stage.rng.choice((0, 1, 1, 2))):
+                for _ in range(stage.rng.choice((1, 1, 2, 2))):
                     hits.setdefault((stage.rng.randrange(8) * stage.metre.bar // 8, stage.rng.choice(drums)), "g")
     stage.memo["groove", name] = made
     return made
@@ -110,7 +111,8 @@ def play_drums(stage: Stage, section: Section, before: Section | None, is_last: 
     notes: list[PartNote] = []
     pick_up = rng.random() < 0.5
     for number in range(section.bars):
-        groove = variants[PLAN[number % len(PLAN)] % len(variants)]
+        turn = PLAN_ALONE if spec.solo_sections else PLAN
+        groove = variants[turn[number % len(turn)] % len(variants)]
         hits = groove[number % len(groove)]
         is_end = number == section.bars - 1
         if solos:

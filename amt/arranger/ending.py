@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amt.arranger.bass import root_of
 from amt.arranger.chords import Chord, nearest
-from amt.arranger.comping import bass_note, voiced
+from amt.arranger.comping import bass_note, drone_tones, voiced
 from amt.arranger.drum_names import DRUM_PITCHES, drum_velocity
 from amt.arranger.drums import HIT
 from amt.arranger.stage import PartNote, Player, Stage
@@ -23,7 +23,7 @@ def final_notes(stage: Stage, player: Player, chord: Chord, last_pitch: int | No
     spec, ring = player.spec, stage.style.ending.ring
     length = max(12, int(stage.metre.bar * ring) - 2)
     volume = int(player.volume)
-    if spec.play in ("bass", "walk") or spec.role == "bass":
+    if spec.play in ("bass", "walk") or (spec.role == "bass" and spec.play != "chords"):
         return [(0, length, root_of(player, chord), volume, False)]
     if spec.play in ("melody", "double", "harmony", "answer", "counter", "imitation"):
         if not stage.style.ending.lead and spec.play != "double":
@@ -39,6 +39,10 @@ def final_notes(stage: Stage, player: Player, chord: Chord, last_pitch: int | No
         return [(0, length, pitch, volume, False) for pitch in pitches if pitch <= player.high + 7]
     if spec.play == "chorale":
         return []
+    if spec.play == "drone":  # it goes on, if it can
+        drones = drone_tones(player, chord.root)
+        sounding = {pitch for symbol in _letters(player) for pitch in drones.get(symbol, ())}
+        return [(0, length, pitch, volume, False) for pitch in sorted(sounding)]
     notes = [(0, length, pitch, volume, False) for pitch in voiced(stage, player, chord)]
     if any(symbol in _BASSES for symbol in _letters(player)):
         root = bass_note(spec.bass_low, "R", chord)

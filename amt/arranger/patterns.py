@@ -82,7 +82,7 @@ def decided(pattern: str, rng: random.Random, event: str = "o") -> str:
 def reordered(pattern: str, rng: random.Random) -> str:
     """A plucked pattern with its voices 1, 2, 3, ... in another order."""
     voices = sorted(set(re.findall(r"\d", pattern)))
-    if len(voices) < 3 or rng.random() < 0.3:
+    if len(voices) < 3 or rng.random() < 0.15:
         return pattern
     others = list(voices)
     rng.shuffle(others)

@@ -153,6 +153,15 @@ class Speech:
     def _slot_family(self) -> str | None:
         if self._language == "en":
             return self._style.family
+        word = self._foreign_family()
+        return None if word is None else f"{word[:-1]}musik" if word.endswith("-") else word
+
+    def _slot_music(self) -> str | None:
+        """German: "Filmmusik", "Pop-Musik"."""
+        word = self._foreign_family()
+        return None if word is None else f"{word[:-1]}musik" if word.endswith("-") else f"{word}-Musik"
+
+    def _foreign_family(self) -> str | None:
         words = languages()["families"].get(self._style.family)
         return None if words is None else str(words[("de", "fr", "es", "it").index(self._language)])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from amt.arranger.form import Section
-from amt.arranger.metre import Metre, metre
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +91,11 @@ class EndingSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """One style; `substyles` are the variants that it may be played in."""
+    """One style; `substyles` are the variants that it may be played in.
+
+    Attributes:
+        plain_metre: that of the patterns which name none: the first of the file.
+    """
 
     name: str
     substyle: str
@@ -103,6 +106,7 @@ class Style:
     moods: dict[str, str]
     tempo: tuple[float, float]
     metres: dict[str, float]
+    plain_metre: str
     swing: tuple[int, int] | None
     modes: dict[str, float]
     tonics: tuple[int, ...]
@@ -116,8 +120,3 @@ class Style:
     ending: EndingSpec
     weight: float
     substyles: tuple[Style, ...]
-
-    @property
-    def metre(self) -> Metre:
-        """Its first metre."""
-        return metre(next(iter(self.metres)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from amt.arranger.chords import MODES, numeral_chord
 from amt.arranger.drum_names import DRUM_PITCHES
@@ -27,8 +27,16 @@ PROMISES = ("backbeat", "four", "swing", "walking", "offbeat")
 ROLES = ("lead", "bass", "chords", "pad", "counter")
 _PITCH = re.compile(r"([A-G])([#b]?)(-?\d)")
 _SYMBOLS = {
-    "chords": "xog^123456RFOTSdub", "bass": "RrFfOoTtSsANnUD", "riff": "RrPpmMO", "drone": "xRF",
+    "chords": "xog^123456RFOTSdub", "bass": "RrFfOoTtSsANnUD", "riff": "RrPpmMO", "drone": "xRF", "chorale": "x",
 }  # fmt: skip
+
+
+class _Metres(NamedTuple):
+    """The metres of a style: of patterns that name none, those that are played, and all of its file."""
+
+    plain: Metre
+    played: tuple[Metre, ...]
+    known: dict[str, Metre]
 
 
 def pitch(text: str) -> int:
@@ -56,16 +64,18 @@ def _registers(fields: Fields, name: str, default: str | None) -> tuple[int, int
 
 
 def _check_patterns(
-    fields: Fields, name: str, pools: dict[str, tuple[str, ...]], metres: list[Metre], symbols: str
+    fields: Fields, name: str, pools: dict[str, tuple[str, ...]], metres: _Metres, symbols: str
 ) -> None:
-    """Every pattern fits a metre, and every pool has one for each metre."""
-    known = {each.name: each for each in metres}
+    """Every pattern fits a metre, and every pool has one for each metre that is played."""
+    if "main" not in pools:
+        raise fields.error(name, "has none for main, which sections without their own take")
+    known = metres.known
     for section, pool in pools.items():
         for text in pool:
             own, _ = split_metre(text)
             if own is not None and own not in known:
                 raise fields.error(f"{name}.{section}", unknown("metre of this style", own, known))
-            place = known[own] if own else metres[0]
+            place = known[own] if own else metres.plain
             try:
                 rows = bars(clean(text), place.bar)
             except ValueError as error:
@@ -76,17 +86,23 @@ def _check_patterns(
                 raise fields.error(
                     f"{name}.{section}", f"{text!r} has {min(wrong)!r}; events are {known_symbols} ?, others . -"
                 )
-        for each in metres:
-            if not any((split_metre(text)[0] or metres[0].name) == each.name for text in pool):
-                raise fields.error(f"{name}.{section}", f"has no pattern for {each.name}")
+        _check_metres(fields, f"{name}.{section}", pool, metres)
 
 
-def _check_rhythms(fields: Fields, pools: dict[str, tuple[str, ...]], metres: list[Metre], grid: int) -> None:
-    known = {each.name: each for each in metres}
+def _check_metres(fields: Fields, name: str, pool: tuple[str, ...], metres: _Metres) -> None:
+    for each in metres.played:
+        if not any((split_metre(text)[0] or metres.plain.name) == each.name for text in pool):
+            raise fields.error(name, f"has no pattern for {each.name}")
+
+
+def _check_rhythms(fields: Fields, pools: dict[str, tuple[str, ...]], metres: _Metres, grid: int) -> None:
+    if pools and "main" not in pools:
+        raise fields.error("rhythms", "has none for main, which sections without their own take")
+    known = metres.known
     for section, pool in pools.items():
         for text in pool:
             own, body = split_metre(text)
-            place = known.get(own or metres[0].name)
+            place = known.get(own or metres.plain.name)
             if place is None:
                 raise fields.error(f"rhythms.{section}", unknown("metre of this style", str(own), known))
             body = body.replace(" ", "")
@@ -98,9 +114,10 @@ def _check_rhythms(fields: Fields, pools: dict[str, tuple[str, ...]], metres: li
                     f"rhythms.{section}",
                     f"{text!r} has {len(body)} cells, expected {cells} (a bar) or half or twice that",
                 )
+        _check_metres(fields, f"rhythms.{section}", pool, metres)
 
 
-def _part(table: Any, place: str, metres: list[Metre], number: int) -> PartSpec:
+def _part(table: Any, place: str, metres: _Metres, number: int) -> PartSpec:
     fields = Fields(table, f"{place}: part {number}")
     name = fields.text("name")
     fields.place = f"{place}: part {name!r}"
@@ -118,7 +135,7 @@ def _part(table: Any, place: str, metres: list[Metre], number: int) -> PartSpec:
         "role", ROLES, default_role.get(play, "chords" if play in ("chords", "arpeggio") else "counter")
     )
     low, high = _registers(fields, "register", None)
-    patterns = fields.pools("patterns") if play in _SYMBOLS else {}
+    patterns = fields.pools("patterns", {} if play == "chorale" else None) if play in _SYMBOLS else {}
     if patterns:
         _check_patterns(fields, "patterns", patterns, metres, _SYMBOLS[play])
     grid = int(fields.number("grid", 4, 48, 16))
@@ -182,7 +199,7 @@ def _part(table: Any, place: str, metres: list[Metre], number: int) -> PartSpec:
     return spec
 
 
-def _drums(table: Any, place: str, metres: list[Metre]) -> DrumSpec:
+def _drums(table: Any, place: str, metres: _Metres) -> DrumSpec:
     fields = Fields(table, f"{place}: drums")
     chance, volume = fields.number("chance", 0, 1, 1), fields.number("volume", 0.1, 1.3, 1)
     names = fields.texts("names", [])
@@ -266,8 +283,18 @@ _OVERRIDES = (
 )
 
 
-def parse_style(table: dict[str, Any], place: str, substyle: str = "") -> Style:
+def _metres(fields: Fields, weights: dict[str, float]) -> dict[str, Metre]:
+    try:
+        return {each.name: each for each in map(metre, weights)}
+    except ValueError as error:
+        raise fields.error("metres", str(error)) from error
+
+
+def parse_style(table: dict[str, Any], place: str, substyle: str = "", of_file: _Metres | None = None) -> Style:
     """A style from the contents of its file.
+
+    Args:
+        substyle: its name if it is one; then `of_file` has the metres of the file.
 
     Raises:
         StyleError: it cannot be used; the message names the file, the field, and what is wrong.
@@ -275,10 +302,14 @@ def parse_style(table: dict[str, Any], place: str, substyle: str = "") -> Style:
     own = {name: value for name, value in table.items() if name != "substyle"}
     fields = Fields(own, place)
     metres_weights = fields.weights("metres", {"4/4": 1})
-    try:
-        metres = [metre(text) for text in metres_weights]
-    except ValueError as error:
-        raise fields.error("metres", str(error)) from error
+    played = _metres(fields, metres_weights)
+    variants = Fields(table.get("substyle", {}), f"{place}: substyle")
+    if of_file is None:
+        known = dict(played)
+        for changes in dict(table.get("substyle", {})).values():
+            known |= _metres(fields, Fields(changes, f"{place}: substyle").weights("metres", {"4/4": 1}))
+        of_file = _Metres(next(iter(played.values())), (), known)
+    metres = of_file._replace(played=tuple(played.values()))
     swing = fields.pair("swing", 2, 23) if fields.has("swing") else None
     modes = fields.weights("modes")
     for mode in modes:
@@ -331,6 +362,7 @@ def parse_style(table: dict[str, Any], place: str, substyle: str = "") -> Style:
         moods={str(mood): str(needs) for mood, needs in moods.items()},
         tempo=fields.pair("tempo", 20, 400),
         metres=metres_weights,
+        plain_metre=metres.plain.name,
         swing=None if swing is None else (int(swing[0]), int(swing[1])),
         modes=modes,
         tonics=tonics,
@@ -346,13 +378,12 @@ def parse_style(table: dict[str, Any], place: str, substyle: str = "") -> Style:
         substyles=(),
     )
     fields.done()
-    variants = Fields(table.get("substyle", {}), f"{place}: substyle")
     made = []
     for name, changes in dict(table.get("substyle", {})).items():
         for field in changes:
             if field not in _OVERRIDES:
                 raise variants.error(name, unknown("field that a substyle may change", field, _OVERRIDES))
-        made.append(parse_style({**own, **changes}, f"{place}: substyle {name!r}", name))
+        made.append(parse_style({**own, **changes}, f"{place}: substyle {name!r}", name, metres))
     return dataclasses.replace(style, substyles=tuple(made))
 
 

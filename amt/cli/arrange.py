@@ -47,7 +47,12 @@ def arrange(
         ),
     ] = None,
     style_names: Annotated[
-        str | None, typer.Option("--styles", help='With -n: only these, like "pop,jazz waltz".', rich_help_panel=CORPUS)
+        str | None,
+        typer.Option(
+            "--styles",
+            help='With -n: only these, like "pop,jazz waltz"; or files and folders of styles of your own.',
+            rich_help_panel=CORPUS,
+        ),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, max=1024, help="Processes that compose.", rich_help_panel=CORPUS)] = 1,
     as_files: Annotated[

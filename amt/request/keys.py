@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from amt.midi.chords import parse_chord
 from amt.midi.theory import Key, parse_key, parse_mode
 from amt.request.said import Said
 from amt.request.scan import Scan
@@ -21,8 +22,8 @@ _INTRODUCED = re.compile(
 )
 # "techno, Am, 130 bpm"
 _ALONE = re.compile(r"(?:(?<=[,;|\[])|(?<=, )|(?<=; ))([A-G][b#♯♭]?m)(?=\s*(?:$|[,;|\]]))")
-_CHORD_BEFORE = re.compile(r"\b[A-G][b#♯♭]?(?:m|maj|min|dim)?\d*\s*[,;|]\s*$")
-_CHORD_BEHIND = re.compile(r"\s*[,;|]\s*(?:and )?[A-G][b#♯♭]?(?:m|maj|min|dim)?\d*(?!\w)")
+_WORD_BEFORE = re.compile(r"([^\s,;|]+)\s*[,;|]\s*$")
+_WORD_BEHIND = re.compile(r"\s*[,;|]\s*(?:and )?([^\s,;|]+)")
 _SIGNED = r"[A-G](?:[b#♯♭]| flat| sharp)?"
 _TWO_KEYS = re.compile(rf"\bkeys (?:of )?({_SIGNED}),? (?:and|then|to) ({_SIGNED})\b")
 # What may follow a tonic that stands alone: "in G", "in E for guitar", but not "in A city".
@@ -55,7 +56,8 @@ def read_keys(scan: Scan) -> tuple[list[Said[Key]], Said[str] | None]:
         scan.take(*match.span())
     bare: list[tuple[int, int, str, str | None]] = []
     for match in scan.matches(_ALONE):
-        if _CHORD_BEFORE.search(scan.english[: match.start()]) or _CHORD_BEHIND.match(scan.english, match.end()):
+        neighbours = _WORD_BEFORE.search(scan.english[: match.start()]), _WORD_BEHIND.match(scan.english, match.end())
+        if any(word is not None and parse_chord(word[1]) is not None for word in neighbours):
             continue
         bare.append((*match.span(1), match[1].removesuffix("m"), "minor"))
     for match in scan.matches(_TWO_KEYS):

@@ -8,8 +8,10 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
+from amt.midi.tempo_words import TEMPO_WORDS
 from amt.midi.theory import parse_key
 from amt.request.lexicon.languages import ENGLISH, compound, languages_of_words, phrases
+from amt.request.phrases import known_words
 from amt.request.tokens import Token, tokenize
 
 MAX_LEN = 4_000  # characters; what follows is not read
@@ -77,11 +79,14 @@ def read_words(text: str) -> Words:
 
 
 def _language(text: str, tokens: list[Token]) -> str:
-    """The language with most words of its own, if these are more than the English ones and a quarter of all."""
+    """The language with most words of its own, if these are more than the English ones and a third of the strange ones.
+
+    Words that it shares with others, such as "con", and names that all have, such as "marimba", are no strange ones.
+    """
     known = languages_of_words()
     counts: collections.Counter[str] = collections.Counter()
-    for token in tokens:
-        if _is_chord(text, token):
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        if _is_chord(text, token) or (token.text == "con" and before is not None and before.text in TEMPO_WORDS):
             continue
         counts.update(known.get(token.text, ()))
         if token.text.isalpha() and compound(token.text):
@@ -95,8 +100,9 @@ def _language(text: str, tokens: list[Token]) -> str:
     shared = {name: sum((token.text,) in phrases(name) for token in tokens) for name in counts}
     language = max(counts, key=lambda name: (counts[name], shared[name], name))
     count = counts[language]
-    num_words = sum(token.text.isalpha() and token.text != "bpm" for token in tokens)
-    is_most = count > sum(token.text in ENGLISH for token in tokens) and 4 * count >= num_words
+    words = [token.text for token in tokens if token.text.isalpha()]
+    strange = sum((word,) not in phrases(language) and word not in known_words() for word in words)
+    is_most = count > sum(word in ENGLISH for word in words) and 3 * count >= strange
     return language if is_most else "English"
 
 

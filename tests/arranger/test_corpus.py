@@ -1,5 +1,6 @@
 import json
 import lzma
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,21 @@ def test_as_files(tmp_path):
     pieces = list(read_corpus(tmp_path / "files"))
     assert {piece.form for piece in pieces} == {"pop", "waltz"} and len(pieces) == 4
     assert (tmp_path / "files" / "arranged" / "pop" / "ar-pop-0.mid").is_file()
+
+
+def test_styles_of_ones_own(tmp_path, capsys):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    text = (Path(__file__).parents[2] / "docs" / "arranger.md").read_text(encoding="utf-8")
+    (mine / "groove.toml").write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    for wanted, forms in ((f"{mine},pop", {"test groove", "pop"}), (str(mine / "groove.toml"), {"test groove"})):
+        out = tmp_path / f"corpus{len(forms)}"
+        assert main(["arrange", "-n", "4", "-o", str(out), "--styles", wanted]) == 0
+        assert {row["form"] for row in rows_of(out)} == forms
+    capsys.readouterr()
+    (tmp_path / "empty").mkdir()
+    assert main(["arrange", "-n", "4", "-o", str(tmp_path / "no"), "--styles", str(tmp_path / "empty")]) == 2
+    assert "empty has no style files (*.toml)" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_there_is_not_touched(tmp_path):

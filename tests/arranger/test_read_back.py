@@ -8,6 +8,7 @@ from amt.arranger.claims import _INSTRUMENTS
 from amt.arranger.compose import compose
 from amt.arranger.instruments import instruments
 from amt.arranger.library import find_style, styles
+from amt.arranger.speech import languages
 from amt.midi.programs import DRUMS
 from amt.request.reading import read
 
@@ -109,6 +110,19 @@ def test_what_is_claimed_is_no_more_than_what_is_read():
     for name, programs in _INSTRUMENTS.items():
         parts = read(f"music with {name}, 120 bpm").parts
         assert name == "orchestra" or (len(parts) == 1 and set(programs) <= set(parts[0].programs)), name
+
+
+@pytest.mark.parametrize("index", range(len(LANGUAGES)))
+def test_moods_of_other_languages_are_read_as_in_english(index):
+    """Or not at all; most are read."""
+    moods = languages()["moods"]
+    read_words = 0
+    for mood, row in moods.items():
+        text = ("{}es Stück mit Klavier", "musique {} avec piano", "música {} con piano", "musica {} con pianoforte")
+        found = {said.value for said in read(text[index].format(row[index])).moods}
+        assert found <= {said.value for said in read(f"{mood} music").moods}, (mood, row[index], found)
+        read_words += bool(found)
+    assert read_words > 0.85 * len(moods)
 
 
 # Names that are read as a sister of the style, or as what it is a kind of.

@@ -1,12 +1,14 @@
 import copy
+import re
 from pathlib import Path
 
 import pytest
 
 from amt.arranger.compose import compose
+from amt.arranger.drum_names import DRUM_PITCHES
 from amt.arranger.fields import StyleError
 from amt.arranger.library import find_style
-from amt.arranger.style_file import parse_style
+from amt.arranger.style_file import PLAYS, PROMISES, ROLES, SCALE_NAMES, SHAPES, VOICINGS, parse_style
 from amt.midi.sanity import sanity
 
 GOOD = {
@@ -93,6 +95,9 @@ def test_a_small_style_makes_music():
             "test.toml: part 'piano': patterns.main: 'x--q' has 'q'; events are",
         ),
         (("part", 0, "patterns", ["x---"]), "test.toml: part 'piano': patterns.main: has no pattern for 3/4"),
+        (("part", 0, "patterns", {"A": ["x---", "3/4: x--"]}), "test.toml: part 'piano': patterns: has none for main"),
+        (("part", 1, "rhythms", {"A": ["x---x---", "3/4: x-----"]}), "test.toml: part 'tune': rhythms: has none for"),
+        (("part", 1, "rhythms", ["x---x---"]), "test.toml: part 'tune': rhythms.main: has no pattern for 3/4"),
         (
             ("part", 0, "patterns", ["5/4: x----", "x---"]),
             "test.toml: part 'piano': patterns.main: there is no metre of this style '5/4'",
@@ -140,3 +145,24 @@ def test_a_style_file_of_ones_own(tmp_path):
         find_style(str(path))
     with pytest.raises(FileNotFoundError):
         find_style(str(tmp_path / "none.toml"))
+
+
+def test_a_substyle_in_another_metre_takes_the_patterns_of_that_metre():
+    style = parse_style(changed("substyle", {"slow": {"metres": {"3/4": 1}}, "odd": {"weight": 2}}), "test.toml")
+    slow, odd = style.substyles
+    assert compose(slow, 1).facts["meter"] == "3/4" and list(odd.metres) == ["4/4", "3/4"]
+    assert len(compose(slow, 1).notes) > 50
+    with pytest.raises(StyleError, match=r"substyle 'quick': part 'piano': patterns.main: has no pattern for 6/8"):
+        parse_style(changed("substyle", {"quick": {"metres": {"6/8": 1}}}), "test.toml")
+
+
+def test_the_docs_name_every_field_and_choice():
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "arranger.md").read_text(encoding="utf-8").split("## Write a style")[1]
+    source = (root / "amt" / "arranger" / "style_file.py").read_text(encoding="utf-8")
+    fields = set(
+        re.findall(r"\.(?:text|texts|number|flag|choice|pair|weights|pools|tables|table)\(\s*\"(\w+)\"", source)
+    )
+    assert len(fields) > 50
+    known = {*fields, *PLAYS, *VOICINGS, *SCALE_NAMES, *SHAPES, *ROLES, *PROMISES, *DRUM_PITCHES}
+    assert known - set(re.findall(r"\w+", text)) == set()

@@ -140,6 +140,35 @@ def test_words_of_two_languages_are_of_the_one_that_has_the_others_too():
     assert read("musica con violino").language == "Italian"
     assert read("Tin whistle, guitare folk et banjo, musique enjouée, 1 minute").language == "French"
     assert read("chords Em B7 Em Am").language == "English"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "instruments"),
+    [
+        ("pop con synth lead, basso synth, polysynth e batteria", "Italian", {"drums", "synth bass"}),
+        ("ambient con coro, pianoforte e pad in si bemolle minore", "Italian", {"choir", "piano"}),
+        ("Bass, Polysynth, Synth-Pad, Schlagzeug, hypnotisch, e-Moll, 4/4-Takt", "German", {"bass", "drums"}),
+        ("Trompete, Bass, E-Piano, Drums, nostalgisch, a-Moll, 4/4-Takt", "German", {"trumpet", "electric piano"}),
+        ("ambient con pad, glockenspiel, marimba, 69 BPM", "Spanish", {"synth pad", "marimba"}),  # or Italian
+        ("ambient con marimba, pad, coro e glockenspiel", "Spanish", {"choir", "marimba"}),  # or Italian
+        ("Glockenspiel, pad, contrabajo y kalimba, música serena y apacible", "Spanish", {"double bass", "kalimba"}),
+    ],
+)
+def test_words_that_languages_share_do_not_speak_against_one(text, language, instruments):
+    reading = read(text)
+    assert reading.language == language
+    assert instruments <= {part.name for part in reading.parts}
+
+
+def test_a_foreign_word_or_two_leave_a_text_english():
+    for text in (
+        "allegro con brio",
+        "piano, presto con fuoco",
+        "a fast song con pianoforte",
+        "salsa montuno with cajón",
+        "tango, bandoneón, piano, violin",
+    ):
+        assert read(text).language == "English", text
     assert read("Em ré menor, para piano").key.value.name == "D minor"
 
 
@@ -237,3 +266,12 @@ PIECES = [
 def test_any_text_that_looks_like_a_prompt_is_read(pieces, gap):
     text = gap.join(pieces)
     assert all(0 <= said.start < said.end <= len(text) for _, said in read(text).facts())
+
+
+@pytest.mark.parametrize("chords", ["Eb, Bb, Fsus4, Gm", "Gm, Fsus4, Eb, Bb", "C6/9, Am, G7sus4", "Bm7b5, Em, Cmaj9"])
+def test_a_minor_chord_in_a_list_is_no_key(chords):
+    assert read(f"pop track, chords {chords}, 88 bpm").key is None
+
+
+def test_a_minor_chord_alone_is_a_key():
+    assert read("techno, Gm, 130 bpm").key.value.name == "G minor"

@@ -64,6 +64,12 @@ WORDS: dict[str, str] = {
     "dramatic": "drammatico", "energetic": "energico", "gentle": "dolce | delicato", "solemn": "solenne",
     "scary": "spaventoso", "playful": "giocoso", "tense": "teso", "majestic": "maestoso", "festive": "festoso",
     "magical": "magico", "nostalgic": "nostalgico", "elegant": "elegante", "lonely": "solitario",
+    "upbeat": "frizzante", "bright": "luminoso", "sunny": "solare", "powerful": "potente", "driving": "trascinante",
+    "intense": "intenso", "aggressive": "aggressivo", "heavy": "pesante", "heroic": "eroico",
+    "emotional": "emozionante", "tender": "tenero", "peaceful": "pacifico", "relaxed": "rilassato",
+    "mellow": "morbido", "smooth": "vellutato", "warm": "caldo", "spooky": "spettrale", "funny": "divertente",
+    "hopeful": "pieno di speranza | piena di speranza", "uplifting": "edificante", "passionate": "appassionato",
+    "hypnotic": "ipnotico",
     # Uses
     "for studying": "per studiare", "for sleep": "per dormire", "party": "festa", "wedding": "matrimonio",
     "christmas": "natale",

@@ -43,7 +43,7 @@ def phrases(language: str) -> Phrases:
 @functools.cache
 def languages_of_words() -> dict[str, frozenset[str]]:
     """For each word that is not English, too, the languages that have it."""
-    english = ENGLISH | NEUTRAL | known_words()
+    english = (ENGLISH | NEUTRAL | known_words()) - {"con"}  # that is of "allegro con brio"
     found: dict[str, set[str]] = {}
     for language in LANGUAGES:
         for words in phrases(language):
