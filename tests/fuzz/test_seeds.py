@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SEEDS = ROOT / "fuzz" / "seeds"
-TARGETS = ("smf", "tokens", "grammar", "search")
+TARGETS = ("smf", "tokens", "grammar", "search", "ops")
 MAX_SEED_BYTES = 2 << 20  # of all
 
 

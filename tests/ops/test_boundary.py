@@ -27,7 +27,7 @@ def test_random_wrong_calls_are_errors_and_no_crashes(seed):
     counts = json.loads(run.stdout)
     assert {name.split()[1] for name in counts} <= KINDS
     ops = {name.split()[0] for name in counts}
-    assert len(ops) == 12 and all(counts[f"{op} worked"] and counts[f"{op} ValueError"] for op in ops)
+    assert len(ops) == 15 and all(counts[f"{op} worked"] and counts[f"{op} ValueError"] for op in ops)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,16 @@ def test_what_has_no_search_has_no_results(packed):
         with pytest.raises(ValueError, match="this generation has no search, so it has no results"):
             read()
     assert running.append(torch.ones(1, 2)).shape == (1, 2, 271)
+
+
+def test_nothing_is_appended_to_a_prompt_that_has_left(packed):
+    running = Generation(
+        packed, {"has_search": False, "num_rows": 1}, [PromptRows(0, [], 20)], [torch.zeros(2, 2, 2, 3, 8)], [None],
+        num_threads=1, isa="generic",
+    )  # fmt: skip
+    running.leave(0)
+    with pytest.raises(ValueError, match="the prompt of this generation has left"):
+        running.append(torch.ones(1, 2))
 
 
 def test_weights_that_have_lost_their_memory_are_told(packed):
