@@ -4,7 +4,7 @@
 #   modules   tests/midi and tests/engine, with the same
 #   threads   fuzz/threads.cpp: the thread team, the ops, encode_many, with ThreadSanitizer
 # short: threads, and of the modules only what a hostile file or score comes to first; for .ci/run, where the tests have
-# the seeds. It ends with a line for each part. PYTHON is another setting; where there is no gcc it says so and stops.
+# the seeds. It ends with a line for each part. PYTHON is another setting. Where a tool is missing it says so and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD mode=${1:-full}
@@ -16,6 +16,10 @@ for tool in cmake ninja g++; do
     exit 0
   fi
 done
+if ! "$python" -c 'import pybind11, pytest' 2>/dev/null; then
+  echo "tests/sanitize.sh: left out, $python has no pybind11 or no pytest" >&2
+  exit 0
+fi
 mkdir -p "$work"
 echo 'int main() {}' >"$work/program.cpp"
 for kind in address,undefined thread; do

@@ -47,13 +47,13 @@ def attention_tensors(backward):
     return [*tensors, zeros(*lse), *more, *empty, options, factors, isa]
 
 
-def packed_decoder():
+def packed_decoder(shape=SHAPE, make=zeros):
     ops = native.ops()
-    packed = empty_block(ops.packed_decoder_bytes(text(SHAPE)))
+    packed = empty_block(ops.packed_decoder_bytes(text(shape)))
     sizes = []
     while True:  # the sizes of its tensors, as the op tells them
         try:
-            ops.pack_decoder_(packed, text(SHAPE), [zeros(size) for size in sizes])
+            ops.pack_decoder_(packed, text(shape), [make(size) for size in sizes])
             return packed, sizes
         except RuntimeError as error:
             if found := re.search(r"have (\d+) tensors", str(error)):
