@@ -60,8 +60,8 @@ seeds() {
   done
 }
 
-# TARGET... -- ARGUMENTS of pytest. Left out are tests of how much memory or time something takes, which is another with
-# sanitizers; those of the seeds and of style run no C++ of these modules.
+# TARGET... -- ARGUMENTS of pytest. Tests of how much memory or time something takes are left out: with sanitizers it is
+# more.
 modules() {
   local targets=()
   while [ "$1" != -- ]; do targets+=("$1"); shift; done
@@ -85,7 +85,8 @@ modules() {
 
 if [ "$mode" = short ]; then
   part "threads" threads
-  part "modules, short" modules _midi amt_search_testing -- tests/midi/test_twin.py tests/engine/test_search.py
+  part "modules, short" modules _midi amt_search_testing -- tests/midi/test_{twin,malformed,batches}.py \
+    tests/engine/test_search.py -k "not takes_little and (not step_by_step or small_score_2)"
 else
   part "seeds" seeds
   part "threads" threads
