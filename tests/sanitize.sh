@@ -77,7 +77,7 @@ modules() {
   find "$folder" -maxdepth 1 -name '*.so' -exec cp {} "$work/tree/amt/" \;
   (
     cd "$work/tree"
-    export PYTHONPATH=$PWD ASAN_OPTIONS=detect_leaks=0
+    export PYTHONPATH=$PWD ASAN_OPTIONS=detect_leaks=0 AMT_CORPUS=${AMT_CORPUS:-$root/../shared/corpus}
     LD_PRELOAD="$(g++ -print-file-name=libasan.so) $(g++ -print-file-name=libstdc++.so)" \
       "$python" -m pytest -q -p no:cacheprovider "$@"
   )
