@@ -415,7 +415,7 @@ void Generation::reorder(int64_t group, const std::vector<int32_t>& parents, int
 Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t max_steps, int64_t max_ms, bool is_last) {
   check(has_search_, "this generation has no search; use generation_append");
   num_threads = checked_threads(num_threads);
-  max_ms = std::min(max_ms, kMostMs);
+  max_ms = std::clamp<int64_t>(max_ms, 0, kMostMs);
   const int64_t num_rows = options_.num_rows;
   int64_t num_unread = 0;  // positions of prefixes
   for (int64_t group = 0; group < num_groups(); ++group) {
