@@ -133,7 +133,7 @@ Value changed(const Value& value, fuzz::Bytes& bytes) {
 // What came of a call: a result, or an error.
 struct Outcome {
   std::optional<Value> result;
-  std::string error;
+  bool is_changed;
 };
 
 // The call, with up to so many changes. Without one it must work, or say that the music ends.
@@ -145,21 +145,22 @@ Outcome call(fuzz::Bytes& bytes, const std::string& name, std::vector<Value> arg
     arguments[place] = changed(arguments[place], bytes);
   }
   try {
-    return {fuzz::call_op(name, arguments), ""};
+    return {fuzz::call_op(name, arguments), num_changes > 0};
   } catch (const std::runtime_error& error) {
     const std::string said = error.what();
     const auto begins = [&](const char* word) { return said.rfind(word, 0) == 0; };
     fuzz::claim(begins("ValueError: ") || begins("DecodingError: ") || begins("MemoryError: "), said.c_str());
     fuzz::claim(said.find('\0') == std::string::npos, "an error has no zero byte");
     fuzz::claim(!must_work || num_changes > 0 || begins("DecodingError: "), said.c_str());
-    return {std::nullopt, said};
+    return {std::nullopt, num_changes > 0};
   }
 }
 
 // A running generation, as far as its results must be known to read them.
 struct Running {
   int64_t number, num_groups, num_rows;
-  bool has_search, is_there;
+  bool has_search;
+  bool is_known;  // it is there, with so many groups and rows
 };
 
 std::optional<Running> start(fuzz::Bytes& bytes, fuzz::SplitMix& random, const fuzz::Model& model, bool has_grammar) {
@@ -210,6 +211,7 @@ std::optional<Running> start(fuzz::Bytes& bytes, fuzz::SplitMix& random, const f
                              true, 2);
   if (!begun.result) return std::nullopt;
   running.number = std::get<int64_t>(begun.result->it);
+  running.is_known = !begun.is_changed;
   return running;
 }
 
@@ -254,7 +256,7 @@ void go_on(fuzz::Bytes& bytes, fuzz::SplitMix& random, const fuzz::Model& model,
                                        Tensor::zeros({groups, rows, fuzz::kMaxLen}, Dtype::kInt32),
                                        Tensor::zeros({groups, rows, fuzz::kMaxLen}),
                                        Tensor::zeros({groups, rows}, Dtype::kFloat64)};
-      if (call(bytes, "generation_read_", read, now.has_search && now.is_there, 1).result) claim_read(read, model);
+      if (call(bytes, "generation_read_", read, now.has_search && now.is_known, 1).result) claim_read(read, model);
       break;
     }
     case 4:
@@ -271,7 +273,8 @@ void go_on(fuzz::Bytes& bytes, fuzz::SplitMix& random, const fuzz::Model& model,
       Running& other = running[static_cast<size_t>(bytes.below(static_cast<int64_t>(running.size())))];
       if (const Outcome joined = call(bytes, "generation_join", {now.number, other.number}, false, 0); joined.result) {
         now.num_groups = std::get<int64_t>(joined.result->it);
-        other.is_there = false;
+        now.is_known &= other.is_known;
+        other.is_known = false;
       }
       break;
     }
