@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 minutes=${1:?how many minutes for each target?}
 shift
-targets=${*:-smf tokens grammar search}
+targets=${*:-smf tokens grammar search ops}
 compiler=$(command -v clang++ || ls /usr/bin/clang++-[0-9]* 2>/dev/null | sort -V | tail -n 1)
 if [ -z "$compiler" ]; then
   echo "fuzz/run.sh: libFuzzer is part of clang; install it (Debian: clang and libclang-rt-dev of its version)" >&2

@@ -311,6 +311,8 @@ class EventTokenizer:
                 yield self.encode(file, strict=strict)
             except MidiError as error:
                 yield error.reason, error.byte_offset
+            except ValueError as error:  # music that is too long
+                yield str(error), -1
 
 
 class _Progress:

@@ -314,9 +314,10 @@ void Generation::add_row(const Row& row, midi::FeatureState* state, Pass& pass) 
   state->advance(added.token);
   added.time = state->now();
   added.first_feature = static_cast<int32_t>(pass.features.size());
+  const midi::FeatureLayout& layout = *groups_[row.group].home->features;  // one that joined has its own
   const midi::FeatureEntry* end = state->write(entries_.data());
   for (const midi::FeatureEntry* entry = entries_.data(); entry != end; ++entry) {
-    pass.features.push_back({entry->column, home_->features->value(*entry)});
+    pass.features.push_back({entry->column, layout.value(*entry)});
   }
   added.last_feature = static_cast<int32_t>(pass.features.size());
 }
@@ -414,7 +415,7 @@ void Generation::reorder(int64_t group, const std::vector<int32_t>& parents, int
 Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t max_steps, int64_t max_ms, bool is_last) {
   check(has_search_, "this generation has no search; use generation_append");
   num_threads = checked_threads(num_threads);
-  max_ms = std::min(max_ms, kMostMs);
+  max_ms = std::clamp<int64_t>(max_ms, 0, kMostMs);
   const int64_t num_rows = options_.num_rows;
   int64_t num_unread = 0;  // positions of prefixes
   for (int64_t group = 0; group < num_groups(); ++group) {
@@ -499,6 +500,7 @@ void Generation::join(Generation& other) {
   caches_.insert(caches_.end(), other.caches_.begin() + num_there, other.caches_.end());
   std::move(other.groups_.begin(), other.groups_.end(), std::back_inserter(groups_));
   std::move(other.states_.begin(), other.states_.end(), std::back_inserter(states_));
+  entries_.resize(std::max(entries_.size(), other.entries_.size()));
   other.groups_.clear();
   other.states_.clear();
   other.caches_.clear();
@@ -525,6 +527,7 @@ GroupStatus Generation::status(int64_t group) const {
 void Generation::append(const Kernels& kernels, int64_t num_threads, const int32_t* parents, const int32_t* tokens,
                         int64_t num_tokens, float* logits) {
   check(!has_search_, "this generation has a search; use generation_run");
+  check(!groups_.empty(), "the prompt of this generation has left");
   Group& record = groups_[0];
   GroupCache& cache = caches_[0];
   const int64_t num_rows = options_.num_rows, vocab_size = weights_.shape().vocab_size;

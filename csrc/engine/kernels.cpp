@@ -22,7 +22,8 @@ constexpr int64_t kMaxFeatures = int64_t{1} << 24;  // so that no size overflows
 // __builtin_cpu_supports asks the operating system, too, whether it keeps the wide registers.
 std::vector<const Kernels*> find_sets() {
   std::vector<const Kernels*> sets = {&kGenericKernels};
-#if defined(__x86_64__)
+#if defined(AMT_ONLY_GENERIC_KERNELS)  // fuzz/targets.cmake
+#elif defined(__x86_64__)
   __builtin_cpu_init();
   const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (has_avx2) sets.push_back(&kAvx2Kernels);

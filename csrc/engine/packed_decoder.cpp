@@ -9,12 +9,28 @@
 namespace amt::engine {
 namespace {
 
-constexpr uint64_t kMagic = 0x32'52'45'44'4F'43'45'44;  // "DECODER2"
+constexpr int64_t kMagic = 0x33'52'45'44'4F'43'45'44;  // "DECODER3"
 
+// The shape as numbers: any bytes are numbers, while not all are a bool.
 struct Header {
-  uint64_t magic;
-  int64_t bytes;
-  DecoderShape shape;
+  int64_t magic, bytes;
+  int64_t shape[16];
+};
+
+struct ToNumbers {
+  int64_t* next;
+  template <typename Member>
+  void operator()(const char*, Member& member) {
+    *next++ = static_cast<int64_t>(member);
+  }
+};
+
+struct FromNumbers {
+  const int64_t* next;
+  template <typename Member>
+  void operator()(const char*, Member& member) {
+    member = static_cast<Member>(*next++);
+  }
 };
 
 int64_t wide_size(const DecoderShape& shape) {
@@ -187,7 +203,9 @@ void PackedDecoder::pack(const DecoderShape& shape, const std::vector<const floa
   Header header{};
   header.magic = kMagic;
   header.bytes = bytes(shape);
-  header.shape = shape;
+  ToNumbers to_numbers{header.shape};
+  DecoderShape written = shape;
+  visit_fields(written, to_numbers);
   Walk walk(memory, &tensors);
   walk_parts(shape, walk);
   std::memcpy(memory, &header, sizeof header);
@@ -196,10 +214,11 @@ void PackedDecoder::pack(const DecoderShape& shape, const std::vector<const floa
 PackedDecoder::PackedDecoder(const std::byte* memory, int64_t size) {
   Header header{};
   if (size >= static_cast<int64_t>(sizeof header)) std::memcpy(&header, memory, sizeof header);
-  if (header.magic != kMagic || header.bytes != size || bytes(header.shape) != size) {
+  FromNumbers from_numbers{header.shape};
+  if (header.magic == kMagic) visit_fields(shape_, from_numbers);
+  if (header.magic != kMagic || header.bytes != size || bytes(shape_) != size) {
     throw std::invalid_argument("these are not packed decoder weights; make them with pack_decoder");
   }
-  shape_ = header.shape;
   Walk walk(const_cast<std::byte*>(memory), nullptr);  // written to only where there are tensors
   Parts parts = walk_parts(shape_, walk);
   embedding_ = parts.embedding;

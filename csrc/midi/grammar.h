@@ -5,7 +5,6 @@
 #include <bitset>
 #include <cstdint>
 #include <memory>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -81,9 +80,6 @@ class Grammar {
  public:
   // Throws std::invalid_argument if no note could ever be played.
   Grammar(Vocabulary vocabulary, Constraints constraints);
-  // What both texts describe by name, see named_values.h. Throws std::invalid_argument.
-  Grammar(std::string_view vocabulary, std::string_view constraints)
-      : Grammar(Vocabulary(from_text<VocabularyConfig>(vocabulary)), from_text<Constraints>(constraints)) {}
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
   const Constraints& constraints() const { return constraints_; }

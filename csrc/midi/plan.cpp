@@ -34,12 +34,6 @@ void append(Plan& plan, PlanChord chord) {
   if (chord.half_bars > 0) plan.push_back(chord);
 }
 
-int plan_half_bars(const Plan& plan) {
-  int half_bars = 0;
-  for (const PlanChord& chord : plan) half_bars += chord.half_bars;
-  return half_bars;
-}
-
 int32_t half_bar_tick(int64_t half_bar, int numerator, int64_t denominator, int ticks_per_beat, int32_t last_tick) {
   const int64_t tick = half_bar * 2 * ticks_per_beat * numerator / denominator;
   return static_cast<int32_t>(std::min<int64_t>(tick, last_tick));

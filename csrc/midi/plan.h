@@ -26,8 +26,6 @@ using Plan = std::vector<PlanChord>;
 // section begins "other".
 void append(Plan& plan, PlanChord chord);
 
-int plan_half_bars(const Plan& plan);
-
 // The tick at which a half bar of a metre begins, rounded down, but at most last_tick.
 int32_t half_bar_tick(int64_t half_bar, int numerator, int64_t denominator, int ticks_per_beat, int32_t last_tick);
 

@@ -2,19 +2,15 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <algorithm>
 #include <array>
-#include <atomic>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <string_view>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "../midi/checked_grammar.h"
 #include "../midi/edits.h"
+#include "../midi/encode_many.h"
 #include "../midi/smf.h"
 #include "../midi/tokenizer.h"
 #include "bindings.h"
@@ -32,8 +28,6 @@ struct State : midi::GrammarState {
   explicit State(const Grammar& grammar) : GrammarState(grammar), vocab_size(grammar.vocabulary().size()) {}
   int vocab_size;
 };
-
-constexpr size_t kMostThreads = 1024;
 
 using Ids = py::array_t<int32_t, py::array::c_style | py::array::forcecast>;
 
@@ -69,49 +63,6 @@ std::string_view view(const py::bytes& bytes) {
   return {data, static_cast<size_t>(size)};
 }
 
-midi::Encoding encode_bytes(std::string_view bytes, const Vocabulary& vocabulary, bool strict) {
-  const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
-  return midi::encode(midi::read_smf(data, bytes.size(), strict), vocabulary);
-}
-
-// What became of one file of a batch: an encoding, or why there is none.
-struct Outcome {
-  std::optional<midi::Encoding> encoding;
-  std::string reason;
-  int64_t byte_offset = -1;
-};
-
-std::vector<Outcome> encode_many(const std::vector<std::string_view>& files, const Vocabulary& vocabulary, bool strict,
-                                 int num_threads) {
-  std::vector<Outcome> outcomes(files.size());
-  std::vector<size_t> order(files.size());  // the largest first, so that no thread starts on one when the others end
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return files[a].size() > files[b].size(); });
-  std::atomic<size_t> next{0};
-  auto work = [&] {
-    for (size_t place = next++; place < files.size(); place = next++) {
-      const size_t i = order[place];
-      try {
-        outcomes[i].encoding = encode_bytes(files[i], vocabulary, strict);
-      } catch (const midi::MidiError& error) {
-        outcomes[i].reason = error.what();
-        outcomes[i].byte_offset = error.byte_offset();
-      } catch (const std::exception& error) {
-        outcomes[i].reason = error.what();
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  const auto most = static_cast<int64_t>(std::min(files.size(), kMostThreads));
-  try {
-    for (int64_t i = 1; i < std::min<int64_t>(num_threads, most); ++i) threads.emplace_back(work);
-  } catch (const std::system_error&) {  // the system gives no more
-  }
-  work();
-  for (std::thread& thread : threads) thread.join();
-  return outcomes;
-}
-
 }  // namespace
 
 void bind_tokenizer(py::module_& m) {
@@ -138,7 +89,7 @@ void bind_tokenizer(py::module_& m) {
             midi::Encoding encoding;
             {
               py::gil_scoped_release release;
-              encoding = encode_bytes(file, vocabulary, strict);
+              encoding = midi::encode_file(file, vocabulary, strict);
             }
             return py::make_tuple(to_array(std::move(encoding.ids)), to_tuple(encoding.report));
           },
@@ -148,13 +99,13 @@ void bind_tokenizer(py::module_& m) {
           [](const Vocabulary& vocabulary, const std::vector<py::bytes>& files, bool strict, int num_threads) {
             std::vector<std::string_view> views;
             for (const py::bytes& bytes : files) views.push_back(view(bytes));
-            std::vector<Outcome> outcomes;
+            std::vector<midi::FileEncoding> outcomes;
             {
               py::gil_scoped_release release;
-              outcomes = encode_many(views, vocabulary, strict, num_threads);
+              outcomes = midi::encode_many(views, vocabulary, strict, num_threads);
             }
             py::list results;
-            for (Outcome& outcome : outcomes) {
+            for (midi::FileEncoding& outcome : outcomes) {
               if (outcome.encoding) {
                 results.append(
                     py::make_tuple(to_array(std::move(outcome.encoding->ids)), to_tuple(outcome.encoding->report)));

@@ -361,7 +361,8 @@ int64_t generation_new_tokens(int64_t generation, int64_t group, int64_t first, 
       const engine::Search search = running.search(group);
       if (search.num_results() == 0) return;
       const int64_t prefix_len = running.prefix_len(group), num_new = search.result_length(0) - prefix_len;
-      num = std::min(std::max<int64_t>(0, num_new - first), token_ids.numel());
+      if (first >= num_new) return;
+      num = std::min(num_new - first, token_ids.numel());
       std::copy_n(search.result_tokens(0) + prefix_len + first, num, ids);
       std::copy_n(search.result_log_probs(0) + first, num, values);
     });

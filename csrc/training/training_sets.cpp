@@ -17,7 +17,7 @@
 namespace amt::training {
 namespace {
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AMT_ONLY_GENERIC_KERNELS)
 // The processor has the tiles, and the system lets this process use them, which it must be asked for.
 bool may_use_amx() {
 #if defined(__linux__)
@@ -36,7 +36,7 @@ bool may_use_amx() {
 // __builtin_cpu_supports asks the operating system, too, whether it keeps the wide registers.
 std::vector<const Kernels*> find_sets() {
   std::vector<const Kernels*> sets = {&kGenericKernels};
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(AMT_ONLY_GENERIC_KERNELS)  // fuzz/targets.cmake
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&kAvx2Kernels);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&

@@ -40,6 +40,15 @@ def test_files_of_the_architecture_are_there():
     assert not missing
 
 
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/reliability.md", "fuzz/README.md"])
+def test_what_shows_a_promise_is_there(page):
+    named = re.findall(
+        r"`(?:python -m pytest |python )?((?:tests|fuzz)/[\w/.]*)", (ROOT / page).read_text(encoding="utf-8")
+    )
+    assert len(named) >= 2
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_every_public_name_is_in_the_reference():
     words = set(re.findall(r"\w+", (ROOT / "docs" / "api.md").read_text(encoding="utf-8")))
     assert not set(amt.__all__) - {"__version__"} - words

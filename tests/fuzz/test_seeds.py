@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SEEDS = ROOT / "fuzz" / "seeds"
-TARGETS = ("smf", "tokens", "grammar", "search")
+TARGETS = ("smf", "tokens", "grammar", "search", "ops")
 MAX_SEED_BYTES = 2 << 20  # of all
 
 
@@ -26,7 +26,7 @@ def build(tmp_path_factory):
     if subprocess.run(["c++", *flags], capture_output=True).returncode:
         pytest.skip("the compiler has no AddressSanitizer")
     configure = ["cmake", "-S", str(ROOT), "-B", str(folder), "-GNinja", "-DAMT_FUZZ=ON", "-DCMAKE_CXX_COMPILER=c++"]
-    for command in (configure, ["cmake", "--build", str(folder)]):
+    for command in (configure, ["cmake", "--build", str(folder), "--target", *(f"fuzz_{name}" for name in TARGETS)]):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-4000:]
     return folder

@@ -47,13 +47,13 @@ def attention_tensors(backward):
     return [*tensors, zeros(*lse), *more, *empty, options, factors, isa]
 
 
-def packed_decoder():
+def packed_decoder(shape=SHAPE, make=zeros):
     ops = native.ops()
-    packed = empty_block(ops.packed_decoder_bytes(text(SHAPE)))
+    packed = empty_block(ops.packed_decoder_bytes(text(shape)))
     sizes = []
     while True:  # the sizes of its tensors, as the op tells them
         try:
-            ops.pack_decoder_(packed, text(SHAPE), [zeros(size) for size in sizes])
+            ops.pack_decoder_(packed, text(shape), [make(size) for size in sizes])
             return packed, sizes
         except RuntimeError as error:
             if found := re.search(r"have (\d+) tensors", str(error)):
@@ -173,8 +173,8 @@ class Caller:
         return result
 
     def generation(self):
-        number = self.call("generation_start", start_call(self.packed.clone() if self.draw.random() < 0.1 else
-                                                          self.packed, self.draw), most=2)  # fmt: skip
+        packed = self.packed.clone() if self.draw.random() < 0.1 else self.packed
+        number, other = (self.call("generation_start", start_call(packed, self.draw), most=2) for _ in range(2))
         if number is None:
             return
         progress = zeros(7, dtype=torch.int64)
@@ -188,9 +188,13 @@ class Caller:
                 ("generation_read_", [number, zeros(1, rows, 3, dtype=torch.int64), zeros(1, rows, 10, dtype=int32),
                                       zeros(1, rows, 10), zeros(1, rows, dtype=torch.float64)]),
                 ("generation_new_tokens_", [number, 0, 0, zeros(64, dtype=int32), zeros(64)]),
+                ("generation_status_", [number, 0, zeros(3, dtype=torch.int64)]),
+                ("generation_join", [number, other or 0]),
+                ("generation_leave", [number, 0]),
             ]  # fmt: skip
             self.call(*self.draw.choice(calls), most=1)
         native.ops().generation_end(number)
+        native.ops().generation_end(other or 0)
 
     def any_call(self):
         kind = self.draw.randrange(10)

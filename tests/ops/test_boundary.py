@@ -10,6 +10,8 @@ import boundary_calls as calls
 import pytest
 import torch
 
+from amt.midi.config import TokenizerConfig
+from amt.midi.vocabulary import vocabulary_of
 from amt.ops import native
 from amt.ops.decode import Generation, PromptRows, empty_block
 
@@ -17,6 +19,7 @@ pytestmark = pytest.mark.skipif(not native.is_available(), reason="the op librar
 CALLS = Path(__file__).with_name("boundary_calls.py")
 KINDS = {"worked", "ValueError", "DecodingError", "MemoryError", "NotImplementedError"}
 MANY = (1 << 63) - 1
+STEP_IN_BEAT, OWN_AGES = 0, 12  # of the features
 
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_AS"), reason="no limit of addresses")
@@ -27,7 +30,7 @@ def test_random_wrong_calls_are_errors_and_no_crashes(seed):
     counts = json.loads(run.stdout)
     assert {name.split()[1] for name in counts} <= KINDS
     ops = {name.split()[0] for name in counts}
-    assert len(ops) == 12 and all(counts[f"{op} worked"] and counts[f"{op} ValueError"] for op in ops)
+    assert len(ops) == 15 and all(counts[f"{op} worked"] and counts[f"{op} ValueError"] for op in ops)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,41 @@ def test_what_has_no_search_has_no_results(packed):
         with pytest.raises(ValueError, match="this generation has no search, so it has no results"):
             read()
     assert running.append(torch.ones(1, 2)).shape == (1, 2, 271)
+
+
+def test_nothing_is_appended_to_a_prompt_that_has_left(packed):
+    running = Generation(
+        packed, {"has_search": False, "num_rows": 1}, [PromptRows(0, [], 20)], [torch.zeros(2, 2, 2, 3, 8)], [None],
+        num_threads=1, isa="generic",
+    )  # fmt: skip
+    running.leave(0)
+    with pytest.raises(ValueError, match="the prompt of this generation has left"):
+        running.append(torch.ones(1, 2))
+
+
+def test_who_joins_keeps_features_of_its_own():
+    """As many columns, but other features: rows of one generation have more entries than those of the other."""
+    few = TokenizerConfig(max_time_shift=4, num_velocities=8, steps_per_beat=128)  # the step in the beat: 128 columns
+    many = TokenizerConfig(max_time_shift=4, num_velocities=8)
+    vocab_size = len(vocabulary_of(many))
+    draw = torch.Generator().manual_seed(5)
+    sizes = calls.SHAPE | {"vocab_size": vocab_size, "num_feature_columns": 128}
+    packed = calls.packed_decoder(sizes, lambda size: torch.randn(size, generator=draw))[0]
+    assert len(vocabulary_of(few)) == vocab_size
+
+    def begin(config, feature):
+        options = {"mode": "sample", "num_rows": 1, "eos_token_id": 2}
+        return Generation(
+            packed, options, [PromptRows(0, [1, *range(3, 13)], 13, seed=4)], [torch.zeros(2, 2, 2, 3, 8)], [None],
+            features=f"{config.to_text()}features {feature}\n", num_threads=1, isa="generic",
+        )  # fmt: skip
+
+    alone = begin(many, OWN_AGES)
+    alone.run()
+    here, guest = begin(few, STEP_IN_BEAT), begin(many, OWN_AGES)
+    here.join(guest)
+    here.run()
+    assert here.read()[1][0].token_ids == alone.read()[0][0].token_ids != here.read()[0][0].token_ids
 
 
 def test_weights_that_have_lost_their_memory_are_told(packed):
