@@ -41,8 +41,9 @@ TEXTS = (
 
 
 def resident_bytes() -> int:
+    """Of memory that was taken; pages of files come and go as the system likes."""
     gc.collect()
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
     return int(line.split()[1]) * 1024
 
 
