@@ -931,7 +931,7 @@ def test_eval_of_a_model(run, corpus, encoder, listener):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--parts", "loss"], "loss and retrieval need a --model"),
+        (["--parts", "loss"], "loss, retrieval and edits need a --model"),
         (["--parts", "luck"], "there is no part luck"),
         (["--split", "test"], "has no piece of the split test"),
         (["--guidance-scale", 500], "--guidance-scale must be between 0 and 100, got 500"),
