@@ -318,7 +318,8 @@ class GrammarState:
             voices = self.constraints.max_voices
             if voices is not None and sum(other == program for other, _ in self.sounding) >= voices[program]:
                 return f"{voices[program]} notes of program {program} sound already"
-            if len(self.playable[program]) > 1 and pitch == self.tops.closed_to(self.now, self.constraints.max_top_run):
+            worn = self.tops.worn_pitch(self.now, self.constraints.max_top_run)
+            if pitch == worn and len(self.playable[program]) > 1:
                 return f"{pitch} was the highest too often"
         return self._refusal_of_start()
 
@@ -669,15 +670,15 @@ class _Tops:
         self.step = self.pitch = -1  # of the last step at which a note began; that may go on
         self.pitch_before, self.run_before = -1, 0  # of the steps before it
 
-    def closed_to(self, step: int, longest: int | None) -> int | None:
-        """The pitch that may not be the highest of a step once more."""
+    def worn_pitch(self, step: int, longest: int | None) -> int | None:
+        """The pitch that has been the highest too often to be that of a step once more, or None."""
         if longest is None:
             return None
-        pitch, run = self._until(step)
+        pitch, run = self._top_before(step)
         is_above = step == self.step and self.pitch >= pitch
         return None if run < longest or is_above else pitch
 
-    def _until(self, step: int) -> tuple[int, int]:
+    def _top_before(self, step: int) -> tuple[int, int]:
         """The highest pitch of the last step before this one at which a note began, and how often it came in a row."""
         if step == self.step:
             return self.pitch_before, self.run_before
@@ -685,7 +686,7 @@ class _Tops:
 
     def take(self, step: int, pitch: int) -> None:
         """A note begins."""
-        self.pitch_before, self.run_before = self._until(step)
+        self.pitch_before, self.run_before = self._top_before(step)
         self.pitch = max(pitch, self.pitch) if step == self.step else pitch
         self.step = step
 
