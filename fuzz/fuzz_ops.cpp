@@ -191,7 +191,7 @@ std::optional<Running> start(fuzz::Bytes& bytes, fuzz::SplitMix& random, const f
   const std::string prompts = many("memory", 0) + many("prefix_len", 1) + many("max_new_tokens", 9) + many("seed", 3) +
                               many("first_sequence", 0) + many("num_bars", 2) + many("grammar", has_grammar ? 0 : -1) +
                               many("history_len", has_history ? 1 : 0) + many("num_before", has_history ? 1 : 0) +
-                              many("tokens_left", has_history ? 20 : 0) +
+                              many("tokens_left", has_history ? 20 : 0) + many("room", 9) +
                               many("negative_memory", has_guidance ? 1 : -1);
   std::vector<Value> limits;
   if (has_grammar) limits.emplace_back(std::string("max_steps 50\nmax_polyphony 3\n"));
@@ -234,7 +234,7 @@ void go_on(fuzz::Bytes& bytes, fuzz::SplitMix& random, const fuzz::Model& model,
   Running& now = running[place];
   const int64_t groups = now.num_groups, rows = now.num_rows;
   const std::string isa = "generic";
-  switch (bytes.below(8)) {
+  switch (bytes.below(9)) {
     case 0:
     case 1: {
       const Tensor progress = Tensor::zeros({7}, Dtype::kInt64);
@@ -276,6 +276,17 @@ void go_on(fuzz::Bytes& bytes, fuzz::SplitMix& random, const fuzz::Model& model,
         now.is_known &= other.is_known;
         other.is_known = false;
       }
+      break;
+    }
+    case 7: {
+      Tensor prefix = Tensor::zeros({1 + bytes.below(8)}, Dtype::kInt32);
+      prefix.data<int32_t>()[0] = 1;
+      for (int64_t i = 1; i < prefix.numel(); ++i)
+        prefix.data<int32_t>()[i] = static_cast<int32_t>(random.next() % 300);
+      call(bytes, "generation_restart",
+           {now.number, bytes.below(groups + 1), prefix, 1 + bytes.below(8), bytes.below(3),
+            Tensor::zeros({0}, Dtype::kInt32), bytes.below(3), bytes.below(20)},
+           false, 0);
       break;
     }
     default:

@@ -62,7 +62,7 @@ int64_t start(const fuzz::Model& model, const char* mode) {
   const std::string options = std::string("mode ") + mode + "\n" + fuzz::line("num_rows", kNumRows) + "top_k 5\n";
   const std::string prompts =
       "memory 0 0 0\nprefix_len 1 1 1\nmax_new_tokens 20 15 9\nseed 3 4 5\nfirst_sequence 0 0 0\nnum_bars 0 0 0\n"
-      "grammar 0 0 0\nhistory_len 0 0 0\nnum_before 0 0 0\ntokens_left 0 0 0\nnegative_memory -1 -1 -1\n";
+      "grammar 0 0 0\nhistory_len 0 0 0\nnum_before 0 0 0\ntokens_left 0 0 0\nroom 0 0 0\nnegative_memory -1 -1 -1\n";
   const std::vector<Value> memories = {fuzz::floats(random, {model.num_cross_layers, 2, 2, fuzz::kMemoryLen, 8})};
   const std::vector<Value> masks = {Tensor::zeros({0}, Dtype::kUint8)};
   const Value number = fuzz::call_op(

@@ -66,7 +66,7 @@ def decode(
     if not request.prompts:
         return []
     if streamer is None:
-        return _whole(choice.start(request, deadline), tell)
+        return finished(choice.start(request, deadline), tell)
     if options.num_beams > 1:
         raise ValueError("a streamer cannot follow beams, which change their minds; use num_beams=1")
     results: list[list[Hypothesis]] = []
@@ -102,7 +102,8 @@ def stream(choice: Choice, request: Request) -> Iterator[NewToken]:
     return tokens_of(choice.start(request, Deadline(request.options.max_time)))
 
 
-def _whole(state: State, tell: Callable[[int], object]) -> list[list[Hypothesis]]:
+def finished(state: State, tell: Callable[[int], object] = lambda _: None) -> list[list[Hypothesis]]:
+    """What a state comes to. tell: called with the new tokens so far."""
     while not state.is_done:
         with stage("decode"):
             state.step(FOREVER)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from amt.decoding.deadline import Deadline
-from amt.decoding.generate import decode, tokens_of
+from amt.decoding.generate import decode, finished, tokens_of
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
 from amt.midi.window import Written
@@ -106,21 +106,14 @@ class Long:
         """The tokens with what came in a window."""
         return (*self._written.ids, *found.token_ids[len(found.token_ids) - found.num_new_tokens :])
 
-    def next_prompt(self, segment: int | None = None, sequences_later: int = 0) -> Prompt:
-        """The prompt of the next window.
-
-        Args:
-            segment: how many tokens are written in it, at most; None: as many as the model reads.
-            sequences_later: by how much the numbers of its samples are higher, so that other tokens are drawn.
-        """
+    def next_prompt(self) -> Prompt:
+        """The prompt of the next window."""
         prompt, written, longest = self.prompt, self._written, self._reader.max_len
         is_first = not self.log_probs
         fits = len(written.ids) + self.tokens_left <= longest
-        kept = max(longest // 2, 0 if segment is None else longest - segment, min(longest - 1, SHORTEST_PREFIX))
+        kept = max(longest // 2, min(longest - 1, SHORTEST_PREFIX))
         window = written.last_bars(longest if fits else kept)
         most_tokens = min(self.tokens_left, longest - len(window.ids))
-        if segment is not None:
-            most_tokens = min(most_tokens, segment)
         num_bars, attributes = prompt.num_bars, prompt.attributes
         if self._reader.told is not None:
             if num_bars == 0 and self._target_us:
@@ -136,7 +129,6 @@ class Long:
             prompt,
             prefix=window.ids,
             max_new_tokens=most_tokens,
-            first_sequence=prompt.first_sequence + sequences_later,
             before=None if is_whole else Before(self.token_ids, len(self.log_probs), self.tokens_left),
             num_bars=num_bars,
             attributes=attributes,
@@ -257,29 +249,92 @@ def decode_best(
     ]
     everything = [piece for of_prompt in pieces for piece in of_prompt]
     told = 0
-    while not all(piece.is_done for piece in everything) and not (told and deadline.is_over()):
-        best: dict[int, tuple[tuple[float, int], Hypothesis]] = {}
-        for attempt in range(1 + RETRIES):
-            running = {
-                number: piece
-                for number, piece in enumerate(everything)
-                if not piece.is_done and (number not in best or (best[number][0][0] > 0 and not deadline.is_over()))
-            }
-            if not running:
+    while (begun := [piece for piece in everything if not piece.is_done]) and not (told and deadline.is_over()):
+        windows = [_Window(piece) for piece in begun]
+        segments = _Segments(choice, request, deadline, windows)
+        while left := [window for window in windows if not window.is_done]:
+            if told and deadline.is_over():
                 break
-            prompts = tuple(piece.next_prompt(SEGMENT, attempt * SEQUENCES_APART) for piece in running.values())
-            results = decode(choice, dataclasses.replace(request, prompts=prompts), deadline=deadline)
-            for (number, piece), found in zip(running.items(), results, strict=True):
-                for each in found:
-                    badness = judge(piece.prompt, piece.with_new(each), piece.step)
-                    if number not in best or badness < best[number][0]:
-                        best[number] = badness, each
-        for number, (_, found_best) in best.items():
-            everything[number].take(found_best)
-        told = max(told, sum(len(piece.log_probs) for piece in everything))
-        if progress:
-            progress(told, max(told, sum(piece.expected_tokens for piece in everything)))
+            for attempt in range(1 + RETRIES):
+                running = [each for each in left if each.best is None or not (each.is_fine or deadline.is_over())]
+                for window, found in zip(running, segments.decode(running, attempt) if running else (), strict=True):
+                    for each in found:
+                        badness = judge(window.piece.prompt, window.piece.with_new(each), window.piece.step)
+                        if window.best is None or badness < window.best[0]:
+                            window.best = badness, each
+            for window in left:
+                window.take_best()
+            told = max(told, sum(len(piece.log_probs) for piece in everything))
+            if progress:
+                progress(told, max(told, sum(piece.expected_tokens for piece in everything)))
     return pieces
+
+
+class _Window:
+    """A window of a piece that is written in segments.
+
+    Attributes:
+        piece: whose it is.
+        best: how bad the best candidate of the segment is, and itself.
+    """
+
+    def __init__(self, piece: Long):
+        self.piece = piece
+        self.best: tuple[tuple[float, int], Hypothesis] | None = None
+        self._whole = piece.next_prompt()
+        self._prefix, self._tokens_left = self._whole.prefix, self._whole.max_new_tokens
+
+    @property
+    def is_done(self) -> bool:
+        return self.piece.is_done or self._tokens_left == 0
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether nothing is wrong with the best candidate."""
+        return self.best is not None and self.best[0][0] == 0
+
+    def segment(self, attempt: int) -> Prompt:
+        """The prompt of the next segment."""
+        piece = self.piece
+        return dataclasses.replace(
+            self._whole,
+            prefix=self._prefix,
+            max_new_tokens=min(self._tokens_left, SEGMENT),
+            first_sequence=self._whole.first_sequence + attempt * SEQUENCES_APART,
+            before=Before(piece.token_ids, len(piece.log_probs), piece.tokens_left),
+            room=self._tokens_left,
+        )
+
+    def take_best(self) -> None:
+        """Go on with the best candidate."""
+        if self.best is not None:
+            found = self.best[1]
+            self.piece.take(found)
+            self._prefix, self._tokens_left = found.token_ids, self._tokens_left - found.num_new_tokens
+            self.best = None
+
+
+class _Segments:
+    """What decodes the segments of windows."""
+
+    def __init__(self, choice: Choice, request: Request, deadline: Deadline, windows: Sequence[_Window]):
+        self._choice, self._request, self._deadline, self._windows = choice, request, deadline, windows
+        self._state: State | None = None
+        self._places: dict[int, int] = {}  # of windows, by number, among the prompts of the state
+
+    def decode(self, running: Sequence[_Window], attempt: int) -> list[list[Hypothesis]]:
+        """The candidates of the next segment of each of these windows."""
+        prompts = {self._windows.index(window): window.segment(attempt) for window in running}
+        state = self._state
+        goes_on = state is not None and self._places.keys() >= prompts.keys()
+        if state is None or not (
+            goes_on and state.go_on({self._places[number]: prompt for number, prompt in prompts.items()})
+        ):
+            request = dataclasses.replace(self._request, prompts=tuple(prompts.values()))
+            state = self._state = self._choice.start(request, self._deadline)
+            self._places = {number: place for place, number in enumerate(prompts)}
+        results = finished(state)
+        return [results[self._places[number]] for number in prompts]
 
 
 def stream_long(choice: Choice, request: Request, reader: Reader) -> Iterator[NewToken]:

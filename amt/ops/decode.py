@@ -63,6 +63,7 @@ class PromptRows:
         history: the whole piece up to the first new token, where the prefix is only its end; empty: the prefix is it.
         num_before: how many of its tokens were written in windows before.
         tokens_left: how many may follow in the whole piece; 0: max_new_tokens.
+        room: for how many tokens behind the prefix there is room, see `Generation.restart`; 0: max_new_tokens.
     """
 
     memory: int
@@ -76,6 +77,7 @@ class PromptRows:
     history: Sequence[int] = ()
     num_before: int = 0
     tokens_left: int = 0
+    room: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +168,7 @@ class Generation:
         self.num_threads = num_threads or torch.get_num_threads()
         self.num_rows = int(str(options.get("num_rows", 1)))
         self.num_prompts = len(prompts)
-        self.max_len = max(len(prompt.prefix) + prompt.max_new_tokens for prompt in prompts)
+        self.max_len = max(len(each.prefix) + max(each.max_new_tokens, each.room) for each in prompts)
         self.stage_seconds = dict.fromkeys(STAGES, 0.0)
         lists = {
             "memory": [prompt.memory for prompt in prompts],
@@ -179,6 +181,7 @@ class Generation:
             "history_len": [len(prompt.history) for prompt in prompts],
             "num_before": [prompt.num_before for prompt in prompts],
             "tokens_left": [prompt.tokens_left for prompt in prompts],
+            "room": [prompt.room for prompt in prompts],
             "negative_memory": [-1 if p.negative_memory is None else p.negative_memory for p in prompts],
         }
         self._progress = torch.zeros(3 + len(STAGES), dtype=torch.int64, device="cpu")
@@ -294,6 +297,36 @@ class Generation:
         with translated_errors():
             ops().generation_leave(self._number, prompt)
         self.num_prompts -= 1
+
+    def restart(
+        self,
+        prompt: int,
+        prefix: Sequence[int],
+        max_new_tokens: int,
+        *,
+        first_sequence: int = 0,
+        history: Sequence[int] = (),
+        num_before: int = 0,
+        tokens_left: int = 0,
+    ) -> None:
+        """Let a prompt that is done begin anew with this prefix: see `PromptRows`. Not with beams.
+
+        The model does not read again what the prefix has in common with one of the rows so far.
+
+        Raises:
+            ValueError: something does not fit.
+        """
+        with translated_errors():
+            ops().generation_restart(
+                self._number,
+                prompt,
+                torch.tensor(prefix, dtype=torch.int32, device="cpu"),
+                max_new_tokens,
+                first_sequence,
+                torch.tensor(history, dtype=torch.int32, device="cpu"),
+                num_before,
+                tokens_left,
+            )
 
     def status(self, prompt: int) -> PromptStatus:
         """Where a prompt stands."""

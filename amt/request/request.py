@@ -53,6 +53,7 @@ class Prompt:
         before: of a piece that is longer than the model reads; None: it begins with the prefix.
         continued: the music that it begins with, if a file is continued.
         num_bars: how many bars the music that begins with the prefix is to have, for models that read it; 0: unknown.
+        room: how many tokens may follow if it goes on in parts, see `amt.decoding.backends.State`; 0: max_new_tokens.
         seed: for sampling; None where nothing is drawn.
         grammar: what may follow; None: any token.
         first_sequence: the number of the first of its samples, for the random numbers.
@@ -73,6 +74,7 @@ class Prompt:
     semitones: int = 0
     before: Before | None = None
     num_bars: int = 0
+    room: int = 0
     continued: Continued | None = None
     text: str = ""
     reading: Reading = Reading()  # noqa: RUF009 (it is frozen)

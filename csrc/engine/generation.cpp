@@ -10,6 +10,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
 #include "huge_pages.h"
 
@@ -50,6 +51,18 @@ class Layout {
   int64_t size_ = 0;
 };
 
+void check_count(int64_t number, const std::string& name) {
+  check(number >= 0 && number <= kMostCounted,
+        name + " counts " + std::to_string(number) + " bars, sequences or tokens; counts are 0 to 2^31 - 1");
+}
+
+void check_prefix(const std::vector<int32_t>& prefix, int64_t vocab_size, const std::string& name) {
+  for (const int32_t token : prefix) {
+    check(token >= 0 && token < vocab_size, name + " has token " + std::to_string(token) +
+                                                " in its prefix; ids are 0 to " + std::to_string(vocab_size - 1));
+  }
+}
+
 void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
   shape.check();
   check(plan.options.num_rows >= 1 && plan.options.num_rows <= kMaxRows,
@@ -80,16 +93,14 @@ void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
               group.max_new_tokens <= shape.max_sequence_length - prefix_len,
           name + " would have " + std::to_string(prefix_len) + " + " + std::to_string(group.max_new_tokens) +
               " tokens; the model takes " + std::to_string(shape.max_sequence_length));
+    check(group.room >= 0 && group.room <= shape.max_sequence_length - prefix_len,
+          name + " would have room for " + std::to_string(prefix_len) + " + " + std::to_string(group.room) +
+              " tokens; the model takes " + std::to_string(shape.max_sequence_length));
     for (const int64_t number :
          {group.num_bars, group.first_sequence, group.before.num_tokens, group.before.tokens_left}) {
-      check(number >= 0 && number <= kMostCounted,
-            name + " counts " + std::to_string(number) + " bars, sequences or tokens; counts are 0 to 2^31 - 1");
+      check_count(number, name);
     }
-    for (const int32_t token : group.prefix) {
-      check(token >= 0 && token < shape.vocab_size, name + " has token " + std::to_string(token) +
-                                                        " in its prefix; ids are 0 to " +
-                                                        std::to_string(shape.vocab_size - 1));
-    }
+    check_prefix(group.prefix, shape.vocab_size, name);
   }
 }
 
@@ -164,8 +175,10 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
   std::vector<Places> places;
   for (const GroupPlan& asked : plan.groups) {
     Group group{static_cast<int64_t>(asked.prefix.size()), asked.capacity()};
-    group.prefix = layout.take(group.prefix_len * 4);
+    group.prefix = layout.take(group.capacity * 4);
     group.grammar = asked.grammar;
+    group.seed = asked.seed;
+    group.num_bars = asked.num_bars;
     group.options = options_;
     group.home = home_;
     const size_t search_bytes = has_search_ ? Search::bytes(options_, group.capacity, !grammars.empty()) : 0;
@@ -505,6 +518,54 @@ void Generation::join(Generation& other) {
   other.states_.clear();
   other.caches_.clear();
   is_shared_ = true;
+}
+
+void Generation::restart(int64_t group, const std::vector<int32_t>& prefix, int64_t max_new_tokens,
+                         int64_t first_sequence, const Before& before) {
+  check(group >= 0 && group < num_groups(), "there is no prompt " + std::to_string(group));
+  check(has_search_ && options_.mode != Mode::kBeams, "only greedy search and sampling can begin anew");
+  Group& record = groups_[group];
+  GroupCache& cache = caches_[group];
+  Search ended = search(group);
+  const std::string name = "prompt " + std::to_string(group);
+  check(ended.is_done() && record.failure.empty(), name + " has not ended well");
+  for (const int64_t number : {first_sequence, before.num_tokens, before.tokens_left}) check_count(number, name);
+  const auto prefix_len = static_cast<int64_t>(prefix.size());
+  check_prefix(prefix, options_.vocab_size, name);
+  check(prefix_len >= 1 && max_new_tokens >= 1 && prefix_len <= record.capacity &&
+            max_new_tokens <= record.capacity - prefix_len,
+        name + " would have " + std::to_string(prefix_len) + " + " + std::to_string(max_new_tokens) +
+            " tokens; there is room for 1 to " + std::to_string(record.capacity));
+
+  // The row that begins with most of them. The cache has all but the last token of a row that went on to the end; one
+  // that ended before follows another row, behind the prefix that they share.
+  int64_t num_kept = 0, best_row = 0;
+  for (int64_t row = 0; row < ended.num_results(); ++row) {
+    const bool went_on = ended.result_reason(row) == FinishReason::kLength;
+    const int64_t num_cached = (went_on ? ended.length() : std::min(record.prefix_len, ended.length())) - 1;
+    const int64_t most = std::min(num_cached, prefix_len - 1);
+    if (most <= num_kept) continue;
+    const int32_t* tokens = ended.result_tokens(row);
+    const int64_t num_common = std::mismatch(tokens, tokens + most, prefix.begin()).first - tokens;
+    if (num_common > num_kept) std::tie(num_kept, best_row) = std::make_tuple(num_common, row);
+  }
+  const uint8_t* best_slots = cache.ancestry + best_row * cache.capacity;
+  for (int64_t row = 0; row < options_.num_rows; ++row) {
+    uint8_t* slots = cache.ancestry + row * cache.capacity;
+    if (row != best_row) std::copy_n(best_slots, num_kept, slots);
+    std::fill(slots + num_kept, slots + cache.capacity, uint8_t{0});
+  }
+  cache.trunk_len = num_kept;
+  if (has_guidance_) caches_[group + num_groups()].trunk_len = num_kept;
+  if (record.home->features) {
+    midi::FeatureState state(*record.home->features, record.num_bars);
+    for (int64_t position = 0; position < num_kept; ++position) state.advance(prefix[position]);
+    states_[group].assign(static_cast<size_t>(options_.num_rows), state);
+  }
+  std::copy(prefix.begin(), prefix.end(), reinterpret_cast<int32_t*>(record.home->block.data() + record.prefix));
+  record.prefix_len = record.num_positions = prefix_len;
+  ended.begin(prefix.data(), prefix_len, max_new_tokens, record.seed, first_sequence, before);
+  record.num_positions = num_kept;
 }
 
 void Generation::leave(int64_t group) {

@@ -2,6 +2,7 @@
 // them. Grammar, buffers and threads live as long as it does, so that a step costs the same in a run of many.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -37,8 +38,9 @@ struct GroupPlan {
   int64_t num_bars = 0;          // how many bars the music is to have, for state features; 0: unknown
   int64_t grammar = -1;          // index; -1: none. All groups or none.
   Before before;
+  int64_t room = 0;  // for so many tokens behind the prefix there is room, see Generation::restart; 0: max_new_tokens
 
-  int64_t capacity() const { return static_cast<int64_t>(prefix.size()) + max_new_tokens; }
+  int64_t capacity() const { return static_cast<int64_t>(prefix.size()) + std::max(max_new_tokens, room); }
 };
 
 // What a generation is asked for.
@@ -104,6 +106,11 @@ class Generation {
   // that are here, and `other` has none left. Options may differ in all but mode, rows and whether there is guidance.
   // What a group is to come to does not change. Throws std::invalid_argument if the two do not go together.
   void join(Generation& other);
+  // A group that is done begins anew, as one with this prefix would (see GroupPlan), but faster: the cache keeps the
+  // positions that the prefix has in common with one of its rows. Not with beams. Throws std::invalid_argument if
+  // something does not fit.
+  void restart(int64_t group, const std::vector<int32_t>& prefix, int64_t max_new_tokens, int64_t first_sequence,
+               const Before& before);
   // Forgets a group, done or not, and all memory that is its own; those behind it move up.
   void leave(int64_t group);
   GroupStatus status(int64_t group) const;
@@ -127,6 +134,8 @@ class Generation {
     int64_t num_positions = 0;       // that the cache holds: of the prefix, and without a search of all
     int64_t prefix = 0, search = 0;  // where they lie in the block
     int64_t grammar = -1;            // index
+    uint64_t seed = 0;
+    int64_t num_bars = 0;
     SearchOptions options;
     std::shared_ptr<Home> home;
     std::string failure;  // why it stopped

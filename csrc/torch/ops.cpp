@@ -53,7 +53,7 @@ DecoderShape to_shape(const std::string& text) {
 // What stands for each prompt, as lists with a number for each: see GroupPlan.
 struct PromptLists {
   std::vector<int64_t> memory, prefix_len, max_new_tokens, first_sequence, negative_memory, num_bars, grammar;
-  std::vector<int64_t> history_len, num_before, tokens_left;
+  std::vector<int64_t> history_len, num_before, tokens_left, room;
   std::vector<uint64_t> seed;
 };
 
@@ -69,6 +69,7 @@ void visit_fields(PromptLists& lists, Visitor& visit) {
   visit("history_len", lists.history_len);
   visit("num_before", lists.num_before);
   visit("tokens_left", lists.tokens_left);
+  visit("room", lists.room);
   visit("seed", lists.seed);
 }
 
@@ -99,7 +100,7 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
   const size_t num_prompts = lists.memory.size();
   for (const auto* list :
        {&lists.prefix_len, &lists.max_new_tokens, &lists.first_sequence, &lists.negative_memory, &lists.num_bars,
-        &lists.grammar, &lists.history_len, &lists.num_before, &lists.tokens_left}) {
+        &lists.grammar, &lists.history_len, &lists.num_before, &lists.tokens_left, &lists.room}) {
     check(list->size() == num_prompts, "the lists of prompts must have one length");
   }
   check(lists.seed.size() == num_prompts, "the lists of prompts must have one length");
@@ -121,7 +122,8 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
                            lists.grammar[index],
                            {{history + history_place, history + history_place + history_len},
                             lists.num_before[index],
-                            lists.tokens_left[index]}});
+                            lists.tokens_left[index]},
+                           lists.room[index]});
     place += prefix_len;
     history_place += history_len;
   }
@@ -257,6 +259,20 @@ int64_t generation_join(int64_t generation, int64_t other) {
 
 void generation_leave(int64_t generation, int64_t group) {
   translating([&] { with_generation(generation, [&](Generation& running) { running.leave(group); }); });
+}
+
+// A group that is done begins anew with this prefix, see Generation::restart. history_ids: the whole piece up to the
+// first new token; empty: the prefix is that.
+void generation_restart(int64_t generation, int64_t group, Tensor prefix_ids, int64_t max_new_tokens,
+                        int64_t first_sequence, Tensor history_ids, int64_t num_before, int64_t tokens_left) {
+  translating([&] {
+    const auto* prefix = data<const int32_t>(prefix_ids, ScalarType::Int, "prefix_ids");
+    const auto* history = data<const int32_t>(history_ids, ScalarType::Int, "history_ids");
+    with_generation(generation, [&](Generation& running) {
+      running.restart(group, {prefix, prefix + prefix_ids.numel()}, max_new_tokens, first_sequence,
+                      {{history, history + history_ids.numel()}, num_before, tokens_left});
+    });
+  });
 }
 
 // Of a group: status gets its new tokens, whether it is done, and the reason; what went wrong is returned.
@@ -399,6 +415,9 @@ void define(stable::Library& library) {
       "int");
   library.def("generation_join(int generation, int other) -> int");
   library.def("generation_leave(int generation, int group) -> ()");
+  library.def(
+      "generation_restart(int generation, int group, Tensor prefix_ids, int max_new_tokens, int first_sequence, "
+      "Tensor history_ids, int num_before, int tokens_left) -> ()");
   library.def("generation_status_(int generation, int group, Tensor(a!) status) -> str");
 }
 
@@ -420,6 +439,7 @@ void implement_on_cpu(stable::Library& library) {
   library.impl<generation_append>("generation_append_");
   library.impl<generation_read>("generation_read_");
   library.impl<generation_new_tokens>("generation_new_tokens_");
+  library.impl<generation_restart>("generation_restart");
   library.impl<generation_status>("generation_status_");
   library.impl<attention_forward>("native_attention_forward_");
   library.impl<attention_backward>("native_attention_backward_");

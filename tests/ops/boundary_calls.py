@@ -74,7 +74,7 @@ def start_call(packed, draw):
         options = {"has_search": 0, "num_rows": 2}
     lists = {
         "memory": 0, "prefix_len": 1, "max_new_tokens": 9, "seed": 3, "first_sequence": 0, "num_bars": 0,
-        "grammar": 0, "history_len": 0, "num_before": 0, "tokens_left": 0, "negative_memory": -1,
+        "grammar": 0, "history_len": 0, "num_before": 0, "tokens_left": 0, "room": 6, "negative_memory": -1,
     }  # fmt: skip
     options["min_new_tokens"] = 0
     limits = Constraints(max_steps=50, max_polyphony=3).to_text()
@@ -179,20 +179,21 @@ class Caller:
             return
         progress = zeros(7, dtype=torch.int64)
         int32 = torch.int32
-        for _ in range(self.draw.randrange(1, 6)):
+        for _ in range(self.draw.randrange(1, 8)):
             rows = self.draw.choice([1, 2, 3])
             tokens = torch.ones(rows, 2, dtype=int32)
             calls = [
-                ("generation_run_", [number, progress, 1, self.draw.randrange(8), 10, False, "generic"]),
+                ("generation_run_", [number, progress, 1, self.draw.choice([0, 1, 3, 20, 20]), 10, False, "generic"]),
                 ("generation_append_", [number, zeros(rows, dtype=int32), tokens, zeros(rows, 2, 271), 1, "generic"]),
                 ("generation_read_", [number, zeros(1, rows, 3, dtype=torch.int64), zeros(1, rows, 10, dtype=int32),
                                       zeros(1, rows, 10), zeros(1, rows, dtype=torch.float64)]),
                 ("generation_new_tokens_", [number, 0, 0, zeros(64, dtype=int32), zeros(64)]),
                 ("generation_status_", [number, 0, zeros(3, dtype=torch.int64)]),
+                ("generation_restart", [number, 0, torch.ones(1, dtype=int32), 3, 0, zeros(0, dtype=int32), 0, 0]),
                 ("generation_join", [number, other or 0]),
                 ("generation_leave", [number, 0]),
             ]  # fmt: skip
-            self.call(*self.draw.choice(calls), most=1)
+            self.call(*self.draw.choice([calls[0], calls[0], *calls]), most=1)
         native.ops().generation_end(number)
         native.ops().generation_end(other or 0)
 

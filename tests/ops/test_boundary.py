@@ -30,7 +30,7 @@ def test_random_wrong_calls_are_errors_and_no_crashes(seed):
     counts = json.loads(run.stdout)
     assert {name.split()[1] for name in counts} <= KINDS
     ops = {name.split()[0] for name in counts}
-    assert len(ops) == 15 and all(counts[f"{op} worked"] and counts[f"{op} ValueError"] for op in ops)
+    assert len(ops) == 16 and all(counts[f"{op} worked"] and counts[f"{op} ValueError"] for op in ops)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Protocol, get_args
 
 import torch
@@ -17,7 +17,7 @@ from amt.decoding.protocols import DecoderModel
 from amt.errors import BackendUnavailableError
 from amt.ops import native
 from amt.ops.decode import ENGINE_DTYPES, EngineDtype
-from amt.request.request import Request
+from amt.request.request import Prompt, Request
 
 BackendName = Literal["auto", "engine", "plain"]
 
@@ -45,6 +45,20 @@ class State(Protocol):
 
     def read(self) -> list[list[Hypothesis]]:
         """For each prompt its results, the best first."""
+        ...
+
+    def go_on(self, prompts: Mapping[int, Prompt]) -> bool:
+        """Once all is done, decode some of the prompts again, which begin otherwise, and only them.
+
+        What `start` would do, but what they have in common with what was decoded is not read again.
+
+        Args:
+            prompts: by number; they differ in prefix, `max_new_tokens`, `first_sequence` and `before`, and fit into
+                the `room` of the first ones.
+
+        Returns:
+            False: the state cannot; begin anew.
+        """
         ...
 
 

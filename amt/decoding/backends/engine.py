@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -24,7 +24,7 @@ from amt.midi.grammar import Grammar
 from amt.ops.decode import ENGINE_DTYPES, MAX_ROWS, EngineDtype, Generation, PromptRows, RowResult, pack_decoder
 from amt.ops.native import chosen_kernel_set
 from amt.request.options import GenerationConfig
-from amt.request.request import Request
+from amt.request.request import Prompt, Request
 from amt.side_by_side import side_by_side
 
 if TYPE_CHECKING:
@@ -150,6 +150,8 @@ class EngineState:
         self._results: list[list[Hypothesis]] = [[] for _ in request.prompts]
         self._batches = list(_batches(engine, request))
         self._num_before, self._num_now, self._num_given = 0, 0, 0
+        is_one = len(self._batches) == 1 and len(self._batches[0].parts) == len(request.prompts)
+        self._only_batch = self._batches[0] if is_one else None
         self._generation = self._start(self._batches[0])
 
     @property
@@ -175,6 +177,27 @@ class EngineState:
 
     def read(self) -> list[list[Hypothesis]]:
         return self._results
+
+    def go_on(self, prompts: Mapping[int, Prompt]) -> bool:
+        batch = self._only_batch
+        if batch is None or batch.mode == "beams":
+            return False
+        asked, places = list(self._request.prompts), {index: place for place, (index, _) in enumerate(batch.parts)}
+        for index, prompt in prompts.items():
+            asked[index] = prompt
+            self._generation.restart(
+                places[index],
+                prompt.prefix,
+                prompt.max_new_tokens,
+                first_sequence=prompt.first_sequence,
+                history=() if prompt.before is None else prompt.before.history,
+                num_before=prompt.num_before,
+                tokens_left=prompt.tokens_left,
+            )
+        self._request = dataclasses.replace(self._request, prompts=tuple(asked))
+        self._results = [[] for _ in asked]
+        self._batches, self._num_before, self._num_now = [batch], 0, 0
+        return True
 
     def _start(self, batch: _Batch) -> Generation:
         prompts = [self._request.prompts[index] for index, _ in batch.parts]
@@ -202,7 +225,10 @@ class EngineState:
                     negative,
                     prompt.num_bars,
                     grammars.index(prompt.grammar),
-                    *(() if prompt.before is None else dataclasses.astuple(prompt.before)),
+                    () if prompt.before is None else prompt.before.history,
+                    prompt.num_before,
+                    prompt.tokens_left,
+                    prompt.room,
                 )
                 for place, (prompt, (_, first)) in enumerate(zip(prompts, batch.parts, strict=True))
             ],
@@ -217,6 +243,7 @@ class EngineState:
     def _finish(self, batch: _Batch) -> None:
         for stage, seconds in self._generation.stage_seconds.items():
             stages.add(f"decode/{stage}", seconds)
+            self._generation.stage_seconds[stage] = 0.0
         for (index, _), rows in zip(batch.parts, self._generation.read(), strict=True):
             prompt = self._request.prompts[index]
             self._num_before += prompt.max_new_tokens * batch.num_sequences
@@ -294,7 +321,9 @@ def _batches(engine: Engine, request: Request) -> Iterator[_Batch]:
     batch: list[tuple[int, int]] = []
     batch_rows, batch_bytes, batch_kind = 0, 0, (0, None)
     for index, first, rows in _parts(options, len(prompts)):
-        num_bytes = rows * row_bytes * (len(prompts[index].prefix) + prompts[index].max_new_tokens)
+        num_bytes = (
+            rows * row_bytes * (len(prompts[index].prefix) + max(prompts[index].max_new_tokens, prompts[index].room))
+        )
         is_full = num_texts * (batch_rows + rows) > MAX_BATCH_ROWS or batch_bytes + num_bytes > MAX_BATCH_BYTES
         kind: Any = rows, _vocabulary(prompts[index].grammar)
         if batch and (is_full or kind != batch_kind):

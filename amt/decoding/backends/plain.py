@@ -4,7 +4,7 @@ others, and what runs where the user's own processors, criteria or grammar have 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import torch
@@ -66,6 +66,9 @@ class PlainState:
 
     def read(self) -> list[list[Hypothesis]]:
         return self._results
+
+    def go_on(self, prompts: Mapping[int, Prompt]) -> bool:
+        return False
 
     def _take(self, hypotheses: list[Hypothesis]) -> None:
         index, _ = self._left.pop(0)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -24,7 +24,7 @@ from amt.decoding.hypothesis import Hypothesis, NewToken
 from amt.decoding.protocols import DecoderModel
 from amt.errors import AmtError, DecodingError
 from amt.ops.decode import Generation, PromptRows
-from amt.request.request import Request
+from amt.request.request import Prompt, Request
 
 CHUNK_MS = 20  # how long a newcomer waits for each kind of rows, at most, beside the pass that runs
 CHUNK_STEPS = 64
@@ -110,6 +110,9 @@ class SharedState:
             if row.result is not None:
                 results[row.prompt].append(row.result)
         return results
+
+    def go_on(self, prompts: Mapping[int, Prompt]) -> bool:
+        return False
 
 
 class SharedBatch:
