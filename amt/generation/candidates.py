@@ -26,6 +26,10 @@ CANDIDATES = 2
 MOST_CANDIDATES = 16
 # How often more are written where all of them have no note.
 RETRIES = 2
+# What music has from its first bars on or not at all, and what missing it counts beside strain.
+FROM_THE_BEGINNING = ("feel", "key", "mode")
+MISSED = 0.1
+BEGINNING_BEATS = 32.0
 
 
 def num_candidates(rerank: int | None, num_pieces: int, *, is_sampling: bool) -> int:
@@ -92,8 +96,15 @@ def write_best(
 
 
 def _badness(piece: Piece, since_beats: float) -> tuple[float, int]:
-    """Of a piece whose last segment began there: by how much that is insane, and the faults of the whole."""
-    return max(0.0, strain(piece.music, since_beats) - 1), faults(piece)
+    """Of a piece whose last segment began there: what must be better, and the faults of the whole.
+
+    The first number is by how much the segment is insane, and more where the piece begins without the feel, key or mode
+    that the text asks for: later segments go on as it begins.
+    """
+    missed = 0
+    if since_beats < BEGINNING_BEATS and len(piece.notes):
+        missed = sum(not row.is_met and row.name in FROM_THE_BEGINNING for row in piece.report)
+    return max(0.0, strain(piece.music, since_beats) - 1) + MISSED * missed, faults(piece)
 
 
 def faults(piece: Piece) -> int:

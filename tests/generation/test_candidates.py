@@ -6,7 +6,7 @@ import pytest
 import torch
 from listening_models import LISTENING, exact_and_own_embeddings, open_model, save_model, tune
 
-from amt.generation.candidates import check_rerank, faults, num_candidates, ranked
+from amt.generation.candidates import _badness, check_rerank, faults, num_candidates, ranked
 from amt.generation.piece import Piece
 from amt.midi.data import MidiData
 from amt.midi.elements import Tempo
@@ -73,6 +73,16 @@ def test_sane_music_is_better_and_facts_and_faults_count_alike(writer):
     assert sanity(longer.music) == [] and len(sanity(short.music)) == 1
     assert [faults(each) for each in (longer, short, piece(0, bpm=120))] == [1, 2, 1]
     assert [each.seed for each in ranked([short, longer], writer, "facts", 1)] == [0]
+
+
+def test_a_piece_that_begins_without_its_feel_is_not_fine():
+    asked, other = piece(3, text="four on the floor"), piece(3, text="music")
+    missed = [row.name for row in asked.report if not row.is_met]
+    assert missed == ["feel"]
+    assert _badness(asked, 0.0)[0] == _badness(other, 0.0)[0] + 0.1
+    assert _badness(asked, 40.0)[0] == _badness(other, 40.0)[0]  # later it is a fault like others
+    assert _badness(asked, 40.0)[1] == _badness(other, 40.0)[1] + 1
+    assert _badness(piece(3, text="in F# major"), 0.0)[0] > _badness(other, 0.0)[0]
 
 
 def test_a_number_of_candidates_that_depends_on_nothing_else():
