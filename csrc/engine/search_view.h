@@ -115,6 +115,8 @@ class SearchView {
   }
   // Beams are reordered from one of two banks into the other; otherwise there is one.
   AMT_HD int64_t num_banks() const { return has_beams() ? 2 : 1; }
+  // kGreedy, kSample: whether a row has not ended.
+  AMT_HD bool runs(int64_t row) const { return row_state(row).reason == FinishReason::kRunning; }
   // How many results there are, the best first: kBeams: the finished hypotheses; else num_rows.
   AMT_HD int64_t num_results() const {
     if (!has_beams()) return options_.num_rows;

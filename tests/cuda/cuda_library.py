@@ -83,6 +83,23 @@ def build(source: str, folder: Path, changes: tuple[tuple[str, str, str], ...] =
     return ctypes.CDLL(str(library))
 
 
+def build_with_engine(source: str, folder: Path, *flags: str) -> Path:
+    """A library of a file of this folder, the kernels that it includes, and what the CPU engine has without kernels.
+
+    Returns:
+        its path.
+    """
+    engine, midi = ROOT / "csrc" / "engine", ROOT / "csrc" / "midi"
+    names = ("vocabulary", "plan", "grammar", "grammar_demands", "grammar_plan", "state_features")
+    sources = [Path(__file__).parent / source, engine / "search.cpp", *(midi / f"{name}.cpp" for name in names)]
+    path = folder / f"{Path(source).stem}.so"
+    includes = [f"-I{place}" for place in (Path(__file__).parent, KERNELS, engine, midi)]
+    command = [str(compiler()), *FLAGS, "-O1", *WARNINGS, *flags, *includes, *map(str, sources), "-o", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return path
+
+
 @functools.cache
 def library(source: str) -> ctypes.CDLL:
     """The unchanged kernel; compiled once."""
