@@ -1,5 +1,5 @@
 // The block of memory of one prompt's search, and what a step does with it. It runs on a CPU by one thread (search.h)
-// and on a GPU by blocks of threads (kernels/cuda/choose.cuh): see workers.h. Its twin is
+// and on a GPU by blocks of threads (kernels/cuda/choose.cu): see workers.h. Its twin is
 // amt/decoding/plain/strategies.py.
 //
 // A step has two halves. First each row by itself: kGreedy and kSample choose its token, kBeams makes its scores. Then,
@@ -101,6 +101,8 @@ class SearchView {
   }
   // Of an active row: the token to run.
   AMT_HD int32_t last_token(int64_t row) const { return tokens(header().bank, row)[header().length - 1]; }
+  // Before the first step: what the model reads at a position.
+  AMT_HD int32_t token_of_prefix(int64_t position) const { return tokens(0, 0)[position]; }
   // Of an active row: the row of the step before that it continues. Behind the first step that is 0 for all.
   AMT_HD int32_t parent(int64_t row) const {
     if (has_beams()) return beam_state().beams[row].parent;

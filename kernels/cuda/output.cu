@@ -15,7 +15,8 @@ __global__ void __launch_bounds__(kLinearThreads) output_kernel(Output call) {
   const int first_feature = static_cast<int>(blockIdx.x) * kFeatures, first_row = static_cast<int>(blockIdx.y) * kRows;
   const int64_t vocab_size = call.vocab_size;
   const auto* weight = static_cast<const Number*>(call.weight) + static_cast<int64_t>(first_feature) * call.in_features;
-  load_rows(call.x, call.num_rows, call.in_features, first_row, call.norm_weight, call.norm_bias, shared.x());
+  load_rows(call.x, call.num_rows, call.in_features, call.in_features, first_row, call.norm_weight, call.norm_bias,
+            shared.x());
   __syncthreads();
   multiply(weight, shared.x(), call.in_features, call.vocab_size - first_feature, shared.sums[warp]);
   __syncthreads();

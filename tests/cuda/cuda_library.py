@@ -34,20 +34,22 @@ def _ints(names: str) -> list[tuple[str, type]]:
 
 
 Embed = _struct(
-    "Embed", "token_ids embedding features entry_ends columns values positions x", *_ints("num_rows d_model"),
-    ("scale", FLOAT),
+    "Embed", "token_ids embedding features num_entries columns values positions row_positions x",
+    *_ints("num_rows d_model max_entries"), ("scale", FLOAT),
 )  # fmt: skip
 NormLinear = _struct(
     "NormLinear", "x norm_weight norm_bias weight bias residual y",
-    *_ints("num_rows in_features out_features activation"),
+    *_ints("num_rows in_features out_features norm_features y_stride activation"),
 )  # fmt: skip
 Output = _struct(
     "Output", "x norm_weight norm_bias weight bias logits log_probs arrivals",
     *_ints("num_rows in_features vocab_size"),
 )  # fmt: skip
 DecodeAttention = _struct(
-    "DecodeAttention", "query keys values ancestry lengths trunk_lengths partial arrivals out",
-    *_ints("num_prompts num_heads num_beams head_dim capacity query_stride window"), ("scale", FLOAT),
+    "DecodeAttention",
+    "query keys values memories ancestry lengths trunk_lengths mask bias partial arrivals out",
+    *_ints("num_prompts num_heads num_beams num_slots head_dim capacity query_stride bias_len num_ancestries window"),
+    ("scale", FLOAT),
 )  # fmt: skip
 
 

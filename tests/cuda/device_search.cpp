@@ -1,9 +1,9 @@
-// The search as search_testing.cpp offers it, with each step made by the kernel of kernels/cuda/choose.cuh.
+// The search as search_testing.cpp offers it, with each step made by the kernel of kernels/cuda/choose.cu.
 #define amt_search_step amt_search_step_on_cpu
 #include "../../csrc/engine/search_testing.cpp"
 #undef amt_search_step
 
-#include "choose.cuh"
+#include "choose.cu"
 
 namespace {
 
@@ -21,8 +21,8 @@ bool step_on_device(TestSearch* search, const float* logits, const float* negati
   std::vector<Failure> failures(static_cast<size_t>(num_rows));
   std::vector<float> scratch(static_cast<size_t>(num_rows * scratch_stride) + 16);
   amt::cuda::Prompt prompt{view, ancestry.data(), nullptr, nullptr, num_rows, static_cast<int32_t>(search->max_len)};
-  amt::cuda::PromptState state{num_positions, 0, 0, 1, 1};
-  amt::cuda::Control control{0, 1, 0, 1, 0};
+  amt::cuda::PromptState state{num_positions, 0, 0, 1, 1, 0};
+  amt::cuda::Control control{0, 1, 0};
   uint32_t arrivals = 0;
   amt::cuda::Choose call{&prompt,
                          &state,

@@ -1,4 +1,4 @@
-"""The choice of tokens in kernels/cuda/choose.cuh against the C++ search: the same logits, the same bits."""
+"""The choice of tokens in kernels/cuda/choose.cu against the C++ search: the same logits, the same bits."""
 
 import collections
 import ctypes

@@ -7,30 +7,12 @@
 //
 // By one thread alone, in the order of the CPU: the sums of sampling (top_p, min_p, typical_p, the draw), the merge of
 // the rows' continuations, the places of finished beams, and a row's grammar and features.
-#pragma once
-
 #include "block.cuh"
-#include "prompt.h"
+#include "choose.h"
 
 namespace amt::cuda {
 
-struct Choose {
-  const Prompt* prompts;
-  PromptState* states;
-  Control* control;
-  const float* logits;        // (num_prompts, num_rows, stride)
-  const float* negative;      // the same under the negative texts; null: no guidance
-  float* scratch;             // (num_prompts, num_rows, scratch_stride)
-  engine::Failure* failures;  // (num_prompts, num_rows)
-  uint32_t* arrivals;         // (num_prompts), 0 before and after
-  int32_t num_prompts, num_rows, vocab_size, stride, scratch_stride;
-};
-
-// Floats of a row's scratch: what the search asks for, and the row's best continuations.
-inline int64_t choose_scratch(int64_t vocab_size, int64_t num_rows) {
-  const int64_t best_bytes = 2 * num_rows * static_cast<int64_t>(sizeof(engine::Continuation));
-  return (4 * vocab_size + best_bytes / 4 + 15) / 16 * 16;
-}
+namespace {
 
 constexpr int kMaxRowsOfPrompt = 64;
 
@@ -189,14 +171,17 @@ __global__ void __launch_bounds__(kBlockThreads) choose_kernel(Choose call) {
   if (chooses) end_step(block, call, index, shared);
   block.wait();
   if (!block.is_first()) return;
-  if (state.is_running) ++state.num_positions;
+  if (state.is_running || state.num_positions < 0) ++state.num_positions;
+  state.num_new_tokens = static_cast<int32_t>(search.num_new_tokens());
   Control& control = *call.control;
   const bool has_failed = search.header().failure != engine::Failure::kNone;
   if (chooses && has_failed) atomicAdd(&control.num_failed, 1);
   if (chooses && (has_failed || search.is_done())) atomicAdd(&control.num_running, -1);
 }
 
-inline int launch_choose(const Choose& call, void* stream) {
+}  // namespace
+
+int launch_choose(const Choose& call, void* stream) {
   const dim3 grid(static_cast<unsigned>(call.num_rows), static_cast<unsigned>(call.num_prompts));
   return AMT_LAUNCH(choose_kernel, grid, dim3(kBlockThreads), sizeof(ChooseShared), stream, call);
 }
