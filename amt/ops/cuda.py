@@ -33,8 +33,10 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "amt_cuda_decoder_delete": (None, [_POINTER]),
     "amt_cuda_generation_new": (
         _INT,
-        [_POINTER, _TEXT, _TEXT, _TEXT, _POINTER, _INT64, _TEXT, _POINTER, _POINTER, _POINTER, _INT64, _POINTER]
-        + [_INT64, _POINTER, _INT64, _POINTER],
+        [
+            *(_POINTER, _TEXT, _TEXT, _TEXT, _POINTER, _INT64, _TEXT, _POINTER, _POINTER, _POINTER, _INT64),
+            *(_POINTER, _INT64, _POINTER, _INT64, _POINTER),
+        ],
     ),
     "amt_cuda_generation_delete": (None, [_POINTER]),
     "amt_cuda_generation_run": (_INT, [_POINTER, _INT64, _INT, _POINTER]),
@@ -124,9 +126,7 @@ class CudaDecoder:
         text = named_values({**dataclasses.asdict(shape), "dtype": dtype}).encode()
         made = _POINTER()
         self.library.check(
-            self.library.amt_cuda_decoder_new(
-                device, text, _addresses(on_cpu), sizes, len(on_cpu), ctypes.byref(made)
-            )
+            self.library.amt_cuda_decoder_new(device, text, _addresses(on_cpu), sizes, len(on_cpu), ctypes.byref(made))
         )
         self.pointer = made.value
         weakref.finalize(self, self.library.amt_cuda_decoder_delete, made.value)
@@ -192,9 +192,7 @@ class CudaGeneration:
         progress = (_INT64 * 2)()
         while True:
             num_steps = min(max_steps, STEPS_AT_ONCE if max_ms > 0 else 1)
-            self._library.check(
-                self._library.amt_cuda_generation_run(self._pointer, num_steps, int(is_last), progress)
-            )
+            self._library.check(self._library.amt_cuda_generation_run(self._pointer, num_steps, int(is_last), progress))
             max_steps -= num_steps
             num_tokens, is_done = progress[0], bool(progress[1])
             if is_done or max_steps <= 0 or time.monotonic() >= end:

@@ -64,19 +64,6 @@ struct PlaceKeys {
   float norm_scale;  // of the length of queries and keys; 0: they keep theirs
 };
 
-// As NormLinear without activation and residual, then log-softmax of each row.
-struct Output {
-  const float* x;
-  const float* norm_weight;
-  const float* norm_bias;
-  const void* weight;  // (vocab_size, in_features)
-  const float* bias;
-  float* logits;       // (num_rows, vocab_size)
-  float* log_probs;    // (num_rows, vocab_size)
-  uint32_t* arrivals;  // (ceil(num_rows / 8)), 0 before and after
-  int32_t num_rows, in_features, vocab_size;
-};
-
 // One query a row over its keys. Keys and values never move: position p of a beam stands in the slot that its ancestry
 // names. Before trunk_lengths all beams of a prompt share it, and it is read once for all of them.
 struct DecodeAttention {
@@ -105,7 +92,6 @@ int amt_cuda_embed(const Embed* call, int is_bfloat, void* stream);
 int amt_cuda_norm_linear(const NormLinear* call, int is_bfloat, void* stream);
 int amt_cuda_norm(const Norm* call, void* stream);
 int amt_cuda_place_keys(const PlaceKeys* call, int is_bfloat, void* stream);
-int amt_cuda_output(const Output* call, int is_bfloat, void* stream);
 int amt_cuda_decode_attention(const DecodeAttention* call, int is_bfloat, void* stream);
 }
 

@@ -1,4 +1,4 @@
-// The inside of norm_linear.cu and output.cu: 8 rows, normed on the way into shared memory, times 16 features of the
+// The inside of norm_linear.cu: 8 rows, normed on the way into shared memory, times 16 features of the
 // weights. One block of four warps for (8 rows, 16 features); the warps take turns along the inner dimension, and their
 // sums are added in one order, so that a row's bits do not depend on the rows beside it.
 //
@@ -20,7 +20,6 @@ static_assert(kRows * kFeatures == kLinearThreads, "each thread has one result")
 template <typename Number>
 struct alignas(16) LinearShared {
   float sums[kLinearWarps][kFeatures][kRows];
-  int is_last;
 
   __device__ __forceinline__ Number* x() { return reinterpret_cast<Number*>(this + 1); }
 

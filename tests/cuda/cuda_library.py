@@ -16,7 +16,15 @@ import torch
 ROOT = Path(__file__).parents[2]
 KERNELS = ROOT / "kernels" / "cuda"
 ORDERS = (0, 1, 7, 8)  # of blocks and threads: ascending, descending, and two that are drawn
-FLAGS = ("-std=c++17", "-shared", "-fPIC", "-fno-gnu-unique", "-fno-strict-aliasing", "-ffp-contract=off")
+ENGINE, MIDI = ROOT / "csrc" / "engine", ROOT / "csrc" / "midi"
+# What kernels share with the CPU engine, and what of it is no header.
+INCLUDES = tuple(f"-I{folder}" for folder in (Path(__file__).parent, KERNELS, ENGINE, MIDI))
+ENGINE_SOURCES = (
+    ENGINE / "search.cpp",
+    *(MIDI / f"{name}.cpp" for name in ("vocabulary", "plan", "grammar", "grammar_demands", "grammar_plan")),
+    MIDI / "state_features.cpp",
+)
+FLAGS = ("-std=c++17", "-fPIC", "-fno-gnu-unique", "-fno-strict-aliasing", "-ffp-contract=off")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
 ACTIVATIONS = ("none", "relu", "gelu", "swiglu")
 GUARD = 64  # numbers before and behind each array, which must not be written
@@ -40,10 +48,6 @@ Embed = _struct(
 NormLinear = _struct(
     "NormLinear", "x norm_weight norm_bias weight bias residual y",
     *_ints("num_rows in_features out_features norm_features y_stride activation"),
-)  # fmt: skip
-Output = _struct(
-    "Output", "x norm_weight norm_bias weight bias logits log_probs arrivals",
-    *_ints("num_rows in_features vocab_size"),
 )  # fmt: skip
 DecodeAttention = _struct(
     "DecodeAttention",
@@ -79,7 +83,7 @@ def build(source: str, folder: Path, changes: tuple[tuple[str, str, str], ...] =
         (folder / path.name).write_text(text, encoding="utf-8")
     library = folder / f"{source.removesuffix('.cu')}.so"
     flags = (*FLAGS, "-O0") if changes else (*FLAGS, "-O1", *WARNINGS)
-    command = [str(compiler()), *flags, "-I", str(Path(__file__).parent), "-x", "c++", str(folder / source)]
+    command = [str(compiler()), *flags, "-shared", "-I", str(Path(__file__).parent), "-x", "c++", str(folder / source)]
     done = subprocess.run([*command, "-o", str(library)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return ctypes.CDLL(str(library))
@@ -91,12 +95,10 @@ def build_with_engine(source: str, folder: Path, *flags: str) -> Path:
     Returns:
         its path.
     """
-    engine, midi = ROOT / "csrc" / "engine", ROOT / "csrc" / "midi"
-    names = ("vocabulary", "plan", "grammar", "grammar_demands", "grammar_plan", "state_features")
-    sources = [Path(__file__).parent / source, engine / "search.cpp", *(midi / f"{name}.cpp" for name in names)]
+    sources = [Path(__file__).parent / source, *ENGINE_SOURCES]
     path = folder / f"{Path(source).stem}.so"
-    includes = [f"-I{place}" for place in (Path(__file__).parent, KERNELS, engine, midi)]
-    command = [str(compiler()), *FLAGS, "-O1", *WARNINGS, *flags, *includes, *map(str, sources), "-o", str(path)]
+    command = [str(compiler()), *FLAGS, "-O1", *WARNINGS, *flags, *INCLUDES, "-shared", *map(str, sources)]
+    command += ["-o", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return path

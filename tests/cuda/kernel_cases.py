@@ -17,7 +17,6 @@ from cuda_library import (
     Embed,
     KernelError,
     NormLinear,
-    Output,
     run,
 )
 from torch.nn import functional as F
@@ -81,8 +80,8 @@ def embed_case(num_rows: int, d_model: int, *, has_features: bool, has_positions
         x = arrays.view(nothing(num_rows, d_model))
         call = Embed(
             arrays.put(tokens), arrays.put(embedding), arrays.put(weight) if has_features else None,
-            arrays.put(counts.astype(np.int32)), arrays.put(padded_columns), arrays.put(padded_values.astype(np.float32)),
-            arrays.put(table), arrays.put(places), x.ctypes.data, num_rows, d_model, most, 1.5,
+            arrays.put(counts.astype(np.int32)), arrays.put(padded_columns),
+            arrays.put(padded_values.astype(np.float32)), arrays.put(table), arrays.put(places), x.ctypes.data, num_rows, d_model, most, 1.5,
         )  # fmt: skip
         run(library, "embed", call, arrays, is_bfloat=is_bfloat, order=order)
         return torch.from_numpy(x.copy())
@@ -128,33 +127,6 @@ def linear_case(
         )  # fmt: skip
         run(library, "norm_linear", call, arrays, is_bfloat=is_bfloat, order=order)
         return torch.from_numpy(y.copy())
-
-    return start, said(torch.float64), said(torch.float32)
-
-
-def output_case(num_rows: int, in_features: int, vocab_size: int, *, has_norm: bool = True, is_bfloat: bool) -> Case:
-    """Logits and log-probabilities, one behind the other; the counters must be 0 again."""
-    x = draw(num_rows, in_features, seed=1)
-    norm = (draw(in_features, seed=2), draw(in_features, seed=3)) if has_norm else None
-    weight = in_dtype(draw(vocab_size, in_features, seed=4), is_bfloat)
-    bias = draw(vocab_size, seed=5)
-
-    def said(dtype: torch.dtype) -> torch.Tensor:
-        logits = _product(x, norm, weight, bias, dtype, is_bfloat=is_bfloat)
-        return torch.cat((logits, logits.log_softmax(-1)))
-
-    def start(library: object, order: int) -> torch.Tensor:
-        arrays = Arrays()
-        logits, log_probs = (arrays.view(nothing(num_rows, vocab_size)) for _ in range(2))
-        arrivals = arrays.view(np.zeros(-(-num_rows // 8), np.uint32))
-        call = Output(
-            arrays.put(x), *(arrays.put(each) for each in norm or (None, None)), arrays.put(weight), arrays.put(bias),
-            logits.ctypes.data, log_probs.ctypes.data, arrivals.ctypes.data, num_rows, in_features, vocab_size,
-        )  # fmt: skip
-        run(library, "output", call, arrays, is_bfloat=is_bfloat, order=order)
-        if arrivals.any():
-            raise KernelError("a counter is not 0 behind the kernel")
-        return torch.from_numpy(np.concatenate((logits, log_probs)))
 
     return start, said(torch.float64), said(torch.float32)
 
