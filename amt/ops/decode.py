@@ -21,6 +21,7 @@ EngineDtype = Literal["float32", "bfloat16", "int8"]
 ENGINE_DTYPES: tuple[EngineDtype, ...] = ("float32", "bfloat16", "int8")
 STAGES = ("matmul", "attention", "rows", "choice")
 MAX_ROWS = 64  # of one prompt
+FINISH_REASONS = ("running", "eos", "length", "stopped")  # FinishReason of csrc/engine/search_options.h
 ALIGNMENT = 64
 
 
@@ -127,6 +128,24 @@ def pack_decoder(shape: DecoderShape, tensors: Sequence[torch.Tensor], dtype: En
     return packed
 
 
+def prompt_lists(prompts: Sequence[PromptRows], *, has_grammar: bool) -> dict[str, object]:
+    """The prompts as lists by name: `PromptLists` of csrc/engine/generation_plan.h."""
+    return {
+        "memory": [prompt.memory for prompt in prompts],
+        "prefix_len": [len(prompt.prefix) for prompt in prompts],
+        "max_new_tokens": [prompt.max_new_tokens for prompt in prompts],
+        "seed": [prompt.seed for prompt in prompts],
+        "first_sequence": [prompt.first_sequence for prompt in prompts],
+        "num_bars": [prompt.num_bars for prompt in prompts],
+        "grammar": [prompt.grammar if has_grammar else -1 for prompt in prompts],
+        "history_len": [len(prompt.history) for prompt in prompts],
+        "num_before": [prompt.num_before for prompt in prompts],
+        "tokens_left": [prompt.tokens_left for prompt in prompts],
+        "room": [prompt.room for prompt in prompts],
+        "negative_memory": [-1 if p.negative_memory is None else p.negative_memory for p in prompts],
+    }
+
+
 class Generation:
     """A batch of prompts on its way. Grammar, buffers and threads live as long as it does.
 
@@ -170,20 +189,6 @@ class Generation:
         self.num_prompts = len(prompts)
         self.max_len = max(len(each.prefix) + max(each.max_new_tokens, each.room) for each in prompts)
         self.stage_seconds = dict.fromkeys(STAGES, 0.0)
-        lists = {
-            "memory": [prompt.memory for prompt in prompts],
-            "prefix_len": [len(prompt.prefix) for prompt in prompts],
-            "max_new_tokens": [prompt.max_new_tokens for prompt in prompts],
-            "seed": [prompt.seed for prompt in prompts],
-            "first_sequence": [prompt.first_sequence for prompt in prompts],
-            "num_bars": [prompt.num_bars for prompt in prompts],
-            "grammar": [-1 if grammars is None else prompt.grammar for prompt in prompts],
-            "history_len": [len(prompt.history) for prompt in prompts],
-            "num_before": [prompt.num_before for prompt in prompts],
-            "tokens_left": [prompt.tokens_left for prompt in prompts],
-            "room": [prompt.room for prompt in prompts],
-            "negative_memory": [-1 if p.negative_memory is None else p.negative_memory for p in prompts],
-        }
         self._progress = torch.zeros(3 + len(STAGES), dtype=torch.int64, device="cpu")
         self._status = torch.zeros(3, dtype=torch.int64, device="cpu")
         self._run = ops().generation_run_.default
@@ -196,7 +201,7 @@ class Generation:
             self._number: int = ops().generation_start(
                 packed,
                 named_values(options),
-                named_values(lists),
+                named_values(prompt_lists(prompts, has_grammar=grammars is not None)),
                 "" if grammars is None else grammars[0],
                 [] if grammars is None else list(grammars[1]),
                 features,

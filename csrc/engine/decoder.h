@@ -2,92 +2,16 @@
 // What it computes is amt.models.MusicTransformer.decode_step.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 #include <vector>
 
 #include "aligned.h"
+#include "decoder_shape.h"
 #include "kernels.h"
 #include "team.h"
 
 namespace amt::engine {
-
-enum class Activation : int32_t { kRelu = 0, kGelu = 1, kSwiglu = 2 };
-enum class PositionKind : int32_t { kSinusoidal = 0, kRotary = 1, kRelative = 2 };
-
-// Their names, as they cross to Python.
-constexpr std::array<const char*, 3> names_of(Activation) { return {"relu", "gelu", "swiglu"}; }
-constexpr std::array<const char*, 3> names_of(PositionKind) { return {"sinusoidal", "rotary", "relative"}; }
-constexpr std::array<const char*, 3> names_of(NumberType) { return {"float32", "bfloat16", "int8"}; }
-
-struct DecoderShape {
-  int64_t vocab_size, d_model, num_heads, num_layers;
-  int64_t hidden_size;  // what the second linear layer of a feed-forward network reads
-  int64_t max_sequence_length;
-  bool norm_first;
-  Activation activation;
-  PositionKind positions;
-  NumberType dtype;                 // of weights and caches
-  int64_t num_feature_columns = 0;  // of the table of state features; 0: none
-  bool rotary_time = false;         // half of the rotary pairs turn by musical time
-  bool qk_norm = false;             // queries and keys of self-attention have one length
-  int64_t attention_window = 0;     // so many positions are seen by self-attention in all layers but the last; 0: all
-  int64_t cross_attention_layers = 0;  // so many layers read the memory; 0: all
-
-  int64_t head_dim() const { return d_model / num_heads; }
-  int64_t num_timed_pairs() const { return rotary_time ? head_dim() / 4 : 0; }
-  // Whether a pass must know what state features say of its tokens.
-  bool reads_state() const { return num_feature_columns > 0 || rotary_time; }
-  // How many positions self-attention of a layer sees at most.
-  int64_t window(int64_t layer) const {
-    return attention_window > 0 && layer + 1 < num_layers ? attention_window : max_sequence_length;
-  }
-  int64_t num_cross_layers() const { return cross_attention_layers > 0 ? cross_attention_layers : num_layers; }
-  // A layer's number among those that read the memory, number i of which is layer i * num_layers / num_cross_layers;
-  // -1: it does not read it. Its twin is ModelConfig.layers_with_cross_attention in amt/nn/config.py.
-  int64_t cross_index(int64_t layer) const {
-    const int64_t index = (layer * num_cross_layers() + num_layers - 1) / num_layers;
-    return index * num_layers < (layer + 1) * num_cross_layers() ? index : -1;
-  }
-  // Caches are rounded as weights are.
-  NumberType cache_type() const { return dtype; }
-  // Bytes of one key or value of a head.
-  int64_t vector_bytes() const {
-    const int64_t size = cache_type() == NumberType::kFloat32 ? 4 : cache_type() == NumberType::kBfloat16 ? 2 : 1;
-    return vector_stride(cache_type(), head_dim()) * size;
-  }
-  bool operator==(const DecoderShape& other) const {
-    const auto all = [](const DecoderShape& s) {
-      return std::make_tuple(s.vocab_size, s.d_model, s.num_heads, s.num_layers, s.hidden_size, s.max_sequence_length,
-                             s.norm_first, s.activation, s.positions, s.dtype, s.num_feature_columns, s.rotary_time,
-                             s.qk_norm, s.attention_window, s.cross_attention_layers);
-    };
-    return all(*this) == all(other);
-  }
-  // Throws std::invalid_argument for sizes that no model has.
-  void check() const;
-};
-
-template <typename Visitor>
-void visit_fields(DecoderShape& shape, Visitor& visit) {
-  visit("vocab_size", shape.vocab_size);
-  visit("d_model", shape.d_model);
-  visit("num_heads", shape.num_heads);
-  visit("num_layers", shape.num_layers);
-  visit("hidden_size", shape.hidden_size);
-  visit("max_sequence_length", shape.max_sequence_length);
-  visit("norm_first", shape.norm_first);
-  visit("activation", shape.activation);
-  visit("positions", shape.positions);
-  visit("dtype", shape.dtype);
-  visit("num_feature_columns", shape.num_feature_columns);
-  visit("rotary_time", shape.rotary_time);
-  visit("qk_norm", shape.qk_norm);
-  visit("attention_window", shape.attention_window);
-  visit("cross_attention_layers", shape.cross_attention_layers);
-}
 
 struct Norm {
   const float *weight, *bias;

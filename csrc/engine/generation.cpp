@@ -5,7 +5,6 @@
 #include <cstring>
 #include <exception>
 #include <iterator>
-#include <limits>
 #include <mutex>
 #include <new>
 #include <stdexcept>
@@ -17,22 +16,10 @@
 namespace amt::engine {
 namespace {
 
-constexpr int64_t kPrefillRows = 64;  // so many positions of prefixes are read in one pass
-constexpr int64_t kMaxRows = 64;      // of a group; slots are bytes and bundles have a limit
-constexpr int64_t kMaxGroups = 1 << 16;
-constexpr int64_t kMaxDrafts = 64;
-constexpr int64_t kMostDraftingGroups = 2;  // beyond two, matrix products are bound by arithmetic: rows cost time
-constexpr int64_t kMinNgram = 2;            // one equal token says little of the next
-constexpr int64_t kMostCounted = std::numeric_limits<int32_t>::max();
+constexpr int64_t kPrefillRows = 64;           // so many positions of prefixes are read in one pass
+constexpr int64_t kMostDraftingGroups = 2;     // beyond two, matrix products are bound by arithmetic: rows cost time
+constexpr int64_t kMinNgram = 2;               // one equal token says little of the next
 constexpr int64_t kMostMs = int64_t{1} << 40;  // so that nanoseconds fit, too
-
-void check(bool holds, const std::string& message) {
-  if (!holds) throw std::invalid_argument(message);
-}
-
-}  // namespace
-
-namespace {
 
 // Hands out parts of a block; offsets are multiples of 64.
 class Layout {
@@ -50,59 +37,6 @@ class Layout {
 
   int64_t size_ = 0;
 };
-
-void check_count(int64_t number, const std::string& name) {
-  check(number >= 0 && number <= kMostCounted,
-        name + " counts " + std::to_string(number) + " bars, sequences or tokens; counts are 0 to 2^31 - 1");
-}
-
-void check_prefix(const std::vector<int32_t>& prefix, int64_t vocab_size, const std::string& name) {
-  for (const int32_t token : prefix) {
-    check(token >= 0 && token < vocab_size, name + " has token " + std::to_string(token) +
-                                                " in its prefix; ids are 0 to " + std::to_string(vocab_size - 1));
-  }
-}
-
-void check_plan(const DecoderShape& shape, const GenerationPlan& plan) {
-  shape.check();
-  check(plan.options.num_rows >= 1 && plan.options.num_rows <= kMaxRows,
-        "the engine runs 1 to " + std::to_string(kMaxRows) + " rows of a prompt, got " +
-            std::to_string(plan.options.num_rows));
-  check(!plan.groups.empty() && plan.groups.size() <= kMaxGroups, "there must be 1 to 65536 prompts");
-  check(plan.prompt_lookup_num_tokens >= 0 && plan.prompt_lookup_num_tokens <= kMaxDrafts,
-        "prompt_lookup_num_tokens must be 0 to " + std::to_string(kMaxDrafts) + ", got " +
-            std::to_string(plan.prompt_lookup_num_tokens));
-  check(plan.has_search || plan.groups.size() == 1, "without a search there is one group");
-  check(plan.has_search || plan.groups[0].negative_memory < 0, "without a search there is no guidance");
-  for (const Memory& memory : plan.memories) {
-    check(memory.len >= 1 && memory.len <= shape.max_sequence_length, "a memory of " + std::to_string(memory.len) +
-                                                                          " positions; the model takes 1 to " +
-                                                                          std::to_string(shape.max_sequence_length));
-  }
-  for (size_t index = 0; index < plan.groups.size(); ++index) {
-    const GroupPlan& group = plan.groups[index];
-    const std::string name = "prompt " + std::to_string(index);
-    const auto num_memories = static_cast<int64_t>(plan.memories.size());
-    check(group.memory >= 0 && group.memory < num_memories, name + " has no memory");
-    check(group.negative_memory >= -1 && group.negative_memory < num_memories, name + " has no negative memory");
-    check((group.negative_memory >= 0) == (plan.groups[0].negative_memory >= 0),
-          name + " differs from the first in whether it has a negative memory");
-    check(!group.prefix.empty() || !plan.has_search, name + " has no prefix, not even bos");
-    const int64_t prefix_len = static_cast<int64_t>(group.prefix.size());
-    check(group.max_new_tokens >= 1 && prefix_len <= shape.max_sequence_length &&
-              group.max_new_tokens <= shape.max_sequence_length - prefix_len,
-          name + " would have " + std::to_string(prefix_len) + " + " + std::to_string(group.max_new_tokens) +
-              " tokens; the model takes " + std::to_string(shape.max_sequence_length));
-    check(group.room >= 0 && group.room <= shape.max_sequence_length - prefix_len,
-          name + " would have room for " + std::to_string(prefix_len) + " + " + std::to_string(group.room) +
-              " tokens; the model takes " + std::to_string(shape.max_sequence_length));
-    for (const int64_t number :
-         {group.num_bars, group.first_sequence, group.before.num_tokens, group.before.tokens_left}) {
-      check_count(number, name);
-    }
-    check_prefix(group.prefix, shape.vocab_size, name);
-  }
-}
 
 // Lets the state of an only row take the drafts that were chosen: all tokens but the last, which its next row takes.
 void take_drafts(const Search& running, midi::FeatureState& state) {
@@ -128,32 +62,16 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
       max_ngram_(plan.max_matching_ngram_size),
       home_(std::make_shared<Home>()) {
   const DecoderShape& shape = weights_.shape();
+  check_plan(shape, plan);
   home_->grammars = std::move(plan.grammars);
   home_->features = std::move(plan.features);
   const auto& grammars = home_->grammars;
   const auto& features = home_->features;
   options_.vocab_size = static_cast<int32_t>(shape.vocab_size);
-  check_plan(shape, plan);
   has_guidance_ = plan.groups[0].negative_memory >= 0;
   home_->suppressed = suppressed_flags(plan.suppress_tokens, plan.begin_suppress_tokens, shape.vocab_size);
   options_.suppressed = home_->suppressed.empty() ? nullptr : home_->suppressed.data();
-  for (const midi::Grammar& grammar : grammars) {
-    check(grammar.vocabulary().size() == shape.vocab_size,
-          "the grammar knows " + std::to_string(grammar.vocabulary().size()) + " tokens, the model has " +
-              std::to_string(shape.vocab_size));
-  }
-  for (const GroupPlan& asked : plan.groups) {
-    check(grammars.empty() ? asked.grammar == -1
-                           : asked.grammar >= 0 && asked.grammar < static_cast<int64_t>(grammars.size()),
-          "there must be a grammar for each prompt, or for none");
-  }
-
-  check(features.has_value() == shape.reads_state(), "state features are given if and only if the model has them");
   if (features) {
-    check(features->vocabulary().size() == shape.vocab_size && features->num_columns() == shape.num_feature_columns,
-          "the state features are " + std::to_string(features->num_columns()) + " columns of " +
-              std::to_string(features->vocabulary().size()) + " tokens, the model has " +
-              std::to_string(shape.num_feature_columns) + " of " + std::to_string(shape.vocab_size));
     entries_.resize(static_cast<size_t>(features->max_entries()));
     for (const GroupPlan& asked : plan.groups) {
       states_.emplace_back(static_cast<size_t>(options_.num_rows), midi::FeatureState(*features, asked.num_bars));

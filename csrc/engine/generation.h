@@ -13,61 +13,13 @@
 
 #include "aligned.h"
 #include "decoder.h"
+#include "generation_plan.h"
 #include "grammar.h"
 #include "search.h"
 #include "state_features.h"
 #include "team.h"
 
 namespace amt::engine {
-
-// What a group attends to: the keys and values of one text, (num_cross_layers, 2, num_heads, len, head_dim) float32.
-struct Memory {
-  const float* keys_values;
-  int64_t len;
-  const uint8_t* mask;  // (len), 0 = may not attend; or nullptr
-};
-
-// One prompt's rows: greedy, its beams or some of its samples.
-struct GroupPlan {
-  int64_t memory = 0;  // index
-  std::vector<int32_t> prefix;
-  int64_t max_new_tokens = 1;
-  uint64_t seed = 0;
-  int64_t first_sequence = 0;    // of the prompt's samples, the number of row 0
-  int64_t negative_memory = -1;  // index of what guidance leads away from; -1: no guidance. All groups or none.
-  int64_t num_bars = 0;          // how many bars the music is to have, for state features; 0: unknown
-  int64_t grammar = -1;          // index; -1: none. All groups or none.
-  Before before;
-  int64_t room = 0;  // for so many tokens behind the prefix there is room, see Generation::restart; 0: max_new_tokens
-
-  int64_t capacity() const { return static_cast<int64_t>(prefix.size()) + std::max(max_new_tokens, room); }
-};
-
-// What a generation is asked for.
-struct GenerationPlan {
-  SearchOptions options;
-  bool has_search = true;  // false: the caller chooses the tokens, with `logits`; only num_rows counts
-  std::vector<int32_t> suppress_tokens, begin_suppress_tokens;
-  std::vector<midi::Grammar> grammars;
-  std::optional<midi::FeatureLayout> features;  // what the model reads of its tokens; see DecoderShape::reads_state
-  std::vector<Memory> memories;                 // read by the constructor of Generation only
-  std::vector<GroupPlan> groups;
-  // With one row a prompt: each pass also runs up to so many tokens that followed when the last
-  // max_matching_ngram_size (or fewer, at least 2) tokens stood there before. As many of them as are then chosen need
-  // no pass of their own. 0: none.
-  int64_t prompt_lookup_num_tokens = 0, max_matching_ngram_size = 2;
-};
-
-// See midi/named_values.h; the grammars, the memories and the groups come beside it.
-template <typename Visitor>
-void visit_fields(GenerationPlan& plan, Visitor& visit) {
-  visit_fields(plan.options, visit);
-  visit("has_search", plan.has_search);
-  visit("suppress_tokens", plan.suppress_tokens);
-  visit("begin_suppress_tokens", plan.begin_suppress_tokens);
-  visit("prompt_lookup_num_tokens", plan.prompt_lookup_num_tokens);
-  visit("max_matching_ngram_size", plan.max_matching_ngram_size);
-}
 
 struct Progress {
   int64_t num_steps;   // passes made in this call

@@ -160,31 +160,6 @@ Parts walk_parts(const DecoderShape& shape, Walk& walk) {
 
 }  // namespace
 
-void DecoderShape::check() const {
-  const auto check_range = [](const char* name, int64_t value, int64_t low, int64_t high) {
-    if (value < low || value > high) {
-      throw std::invalid_argument(std::string(name) + " must be between " + std::to_string(low) + " and " +
-                                  std::to_string(high) + ", got " + std::to_string(value));
-    }
-  };
-  check_range("vocab_size", vocab_size, 1, 1 << 20);
-  check_range("d_model", d_model, 2, 1 << 16);
-  check_range("num_heads", num_heads, 1, d_model);
-  check_range("num_layers", num_layers, 1, 1 << 10);
-  check_range("hidden_size", hidden_size, 1, 1 << 18);
-  check_range("max_sequence_length", max_sequence_length, 1, 1 << 20);
-  check_range("activation", static_cast<int64_t>(activation), 0, 2);
-  check_range("positions", static_cast<int64_t>(positions), 0, 2);
-  check_range("dtype", static_cast<int64_t>(dtype), 0, 2);
-  check_range("num_feature_columns", num_feature_columns, 0, 1 << 15);
-  check_range("attention_window", attention_window, 0, 1 << 20);
-  check_range("cross_attention_layers", cross_attention_layers, 0, num_layers);
-  if ((rotary_time || qk_norm) && positions != PositionKind::kRotary) {
-    throw std::invalid_argument("rotary_time and qk_norm need rotary positions");
-  }
-  if (d_model % (2 * num_heads) != 0) throw std::invalid_argument("d_model must be a multiple of 2 * num_heads");
-}
-
 int64_t PackedDecoder::bytes(const DecoderShape& shape) {
   shape.check();
   Walk walk(nullptr, nullptr);

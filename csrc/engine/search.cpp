@@ -3,21 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
-
-#include "philox.h"
-#include "row_max.h"
-#include "rules.h"
-#include "sampling.h"
 
 namespace amt::engine {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 void require(bool is_true, const std::string& message) {
   if (!is_true) throw std::invalid_argument(message);
@@ -55,77 +46,35 @@ void check(const SearchOptions& options, int64_t max_len) {
   check_range("max_len", max_len, 2, kMostTokens);
 }
 
-// The largest logit; NaN and +inf are errors.
-float max_logit(const float* logits, int64_t vocab_size, int64_t step) {
-  int is_all_below = 1;  // NaN is not
-  for (int64_t id = 0; id < vocab_size; ++id) is_all_below &= logits[id] < kInfinity;
-  if (is_all_below == 0) {
-    throw DecodingError("the model gave NaN or infinite logits at step " + std::to_string(step) +
-                        "; its weights or inputs are damaged");
-  }
-  return row_max(logits, vocab_size);
-}
+// log(sum(exp(x))) by the kernel of a CPU.
+struct LogSumExp {
+  const Kernels& kernels;
+  float operator()(Alone, const float* x, int64_t num) const { return kernels.log_sum_exp(x, num); }
+};
 
-// log_softmax in float32, in the order of torch's: (logit - max) - log(sum), which stays exact for large logits.
-// Returns log(sum) and leaves logit - max in `shifted`; -inf stays -inf, also where it is all there is.
-float shift(const float* logits, int64_t vocab_size, float max, const Kernels& kernels, float* shifted) {
-  if (max == -kInfinity) {
-    std::fill_n(shifted, vocab_size, -kInfinity);
-    return 0;
+// What a failure is in words. step: of the search, for kDamagedScores with those of windows before.
+std::string message_of(Failure failure, int64_t step) {
+  const std::string at_step = " at step " + std::to_string(step);
+  switch (failure) {
+    case Failure::kNone:
+      break;
+    case Failure::kDamagedLogits:
+      return "the model gave NaN or infinite logits" + at_step + "; its weights or inputs are damaged";
+    case Failure::kDamagedScores:
+      return "guidance, a penalty or a logits processor gave NaN or infinite scores" + at_step;
+    case Failure::kTemperature:
+      return "scores divided by the temperature are infinite; raise temperature";
+    case Failure::kNoToken:
+      return "no token is legal" + at_step + ": loosen the rules or the constraints";
+    case Failure::kNoDraw:
+      return "no token can be drawn: the scores are no finite numbers";
+    case Failure::kNoBeam:
+      return "no beam has a legal token" + at_step + ", and none has ended before";
   }
-  for (int64_t id = 0; id < vocab_size; ++id) shifted[id] = logits[id] - max;
-  return kernels.log_sum_exp(shifted, vocab_size);
-}
-
-// log_softmax of logits, into `log_probs`.
-void log_softmax(const float* logits, int64_t vocab_size, int64_t step, const Kernels& kernels, float* log_probs) {
-  const float log_sum = shift(logits, vocab_size, max_logit(logits, vocab_size, step), kernels, log_probs);
-  for (int64_t id = 0; id < vocab_size; ++id) log_probs[id] -= log_sum;
+  return "";
 }
 
 }  // namespace
-
-struct Search::Header {
-  int64_t prefix_len, length, max_new_tokens;
-  uint64_t seed;
-  int64_t first_sequence;
-  int64_t first_position;  // of the prefix in the whole piece
-  int64_t num_before;      // tokens that were written in windows before
-  int64_t tokens_left;     // of the whole piece, behind the prefix
-  int64_t bank;            // of the running rows
-  int64_t num_running;     // rows that have not ended; kBeams: see BeamState
-};
-
-struct Search::Row {
-  int64_t length;
-  FinishReason reason;
-};
-
-Search::Layout Search::lay_out(const SearchOptions& options, int64_t max_len, bool has_grammar) {
-  static_assert(std::is_trivially_copyable_v<Header> && std::is_trivially_copyable_v<Row> &&
-                std::is_trivially_copyable_v<BeamState> && std::is_trivially_copyable_v<midi::GrammarState>);
-  const bool has_beams = options.mode == Mode::kBeams;
-  const auto num_rows = static_cast<size_t>(options.num_rows);
-  const size_t num_banked = (has_beams ? 2 : 1) * num_rows;
-  const auto num_tokens = static_cast<size_t>(max_len);
-  Layout layout{};
-  size_t size = 0;
-  auto add = [&size](size_t bytes) {
-    const size_t offset = size;
-    size += (bytes + 63) / 64 * 64;
-    return offset;
-  };
-  add(sizeof(Header));
-  layout.beams = add(has_beams ? sizeof(BeamState) : 0);
-  layout.rows = add(has_beams ? 0 : num_rows * sizeof(Row));
-  layout.tokens = add(num_banked * num_tokens * sizeof(int32_t));
-  layout.log_probs = add(num_banked * num_tokens * sizeof(float));
-  layout.finished_tokens = add(has_beams ? num_rows * num_tokens * sizeof(int32_t) : 0);
-  layout.finished_log_probs = add(has_beams ? num_rows * num_tokens * sizeof(float) : 0);
-  layout.grammar_states = add(has_grammar ? num_banked * sizeof(midi::GrammarState) : 0);
-  layout.size = size;
-  return layout;
-}
 
 size_t Search::bytes(const SearchOptions& options, int64_t max_len, bool has_grammar) {
   check(options, max_len);
@@ -133,7 +82,7 @@ size_t Search::bytes(const SearchOptions& options, int64_t max_len, bool has_gra
 }
 
 Search::Search(const SearchOptions& options, int64_t max_len, const midi::Grammar* grammar, void* memory)
-    : options_(options), max_len_(max_len), grammar_(grammar), memory_(static_cast<std::byte*>(memory)) {
+    : SearchView(options, max_len, grammar != nullptr, {}, memory), grammar_(grammar) {
   check(options, max_len);
   layout_ = lay_out(options, max_len, grammar != nullptr);
   if (grammar == nullptr) return;
@@ -144,28 +93,6 @@ Search::Search(const SearchOptions& options, int64_t max_len, const midi::Gramma
     for (int64_t row = 0; row < options.num_rows; ++row) grammar_state(bank, row).bind(*grammar);
   }
 }
-
-Search::Row& Search::row_state(int64_t row) const { return at<Row>(layout_.rows)[row]; }
-
-int32_t* Search::tokens(int64_t bank, int64_t row) const {
-  return at<int32_t>(layout_.tokens) + (bank * options_.num_rows + row) * max_len_;
-}
-
-float* Search::log_probs(int64_t bank, int64_t row) const {
-  return at<float>(layout_.log_probs) + (bank * options_.num_rows + row) * max_len_;
-}
-
-int32_t* Search::finished_tokens(int64_t slot) const { return at<int32_t>(layout_.finished_tokens) + slot * max_len_; }
-
-float* Search::finished_log_probs(int64_t slot) const {
-  return at<float>(layout_.finished_log_probs) + slot * max_len_;
-}
-
-midi::GrammarState& Search::grammar_state(int64_t bank, int64_t row) const {
-  return at<midi::GrammarState>(layout_.grammar_states)[bank * options_.num_rows + row];
-}
-
-int64_t Search::num_new_tokens() const { return header().length - header().prefix_len; }
 
 void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_tokens, uint64_t seed,
                    int64_t first_sequence, const Before& before) {
@@ -213,10 +140,22 @@ void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_to
     std::uninitialized_fill_n(&grammar_state(0, 0), num_banks() * num_rows, state);
   }
   for (int64_t row = 0; row < num_rows; ++row) std::copy_n(prefix, prefix_len, tokens(0, row));
-  header() = {
-      prefix_len,  prefix_len, max_new_tokens, seed, first_sequence, num_written - prefix_len, before.num_tokens,
-      tokens_left, 0,          num_rows};
+  header() = {prefix_len,
+              prefix_len,
+              max_new_tokens,
+              seed,
+              first_sequence,
+              num_written - prefix_len,
+              before.num_tokens,
+              tokens_left,
+              0,
+              num_rows,
+              Failure::kNone};
   if (has_beams()) {
+    // In double, and then divided by in float32.
+    for (int64_t num = 1; num <= max_new_tokens; ++num) {
+      penalties()[num] = static_cast<float>(std::pow(static_cast<double>(num), options_.length_penalty));
+    }
     beam_state().is_done = false;
   } else {
     std::fill_n(&row_state(0), num_rows, Row{prefix_len, FinishReason::kRunning});
@@ -226,174 +165,46 @@ void Search::begin(const int32_t* prefix, int64_t prefix_len, int64_t max_new_to
 void Search::step(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
                   bool is_last) {
   if (is_done()) return;
-  if (num_new_tokens() == 0) stride = 0;
-  if (has_beams()) {
-    step_beams(logits, negative, stride, kernels, scratch, is_last);
-  } else {
-    step_rows(logits, negative, stride, kernels, scratch, is_last);
-  }
+  const int64_t step = num_new_tokens();
+  if (step == 0) stride = 0;
+  const Failure failure = has_beams() ? step_beams(logits, negative, stride, kernels, scratch, is_last)
+                                      : step_rows(logits, negative, stride, kernels, scratch, is_last);
+  if (failure != Failure::kNone) throw_failure(failure, step);
 }
 
-float* Search::legal_scores(int64_t row, const float* given, float* scratch) const {
-  const Header& now = header();
-  const int64_t vocab_size = options_.vocab_size, step = num_new_tokens();
-  float* scores = scratch + 2 * vocab_size;
-  auto* allowed = reinterpret_cast<uint8_t*>(scratch + 3 * vocab_size);
-  if (grammar_ != nullptr) grammar_state(now.bank, row).allowed(allowed, now.tokens_left - step);
-  const int64_t max_new_tokens = now.num_before + now.tokens_left;
-  apply_rules(options_,
-              {tokens(now.bank, row), now.length, now.num_before + step, max_new_tokens, allowed, grammar_ != nullptr},
-              given, scores);
-  return scores;
-}
-
-const float* Search::guided(const float* log_probs, const float* negative, const Kernels& kernels,
-                            float* scratch) const {
-  const int64_t vocab_size = options_.vocab_size;
-  float* scores = scratch + vocab_size;
-  log_softmax(negative, vocab_size, num_new_tokens(), kernels, scores);
-  for (int64_t id = 0; id < vocab_size; ++id) {
-    const float own = log_probs[id], other = scores[id];
-    const bool is_guided = own > -kInfinity && other > -kInfinity;
-    scores[id] = is_guided ? other + options_.guidance_scale * (own - other) : own;
-  }
-  return scores;
+void Search::throw_failure(Failure failure, int64_t step) const {
+  throw DecodingError(message_of(failure, failure == Failure::kDamagedScores ? header().num_before + step : step));
 }
 
 // Greedy search and sampling: every row goes on by itself.
-void Search::step_rows(const float* logits, const float* negative, int64_t stride, const Kernels& kernels,
-                       float* scratch, bool is_last) {
-  Header& now = header();
-  const int64_t vocab_size = options_.vocab_size, step = num_new_tokens();
-  // What is written behind the end of a row counts only when all rows have chosen.
+Failure Search::step_rows(const float* logits, const float* negative, int64_t stride, const Kernels& kernels,
+                          float* scratch, bool is_last) {
+  SamplingRoom room;
   for (int64_t row = 0; row < options_.num_rows; ++row) {
     if (row_state(row).reason != FinishReason::kRunning) continue;
-    const float* row_logits = logits + row * stride;
-    const float max = max_logit(row_logits, vocab_size, step);
-    const float* given = row_logits;
-    if (negative != nullptr) {
-      log_softmax(row_logits, vocab_size, step, kernels, scratch);
-      given = guided(scratch, negative + row * stride, kernels, scratch);
-    }
-    float* scores = legal_scores(row, given, scratch);
-    const float best_score = row_max(scores, vocab_size);
-    if (best_score == -kInfinity) {
-      throw DecodingError("no token is legal at step " + std::to_string(step) +
-                          ": loosen the rules or the constraints");
-    }
-    int32_t token;
-    if (options_.mode == Mode::kGreedy) {
-      token = static_cast<int32_t>(std::find(scores, scores + vocab_size, best_score) - scores);  // the first of equals
-    } else {
-      filter_scores(options_, scores, scratch);
-      const double draw = uniform(now.seed, static_cast<uint32_t>(now.first_position + now.length),
-                                  static_cast<uint32_t>(now.first_sequence + row));
-      token = choose(scores, vocab_size, draw, reinterpret_cast<double*>(scratch));
-    }
-    const float log_sum = shift(row_logits, vocab_size, max, kernels, scratch);
-    tokens(0, row)[now.length] = token;
-    const float logit = row_logits[token];  // a forced token's may be -inf, and max with it
-    log_probs(0, row)[step] = logit == -kInfinity ? logit : (logit - max) - log_sum;
+    const float* row_negative = negative == nullptr ? nullptr : negative + row * stride;
+    const Failure failure =
+        choose_token(Alone(), row, logits + row * stride, row_negative, LogSumExp{kernels}, scratch, room);
+    if (failure != Failure::kNone) return failure;
   }
-  ++now.length;
-  for (int64_t row = 0; row < options_.num_rows; ++row) {
-    Row& state = row_state(row);
-    if (state.reason != FinishReason::kRunning) continue;
-    state.length = now.length;
-    const int32_t token = tokens(0, row)[now.length - 1];
-    if (grammar_ != nullptr) grammar_state(0, row).advance(token);
-    if (token == options_.eos_token_id) {
-      state.reason = FinishReason::kEos;
-    } else if (num_new_tokens() >= now.max_new_tokens) {
-      state.reason = FinishReason::kLength;
-    } else if (is_last) {
-      state.reason = FinishReason::kStopped;
-    }
-    if (state.reason != FinishReason::kRunning) --now.num_running;
-  }
+  end_rows(Alone(), is_last);
+  return Failure::kNone;
 }
 
-void Search::step_beams(const float* logits, const float* negative, int64_t stride, const Kernels& kernels,
-                        float* scratch, bool is_last) {
-  Header& now = header();
-  BeamState& state = beam_state();
-  const int64_t num_beams = options_.num_rows, vocab_size = options_.vocab_size, step = num_new_tokens();
-  float* own_log_probs = scratch;
-  const float* scores = nullptr;
-  BestContinuations best(num_beams);
-  for (int32_t row = 0; row < num_beams; ++row) {
-    const Beam& beam = state.beams[row];
-    if (step > 0 && grammar_ != nullptr && !beam.is_real) {
-      // A placeholder has no grammar state, so no token is legal for it, and the model has not run it.
-      std::fill_n(own_log_probs, vocab_size, -kInfinity);
-      scores = own_log_probs;
-    } else if (step > 0 || row == 0) {  // at first all rows are the same
-      log_softmax(logits + row * stride, vocab_size, step, kernels, own_log_probs);
-      const float* given = own_log_probs;
-      if (negative != nullptr) given = guided(own_log_probs, negative + row * stride, kernels, scratch);
-      scores = legal_scores(row, given, scratch);
+Failure Search::step_beams(const float* logits, const float* negative, int64_t stride, const Kernels& kernels,
+                           float* scratch, bool is_last) {
+  BeamRoom room;
+  RowScores made{};
+  room.best.begin(options_.num_rows);
+  for (int32_t row = 0; row < options_.num_rows; ++row) {
+    if (num_new_tokens() > 0 || row == 0) {  // at first all rows are the same
+      const float* row_negative = negative == nullptr ? nullptr : negative + row * stride;
+      made = score_beam(Alone(), row, logits + row * stride, row_negative, LogSumExp{kernels}, scratch);
+      if (made.failure != Failure::kNone) return made.failure;
     }
-    best.offer(row, beam, scores, own_log_probs, vocab_size);
+    room.best.offer(row, beam_state().beams[row], made.scores, made.log_probs, options_.vocab_size);
   }
-  const Finishes finishes = advance_beams(options_, now.max_new_tokens, step + 1, is_last, best, state);
-  keep_finished(finishes, best);
-  if (!state.is_done) reorder();
-  ++now.length;
-  if (state.is_done && num_results() == 0) {
-    throw DecodingError("no beam has a legal token at step " + std::to_string(step) + ", and none has ended before");
-  }
-}
-
-// Copies the hypotheses that have just taken a place out of the running rows.
-void Search::keep_finished(const Finishes& finishes, BestContinuations& best) {
-  const Header& now = header();
-  for (int64_t i = 0; i < finishes.size; ++i) {
-    const auto [slot, rank] = finishes.items[i];
-    const Continuation& ended = best[rank];
-    *std::copy_n(tokens(now.bank, ended.beam), now.length, finished_tokens(slot)) = ended.token;
-    *std::copy_n(log_probs(now.bank, ended.beam), num_new_tokens(), finished_log_probs(slot)) = ended.log_prob;
-  }
-}
-
-// Rows follow their beams into the other bank.
-void Search::reorder() {
-  Header& now = header();
-  const int64_t bank = 1 - now.bank;
-  for (int64_t row = 0; row < options_.num_rows; ++row) {
-    Beam& beam = beam_state().beams[row];
-    if (num_new_tokens() == 0) beam.parent = 0;  // at first all rows are the same, and the model has run one
-    *std::copy_n(tokens(now.bank, beam.parent), now.length, tokens(bank, row)) = beam.token;
-    *std::copy_n(log_probs(now.bank, beam.parent), num_new_tokens(), log_probs(bank, row)) = beam.log_prob;
-    if (grammar_ != nullptr && beam.is_real) {
-      grammar_state(bank, row) = grammar_state(now.bank, beam.parent);
-      grammar_state(bank, row).advance(beam.token);
-    }
-  }
-  now.bank = bank;
-}
-
-bool Search::is_done() const { return has_beams() ? beam_state().is_done : header().num_running == 0; }
-
-int64_t Search::length() const { return header().length; }
-
-bool Search::is_active(int64_t row) const {
-  if (is_done()) return false;
-  if (num_new_tokens() == 0) return row == 0;
-  if (has_beams()) return grammar_ == nullptr || beam_state().beams[row].is_real;
-  return row_state(row).reason == FinishReason::kRunning;
-}
-
-int32_t Search::last_token(int64_t row) const { return tokens(header().bank, row)[header().length - 1]; }
-
-int32_t Search::parent(int64_t row) const {
-  if (has_beams()) return beam_state().beams[row].parent;
-  return num_new_tokens() <= 1 ? 0 : static_cast<int32_t>(row);
-}
-
-int64_t Search::num_results() const {
-  if (!has_beams()) return options_.num_rows;
-  const auto first = beam_state().places.begin();
-  return std::count_if(first, first + options_.num_rows, [](const Place& place) { return place.is_real; });
+  return end_beams(Alone(), is_last, room);
 }
 
 int64_t Search::result_length(int64_t index) const {

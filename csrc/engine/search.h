@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "beam_search.h"
 #include "grammar.h"
 #include "kernels.h"
 #include "search_options.h"
+#include "search_view.h"
 
 namespace amt::engine {
 
@@ -22,7 +22,7 @@ struct Before {
 };
 
 // A view of a search over its block of memory; copying the view copies nothing.
-class Search {
+class Search : public SearchView {
  public:
   // The block's size for sequences of at most max_len tokens, prefix included; a multiple of 64. has_grammar: whether a
   // grammar state for each row lies in it. Throws std::invalid_argument for options that no search can have.
@@ -50,18 +50,11 @@ class Search {
   void step(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
             bool is_last = false);
 
-  bool is_done() const;
-  int64_t length() const;  // tokens of every active row, prefix included
-  // Whether the model must run the row in the next step. Before the first step that is row 0 alone; in beam search
-  // without a grammar it is every row, because what a placeholder does is part of the meaning.
-  bool is_active(int64_t row) const;
-  int32_t last_token(int64_t row) const;  // of an active row: the token to run
-  // Of an active row: the row of the step before that it continues. Behind the first step that is 0 for all.
-  int32_t parent(int64_t row) const;
+  // What of a step went wrong on a GPU, as what `step` throws.
+  [[noreturn]] void throw_failure(Failure failure, int64_t step) const;
 
-  // What there is to return, the best first: kBeams: the finished hypotheses (at most num_rows); else num_rows.
+  // What there is to return, num_results() of it, the best first: kBeams: the finished hypotheses; else num_rows.
   // May be read while running (kGreedy, kSample: what there is so far; kBeams: those that have finished).
-  int64_t num_results() const;
   int64_t result_length(int64_t index) const;  // prefix included
   const int32_t* result_tokens(int64_t index) const;
   const float* result_log_probs(int64_t index) const;  // of the new tokens
@@ -69,47 +62,12 @@ class Search {
   FinishReason result_reason(int64_t index) const;
 
  private:
-  struct Header;
-  struct Row;
-  // Where things lie in the block, in bytes.
-  struct Layout {
-    size_t beams, rows, tokens, log_probs, finished_tokens, finished_log_probs, grammar_states, size;
-  };
-  static Layout lay_out(const SearchOptions& options, int64_t max_len, bool has_grammar);
+  Failure step_rows(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
+                    bool is_last);
+  Failure step_beams(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
+                     bool is_last);
 
-  template <typename T>
-  T* at(size_t offset) const {
-    return reinterpret_cast<T*>(memory_ + offset);
-  }
-  bool has_beams() const { return options_.mode == Mode::kBeams; }
-  // Beams are reordered from one of two banks into the other; otherwise there is one.
-  int64_t num_banks() const { return has_beams() ? 2 : 1; }
-  Header& header() const { return *at<Header>(0); }
-  BeamState& beam_state() const { return *at<BeamState>(layout_.beams); }
-  Row& row_state(int64_t row) const;  // kGreedy, kSample
-  int32_t* tokens(int64_t bank, int64_t row) const;
-  float* log_probs(int64_t bank, int64_t row) const;  // of the new tokens
-  int32_t* finished_tokens(int64_t slot) const;
-  float* finished_log_probs(int64_t slot) const;
-  midi::GrammarState& grammar_state(int64_t bank, int64_t row) const;
-  int64_t num_new_tokens() const;
-
-  // What the rules leave of a row, in the third quarter of scratch. `given` may lie in the first half.
-  float* legal_scores(int64_t row, const float* given, float* scratch) const;
-  // The scores that guidance makes of a row's log-probabilities, in the second quarter of scratch.
-  const float* guided(const float* log_probs, const float* negative, const Kernels& kernels, float* scratch) const;
-  void step_rows(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
-                 bool is_last);
-  void step_beams(const float* logits, const float* negative, int64_t stride, const Kernels& kernels, float* scratch,
-                  bool is_last);
-  void keep_finished(const Finishes& finishes, BestContinuations& best);
-  void reorder();
-
-  SearchOptions options_;
-  int64_t max_len_;
   const midi::Grammar* grammar_;
-  std::byte* memory_;
-  Layout layout_;
 };
 
 }  // namespace amt::engine

@@ -2,12 +2,11 @@
 // amt/midi/reference/holes.py.
 #pragma once
 
-#include <array>
-#include <bitset>
 #include <cstdint>
 #include <limits>
 
-#include "vocabulary.h"
+#include "bits.h"
+#include "vocabulary_ids.h"
 
 namespace amt::midi {
 
@@ -16,19 +15,19 @@ enum HolePlace : uint8_t { kHoleBegins, kHoleEnds, kAllBegin, kAllEnd };  // the
 
 // What is missing: some programs, or all.
 struct Missing {
-  std::bitset<kNumPrograms> programs;
+  Bits<kNumPrograms> programs;
   bool is_all = false;
 
-  bool has(int program) const { return is_all || programs[program]; }
-  bool is_any() const { return is_all || programs.any(); }
-  std::bitset<kNumPrograms> set() const { return is_all ? std::bitset<kNumPrograms>().set() : programs; }
+  AMT_HD bool has(int program) const { return is_all || programs[program]; }
+  AMT_HD bool is_any() const { return is_all || programs.any(); }
+  AMT_HD Bits<kNumPrograms> set() const { return is_all ? Bits<kNumPrograms>::all() : programs; }
 
-  void change(int place, int program) {
+  AMT_HD void change(int place, int program) {
     if (place >= kAllBegin) {  // that all are missing, or back, ends the holes of single programs
-      programs.reset();
+      programs = {};
       is_all = place == kAllBegin;
     } else {
-      programs[program] = place == kHoleBegins;
+      programs.set(program, place == kHoleBegins);
     }
   }
 };
@@ -40,15 +39,15 @@ class HoleTrack {
 
   struct Interval {
     int64_t start, end;
-    bool is_there() const { return start < end; }
+    AMT_HD bool is_there() const { return start < end; }
   };
 
   // What is missing after the last token.
-  const Missing& missing() const { return missing_; }
-  bool is_empty() const { return num_changes_ == 0; }
+  AMT_HD const Missing& missing() const { return missing_; }
+  AMT_HD bool is_empty() const { return num_changes_ == 0; }
 
   // Whether a token would say something here.
-  bool may_take(int place, int program) const {
+  AMT_HD bool may_take(int place, int program) const {
     if (num_changes_ >= kMaxHoleTokens) return false;
     switch (place) {
       case kHoleBegins:
@@ -63,68 +62,64 @@ class HoleTrack {
   }
 
   // Returns whether it says something.
-  bool take(int64_t step, int place, int program) {
+  AMT_HD bool take(int64_t step, int place, int program) {
     if (!may_take(place, program)) return false;
     add(step, place, program);
     return true;
   }
 
   // Ends all holes, as ids that are no canonical sequence may need it.
-  void close(int64_t step) {
+  AMT_HD void close(int64_t step) {
     if (missing_.is_any()) add(step, kAllEnd, 0);
   }
 
-  Missing missing_at(int64_t step) const {
+  AMT_HD Missing missing_at(int64_t step) const {
     Missing missing;
-    for (int i = 0; i < num_changes_ && changes_[i].step <= step; ++i) {
-      missing.change(changes_[i].place, changes_[i].program);
-    }
+    for (int i = 0; i < num_changes_ && steps_[i] <= step; ++i) missing.change(places_[i], programs_[i]);
     return missing;
   }
 
   // The first step behind a step at which a hole begins or ends; kNever if none does.
-  int64_t next_change(int64_t step) const {
+  AMT_HD int64_t next_change(int64_t step) const {
     for (int i = 0; i < num_changes_; ++i) {
-      if (changes_[i].step > step) return changes_[i].step;
+      if (steps_[i] > step) return steps_[i];
     }
     return kNever;
   }
 
   // The first maximal time without a break in holes that begins at `step` or later.
-  Interval next_interval(int64_t step) const {
+  AMT_HD Interval next_interval(int64_t step) const {
     Missing missing;
     int64_t start = kNever;
     for (int i = 0; i < num_changes_; ++i) {
-      const Change& change = changes_[i];
-      missing.change(change.place, change.program);
-      if (change.step < step || (i + 1 < num_changes_ && changes_[i + 1].step == change.step)) continue;
+      missing.change(places_[i], programs_[i]);
+      if (steps_[i] < step || (i + 1 < num_changes_ && steps_[i + 1] == steps_[i])) continue;
       if (start == kNever && missing.is_any()) {
-        start = change.step;
+        start = steps_[i];
       } else if (start != kNever && !missing.is_any()) {
-        return {start, change.step};
+        return {start, steps_[i]};
       }
     }
     return {0, 0};
   }
 
-  int64_t num_intervals() const {
+  AMT_HD int64_t num_intervals() const {
     int64_t num = 0;
     for (Interval found = next_interval(0); found.is_there(); found = next_interval(found.end)) ++num;
     return num;
   }
 
  private:
-  struct Change {
-    int64_t step;
-    uint8_t place, program;
-  };
-
-  void add(int64_t step, int place, int program) {
-    changes_[num_changes_++] = {step, static_cast<uint8_t>(place), static_cast<uint8_t>(program)};
+  AMT_HD void add(int64_t step, int place, int program) {
+    steps_[num_changes_] = step;
+    places_[num_changes_] = static_cast<uint8_t>(place);
+    programs_[num_changes_++] = static_cast<uint8_t>(program);
     missing_.change(place, program);
   }
 
-  std::array<Change, kMaxHoleTokens + 1> changes_{};  // by step; room for one `close`
+  // Of each change, by step; room for one `close`.
+  int64_t steps_[kMaxHoleTokens + 1] = {};
+  uint8_t places_[kMaxHoleTokens + 1] = {}, programs_[kMaxHoleTokens + 1] = {};
   int num_changes_ = 0;
   Missing missing_;
 };

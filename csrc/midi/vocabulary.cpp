@@ -42,32 +42,37 @@ void check(const VocabularyConfig& config) {
 Vocabulary::Vocabulary(VocabularyConfig config) : config_(std::move(config)) {
   check(config_);
   for (const int bpm : config_.tempos_bpm) tempo_us_.push_back((60'000'000 + bpm / 2) / bpm);
-  auto add = [this](Kind kind, int count, int first = 0) {
-    const int start = static_cast<int>(events_.size());
-    for (int i = 0; i < count; ++i) events_.push_back({kind, first + i});
-    return start;
-  };
+  ids_.is_score = config_.is_score;
+  ids_.holds_velocity_by_program = config_.holds_velocity_by_program;
+  ids_.has_plans_and_edits = config_.has_plans_and_edits;
+  ids_.step_ms = config_.step_ms;
+  ids_.steps_per_beat = config_.steps_per_beat;
+  ids_.max_time_shift = config_.max_time_shift;
+  ids_.num_velocities = config_.num_velocities;
+  ids_.max_gap_steps = config_.max_gap_steps;
+  const int score = config_.is_score ? 1 : 0, plans = config_.is_score && config_.has_plans_and_edits ? 1 : 0;
   const int num_tempos = static_cast<int>(tempo_us_.size());
-  add(Kind::kPad, 1);
-  add(Kind::kBos, 1);
-  add(Kind::kEos, 1);
-  add(Kind::kNoteOn, kNumPitches);
-  add(Kind::kNoteOff, kNumPitches);
-  time_shift_ = add(Kind::kTimeShift, config_.max_time_shift, 1);
-  velocity_ = add(Kind::kVelocity, config_.num_velocities);
-  program_ = add(Kind::kProgram, config_.is_score ? kNumPrograms : 0);
-  tempo_ = add(Kind::kTempo, config_.is_score ? num_tempos : 0);
-  time_signature_ = add(Kind::kTimeSignature, config_.is_score ? kMaxNumerator * kNumDenominators : 0);
-  pedal_off_ = add(Kind::kPedalOff, config_.is_score ? 1 : 0);
-  add(Kind::kPedalOn, config_.is_score ? 1 : 0);
-  const bool has_plans = config_.is_score && config_.has_plans_and_edits;
-  section_ = add(Kind::kSection, has_plans ? kNumSections : 0);
-  chord_ = add(Kind::kChord, has_plans ? kNumChords : 0);
-  bars_ = add(Kind::kBars, has_plans ? kMaxHalfBars : 0, 1);
-  edit_ = add(Kind::kEdit, has_plans ? 1 : 0);
-  hole_ = add(Kind::kHole, has_plans ? kNumHolePlaces : 0);
-  fill_ = add(Kind::kFill, has_plans ? 1 : 0);
-  size_ = static_cast<int>(events_.size());
+  const int counts[kNumKinds] = {
+      1,                                         // pad
+      1,                                         // bos
+      1,                                         // eos
+      kNumPitches,                               // note_on
+      kNumPitches,                               // note_off
+      config_.max_time_shift,                    // time_shift
+      config_.num_velocities,                    // velocity
+      score * kNumPrograms,                      // program
+      score * num_tempos,                        // tempo
+      score * kMaxNumerator * kNumDenominators,  // time_signature
+      score,                                     // pedal_off
+      score,                                     // pedal_on
+      plans * kNumSections,                      // section
+      plans * kNumChords,                        // chord
+      plans * kMaxHalfBars,                      // bars
+      plans,                                     // edit
+      plans * kNumHolePlaces,                    // hole
+      plans,                                     // fill
+  };
+  for (int kind = 0; kind < kNumKinds; ++kind) ids_.first[kind + 1] = ids_.first[kind] + counts[kind];
 }
 
 int Vocabulary::tempo_index(int64_t us_per_beat) const {

@@ -1,46 +1,12 @@
 // Token ids: which range of ids stands for which kind of event. docs/tokens.md is the definition.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
+#include "vocabulary_ids.h"
+
 namespace amt::midi {
-
-constexpr int kNumPitches = 128;
-constexpr int kDrums = 128;  // the "program" of drum notes
-constexpr int kNumPrograms = 129;
-constexpr int kNumSections = 15;
-constexpr int kNumChords = 97;     // none, then 12 roots times 8 qualities
-constexpr int kMaxHalfBars = 32;   // that one chord of a plan lasts
-constexpr int kNumHolePlaces = 4;  // where a hole begins and ends: of the program in force, of all
-
-enum class Kind : uint8_t {
-  kPad,
-  kBos,
-  kEos,
-  kNoteOn,
-  kNoteOff,
-  kTimeShift,
-  kVelocity,
-  kProgram,
-  kTempo,
-  kTimeSignature,
-  kPedalOff,
-  kPedalOn,
-  kSection,
-  kChord,
-  kBars,
-  kEdit,
-  kHole,
-  kFill,
-};
-constexpr int kNumKinds = 18;
-
-struct Event {
-  Kind kind;
-  int value;  // pitch, steps, bin, program, index; 0 where the kind has no value
-};
 
 struct VocabularyConfig {
   bool is_score = true;
@@ -69,39 +35,40 @@ void visit_fields(VocabularyConfig& config, Visitor& visit) {
 
 class Vocabulary {
  public:
-  static constexpr int kPadId = 0, kBosId = 1, kEosId = 2;
-  static constexpr int kMaxNumerator = 16, kNumDenominators = 5;  // 1, 2, 4, 8, 16
+  static constexpr int kPadId = VocabularyIds::kPadId, kBosId = VocabularyIds::kBosId, kEosId = VocabularyIds::kEosId;
+  static constexpr int kMaxNumerator = VocabularyIds::kMaxNumerator;
+  static constexpr int kNumDenominators = VocabularyIds::kNumDenominators;
 
   // Throws std::invalid_argument for numbers that TokenizerConfig in amt/midi/config.py would not have.
   explicit Vocabulary(VocabularyConfig config);
 
   const VocabularyConfig& config() const { return config_; }
-  int size() const { return size_; }
+  const VocabularyIds& ids() const { return ids_; }
+  int size() const { return ids_.size(); }
 
-  int note_on(int pitch) const { return 3 + pitch; }
-  int note_off(int pitch) const { return 3 + kNumPitches + pitch; }
-  int time_shift(int steps) const { return time_shift_ + steps - 1; }
-  int velocity(int bin) const { return velocity_ + bin; }
+  int note_on(int pitch) const { return ids_.id(Kind::kNoteOn, pitch); }
+  int note_off(int pitch) const { return ids_.id(Kind::kNoteOff, pitch); }
+  int time_shift(int steps) const { return ids_.id(Kind::kTimeShift, steps); }
+  int velocity(int bin) const { return ids_.id(Kind::kVelocity, bin); }
   // The kinds below exist in the score preset only.
-  int program(int program) const { return program_ + program; }
-  int tempo(int index) const { return tempo_ + index; }
-  int time_signature(int index) const { return time_signature_ + index; }
-  int pedal_off() const { return pedal_off_; }
-  int pedal_on() const { return pedal_off_ + 1; }
+  int program(int program) const { return ids_.id(Kind::kProgram, program); }
+  int tempo(int index) const { return ids_.id(Kind::kTempo, index); }
+  int time_signature(int index) const { return ids_.id(Kind::kTimeSignature, index); }
+  int pedal_off() const { return ids_.id(Kind::kPedalOff, 0); }
+  int pedal_on() const { return ids_.id(Kind::kPedalOn, 0); }
 
   // The kinds below exist in version 2 of the score preset only.
-  int section(int index) const { return section_ + index; }
-  int chord(int index) const { return chord_ + index; }
-  int bars(int half_bars) const { return bars_ + half_bars - 1; }
-  int edit() const { return edit_; }
-  int hole(int place) const { return hole_ + place; }
-  int fill() const { return fill_; }
+  int section(int index) const { return ids_.id(Kind::kSection, index); }
+  int chord(int index) const { return ids_.id(Kind::kChord, index); }
+  int bars(int half_bars) const { return ids_.id(Kind::kBars, half_bars); }
+  int edit() const { return ids_.id(Kind::kEdit, 0); }
+  int hole(int place) const { return ids_.id(Kind::kHole, place); }
+  int fill() const { return ids_.id(Kind::kFill, 0); }
 
   // The event of an id in 0..size()-1.
-  Event event(int id) const { return events_[id]; }
+  Event event(int id) const { return ids_.event(id); }
 
-  // Of what holds a velocity: each program does, or all do together.
-  int velocity_holder(int program) const { return config_.holds_velocity_by_program ? program : 0; }
+  int velocity_holder(int program) const { return ids_.velocity_holder(program); }
   int velocity_bin(int velocity) const { return velocity * config_.num_velocities / 128; }
   int bin_velocity(int bin) const { return (2 * bin + 1) * 128 / (2 * config_.num_velocities); }
 
@@ -111,20 +78,14 @@ class Vocabulary {
 
   // -1 for a time signature that has no token.
   static int time_signature_index(int numerator, int denominator);
-  static int numerator(int index) { return index / kNumDenominators + 1; }
-  static int denominator(int index) { return 1 << (index % kNumDenominators); }
-  // How many steps a bar of a time signature has.
-  int64_t bar_steps(int index) const {
-    return std::max<int64_t>(1, int64_t{4} * config_.steps_per_beat * numerator(index) / denominator(index));
-  }
+  static int numerator(int index) { return VocabularyIds::numerator(index); }
+  static int denominator(int index) { return VocabularyIds::denominator(index); }
+  int64_t bar_steps(int index) const { return ids_.bar_steps(index); }
 
  private:
   VocabularyConfig config_;
-  int time_shift_, velocity_, program_, tempo_, time_signature_, pedal_off_, section_, chord_, bars_, edit_, hole_,
-      fill_;
-  int size_;
+  VocabularyIds ids_{};
   std::vector<int> tempo_us_;
-  std::vector<Event> events_;
 };
 
 }  // namespace amt::midi

@@ -50,29 +50,6 @@ DecoderShape to_shape(const std::string& text) {
   return shape;
 }
 
-// What stands for each prompt, as lists with a number for each: see GroupPlan.
-struct PromptLists {
-  std::vector<int64_t> memory, prefix_len, max_new_tokens, first_sequence, negative_memory, num_bars, grammar;
-  std::vector<int64_t> history_len, num_before, tokens_left, room;
-  std::vector<uint64_t> seed;
-};
-
-template <typename Visitor>
-void visit_fields(PromptLists& lists, Visitor& visit) {
-  visit("memory", lists.memory);
-  visit("prefix_len", lists.prefix_len);
-  visit("max_new_tokens", lists.max_new_tokens);
-  visit("first_sequence", lists.first_sequence);
-  visit("negative_memory", lists.negative_memory);
-  visit("num_bars", lists.num_bars);
-  visit("grammar", lists.grammar);
-  visit("history_len", lists.history_len);
-  visit("num_before", lists.num_before);
-  visit("tokens_left", lists.tokens_left);
-  visit("room", lists.room);
-  visit("seed", lists.seed);
-}
-
 // options: of GenerationPlan; prompts: of PromptLists; vocabulary, constraints: of the grammars, each with the same
 // vocabulary, empty: none (all texts of midi/named_values.h); features: of the model's state features, empty: none;
 // memories (num_layers, 2, num_heads, len, head_dim) float32; masks (len) uint8, or empty; prefix_ids, history_ids: all
@@ -96,37 +73,8 @@ GenerationPlan to_plan(const DecoderShape& shape, const std::string& options, co
     plan.memories.push_back({data<const float>(memory, ScalarType::Float, "memory"), len,
                              mask_len ? data<const uint8_t>(masks[index], ScalarType::Byte, "mask") : nullptr});
   }
-  const auto lists = from_text<PromptLists>(prompts);
-  const size_t num_prompts = lists.memory.size();
-  for (const auto* list :
-       {&lists.prefix_len, &lists.max_new_tokens, &lists.first_sequence, &lists.negative_memory, &lists.num_bars,
-        &lists.grammar, &lists.history_len, &lists.num_before, &lists.tokens_left, &lists.room}) {
-    check(list->size() == num_prompts, "the lists of prompts must have one length");
-  }
-  check(lists.seed.size() == num_prompts, "the lists of prompts must have one length");
-  const auto* ids = data<const int32_t>(prefix_ids, ScalarType::Int, "prefix_ids");
-  const auto* history = data<const int32_t>(history_ids, ScalarType::Int, "history_ids");
-  int64_t place = 0, history_place = 0;
-  for (size_t index = 0; index < num_prompts; ++index) {
-    const int64_t prefix_len = lists.prefix_len[index], history_len = lists.history_len[index];
-    check(prefix_len >= 0 && prefix_len <= prefix_ids.numel() - place, "prefix_ids is shorter than the prefixes");
-    check(history_len >= 0 && history_len <= history_ids.numel() - history_place,
-          "history_ids is shorter than the histories");
-    plan.groups.push_back({lists.memory[index],
-                           {ids + place, ids + place + prefix_len},
-                           lists.max_new_tokens[index],
-                           lists.seed[index],
-                           lists.first_sequence[index],
-                           lists.negative_memory[index],
-                           lists.num_bars[index],
-                           lists.grammar[index],
-                           {{history + history_place, history + history_place + history_len},
-                            lists.num_before[index],
-                            lists.tokens_left[index]},
-                           lists.room[index]});
-    place += prefix_len;
-    history_place += history_len;
-  }
+  add_groups(prompts, {data<const int32_t>(prefix_ids, ScalarType::Int, "prefix_ids"), prefix_ids.numel()},
+             {data<const int32_t>(history_ids, ScalarType::Int, "history_ids"), history_ids.numel()}, plan);
   return plan;
 }
 

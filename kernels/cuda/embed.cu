@@ -16,13 +16,14 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(Embed call) {
   const int64_t width = call.d_model;
   const auto* embedding = static_cast<const Number*>(call.embedding) + call.token_ids[row] * width;
   const auto* features = static_cast<const Number*>(call.features);
-  const int first = row == 0 || features == nullptr ? 0 : call.entry_ends[row - 1];
-  const int last = features == nullptr ? 0 : call.entry_ends[row];
+  const int64_t first = static_cast<int64_t>(row) * call.max_entries;
+  const int num_entries = features == nullptr ? 0 : call.num_entries[row];
+  const float* positions = call.positions == nullptr ? nullptr : call.positions + call.row_positions[row] * width;
   for (int i = static_cast<int>(threadIdx.x); i < call.d_model; i += kThreads) {
     float sum = load_one(embedding + i) * call.scale;
-    if (call.positions != nullptr) sum += call.positions[row * width + i];
-    for (int entry = first; entry < last; ++entry) {
-      sum += load_one(features + call.columns[entry] * width + i) * call.values[entry];
+    if (positions != nullptr) sum += positions[i];
+    for (int entry = 0; entry < num_entries; ++entry) {
+      sum += load_one(features + call.columns[first + entry] * width + i) * call.values[first + entry];
     }
     call.x[row * width + i] = sum;
   }

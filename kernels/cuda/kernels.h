@@ -12,15 +12,16 @@ namespace amt::cuda {
 constexpr int kNoKernel = -1;
 
 struct Embed {
-  const int32_t* token_ids;   // (num_rows)
-  const void* embedding;      // (vocab_size, d_model)
-  const void* features;       // (num_columns, d_model); null: none
-  const int32_t* entry_ends;  // (num_rows): where the features of each row end among the entries
-  const int32_t* columns;     // (num_entries)
-  const float* values;        // (num_entries)
-  const float* positions;     // (num_rows, d_model), added; null: none
-  float* x;                   // (num_rows, d_model)
-  int32_t num_rows, d_model;
+  const int32_t* token_ids;      // (num_rows)
+  const void* embedding;         // (vocab_size, d_model)
+  const void* features;          // (num_columns, d_model); null: none
+  const int32_t* num_entries;    // (num_rows): how many features each row has
+  const int32_t* columns;        // (num_rows, max_entries)
+  const float* values;           // (num_rows, max_entries)
+  const float* positions;        // a table (max_len, d_model), added; null: none
+  const int32_t* row_positions;  // (num_rows)
+  float* x;                      // (num_rows, d_model)
+  int32_t num_rows, d_model, max_entries;
   float scale;  // of the embedding
 };
 
@@ -36,36 +37,51 @@ struct NormLinear {
   const float* residual;                        // (num_rows, out_features), may be y; null: none
   float* y;                                     // (num_rows, out_features)
   int32_t num_rows, in_features, out_features;  // in_features: a multiple of 32, at most 3,072
+  // The norm is of so many of the inputs; behind them norm_weight and norm_bias are 0. A row of y is so long.
+  int32_t norm_features, y_stride;
   Activation activation;
 };
 
-// As NormLinear without activation and residual, then log-softmax of each row.
-struct Output {
-  const float* x;
-  const float* norm_weight;
-  const float* norm_bias;
-  const void* weight;  // (vocab_size, in_features)
+// y = norm(x), for a decoder with its norms behind the sublayers; y may be x.
+struct Norm {
+  const float* x;  // (num_rows, stride)
+  const float* weight;
   const float* bias;
-  float* logits;       // (num_rows, vocab_size)
-  float* log_probs;    // (num_rows, vocab_size)
-  uint32_t* arrivals;  // (ceil(num_rows / 8)), 0 before and after
-  int32_t num_rows, in_features, vocab_size;
+  float* y;
+  int32_t num_rows, num_features, stride;
+};
+
+// From queries, keys and values of new positions: the norm of queries and keys, their turning, and keys and values to
+// the cache. head_dim is the model's; in memory a head has head_stride numbers, the rest of them 0.
+struct PlaceKeys {
+  float* query_key_value;        // (num_rows, 3, num_heads, head_stride); queries are changed in place
+  void* keys;                    // as of DecodeAttention
+  void* values;                  // the same
+  const float* turns;            // (num_rows, 2, head_dim): cosine and signed sine; null: nothing turns
+  const int32_t* row_positions;  // (num_rows)
+  const int32_t* lengths;        // (num_prompts), 0: the prompt does not run
+  int32_t num_rows, num_beams, num_heads, head_dim, head_stride, capacity;
+  float norm_scale;  // of the length of queries and keys; 0: they keep theirs
 };
 
 // One query a row over its keys. Keys and values never move: position p of a beam stands in the slot that its ancestry
 // names. Before trunk_lengths all beams of a prompt share it, and it is read once for all of them.
 struct DecodeAttention {
   const float* query;            // (num_prompts, num_beams, query_stride), head h from h * head_dim on
-  const void* keys;              // (num_prompts, num_heads, capacity, num_beams, head_dim)
+  const void* keys;              // (num_memories, num_heads, capacity, num_slots, head_dim)
   const void* values;            // the same
-  const uint8_t* ancestry;       // (num_prompts, num_beams, capacity)
+  const int32_t* memories;       // (num_prompts): whose keys and values; null: each prompt has its own
+  const uint8_t* ancestry;       // (num_ancestries, num_beams, capacity); null: slot 0
   const int32_t* lengths;        // (num_prompts): positions that there are
-  const int32_t* trunk_lengths;  // (num_prompts)
+  const int32_t* trunk_lengths;  // (num_prompts); null: all is trunk
+  const uint8_t* mask;           // (num_memories, capacity), 0: may not be seen; null: all may
+  const float* bias;             // (num_heads, bias_len): the last of them of the last position; null: none
   float* partial;                // (num_prompts, num_heads, chunks, num_beams, head_dim + 2)
-  uint32_t* arrivals;            // (num_prompts, num_heads), 0 before and after
+  uint32_t* arrivals;            // (num_prompts, ceil(num_beams / 8), num_heads), 0 before and after
   float* out;                    // (num_prompts, num_beams, num_heads * head_dim)
-  int32_t num_prompts, num_heads, num_beams, head_dim, capacity, query_stride;
-  int32_t window;  // only the last so many positions; 0: all
+  int32_t num_prompts, num_heads, num_beams, num_slots, head_dim, capacity, query_stride, bias_len;
+  int32_t num_ancestries;  // prompt p has that of p % num_ancestries
+  int32_t window;          // only the last so many positions; 0: all
   float scale;
 };
 
@@ -74,7 +90,8 @@ constexpr int kChunk = 64;  // positions of a block of DecodeAttention
 extern "C" {
 int amt_cuda_embed(const Embed* call, int is_bfloat, void* stream);
 int amt_cuda_norm_linear(const NormLinear* call, int is_bfloat, void* stream);
-int amt_cuda_output(const Output* call, int is_bfloat, void* stream);
+int amt_cuda_norm(const Norm* call, void* stream);
+int amt_cuda_place_keys(const PlaceKeys* call, int is_bfloat, void* stream);
 int amt_cuda_decode_attention(const DecodeAttention* call, int is_bfloat, void* stream);
 }
 

@@ -22,7 +22,8 @@ __global__ void __launch_bounds__(kLinearThreads) norm_linear_kernel(NormLinear 
   const int num_features = call.out_features - first_feature;
   const int64_t width = call.in_features;
   const auto* weight = static_cast<const Number*>(call.weight) + first_feature * width;
-  load_rows(call.x, call.num_rows, call.in_features, first_row, call.norm_weight, call.norm_bias, shared.x());
+  load_rows(call.x, call.num_rows, call.in_features, call.norm_features, first_row, call.norm_weight, call.norm_bias,
+            shared.x());
   __syncthreads();
   multiply(weight, shared.x(), call.in_features, num_features, shared.sums[warp]);
   __syncthreads();
@@ -37,7 +38,7 @@ __global__ void __launch_bounds__(kLinearThreads) norm_linear_kernel(NormLinear 
     result *= result_of_thread(shared.sums) + (is_there ? call.bias[call.out_features + feature] : 0.0f);
   }
   if (!is_there) return;
-  const int64_t place = static_cast<int64_t>(row) * call.out_features + feature;
+  const int64_t place = static_cast<int64_t>(row) * call.y_stride + feature;
   if (call.residual != nullptr) result += call.residual[place];
   call.y[place] = result;
 }

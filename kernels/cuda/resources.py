@@ -24,7 +24,7 @@ sm_{", ".join(ARCHS)}; what spills is told beside them. Shared memory is what a 
 of inputs.
 """
 # Bytes of shared memory as the launchers ask for them: see LinearShared and AttentionShared.
-LINEAR_BYTES, TEAM_BYTES = 4 * 4 * 16 * 8 + 16, 4
+LINEAR_BYTES, TEAM_BYTES = 4 * 4 * 16 * 8, 4
 
 
 def nvcc() -> str | None:

@@ -16,7 +16,15 @@ import torch
 ROOT = Path(__file__).parents[2]
 KERNELS = ROOT / "kernels" / "cuda"
 ORDERS = (0, 1, 7, 8)  # of blocks and threads: ascending, descending, and two that are drawn
-FLAGS = ("-std=c++17", "-shared", "-fPIC", "-fno-gnu-unique", "-fno-strict-aliasing", "-ffp-contract=off")
+ENGINE, MIDI = ROOT / "csrc" / "engine", ROOT / "csrc" / "midi"
+# What kernels share with the CPU engine, and what of it is no header.
+INCLUDES = tuple(f"-I{folder}" for folder in (Path(__file__).parent, KERNELS, ENGINE, MIDI))
+ENGINE_SOURCES = (
+    ENGINE / "search.cpp",
+    *(MIDI / f"{name}.cpp" for name in ("vocabulary", "plan", "grammar", "grammar_demands", "grammar_plan")),
+    MIDI / "state_features.cpp",
+)
+FLAGS = ("-std=c++17", "-fPIC", "-fno-gnu-unique", "-fno-strict-aliasing", "-ffp-contract=off")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
 ACTIVATIONS = ("none", "relu", "gelu", "swiglu")
 GUARD = 64  # numbers before and behind each array, which must not be written
@@ -34,20 +42,18 @@ def _ints(names: str) -> list[tuple[str, type]]:
 
 
 Embed = _struct(
-    "Embed", "token_ids embedding features entry_ends columns values positions x", *_ints("num_rows d_model"),
-    ("scale", FLOAT),
+    "Embed", "token_ids embedding features num_entries columns values positions row_positions x",
+    *_ints("num_rows d_model max_entries"), ("scale", FLOAT),
 )  # fmt: skip
 NormLinear = _struct(
     "NormLinear", "x norm_weight norm_bias weight bias residual y",
-    *_ints("num_rows in_features out_features activation"),
-)  # fmt: skip
-Output = _struct(
-    "Output", "x norm_weight norm_bias weight bias logits log_probs arrivals",
-    *_ints("num_rows in_features vocab_size"),
+    *_ints("num_rows in_features out_features norm_features y_stride activation"),
 )  # fmt: skip
 DecodeAttention = _struct(
-    "DecodeAttention", "query keys values ancestry lengths trunk_lengths partial arrivals out",
-    *_ints("num_prompts num_heads num_beams head_dim capacity query_stride window"), ("scale", FLOAT),
+    "DecodeAttention",
+    "query keys values memories ancestry lengths trunk_lengths mask bias partial arrivals out",
+    *_ints("num_prompts num_heads num_beams num_slots head_dim capacity query_stride bias_len num_ancestries window"),
+    ("scale", FLOAT),
 )  # fmt: skip
 
 
@@ -77,10 +83,25 @@ def build(source: str, folder: Path, changes: tuple[tuple[str, str, str], ...] =
         (folder / path.name).write_text(text, encoding="utf-8")
     library = folder / f"{source.removesuffix('.cu')}.so"
     flags = (*FLAGS, "-O0") if changes else (*FLAGS, "-O1", *WARNINGS)
-    command = [str(compiler()), *flags, "-I", str(Path(__file__).parent), "-x", "c++", str(folder / source)]
+    command = [str(compiler()), *flags, "-shared", "-I", str(Path(__file__).parent), "-x", "c++", str(folder / source)]
     done = subprocess.run([*command, "-o", str(library)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return ctypes.CDLL(str(library))
+
+
+def build_with_engine(source: str, folder: Path, *flags: str) -> Path:
+    """A library of a file of this folder, the kernels that it includes, and what the CPU engine has without kernels.
+
+    Returns:
+        its path.
+    """
+    sources = [Path(__file__).parent / source, *ENGINE_SOURCES]
+    path = folder / f"{Path(source).stem}.so"
+    command = [str(compiler()), *FLAGS, "-O1", *WARNINGS, *flags, *INCLUDES, "-shared", *map(str, sources)]
+    command += ["-o", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return path
 
 
 @functools.cache

@@ -17,7 +17,6 @@ from cuda_library import (
     Embed,
     KernelError,
     NormLinear,
-    Output,
     run,
 )
 from torch.nn import functional as F
@@ -54,7 +53,13 @@ def embed_case(num_rows: int, d_model: int, *, has_features: bool, has_positions
     ends = counts.cumsum().astype(np.int32)
     columns = rng.integers(0, 29, counts.sum()).astype(np.int32)
     values = draw(len(columns), seed=5)
-    positions = draw(num_rows, d_model, seed=6) if has_positions else None
+    places = rng.integers(0, 17, num_rows).astype(np.int32)
+    table = draw(17, d_model, seed=6) if has_positions else None
+    positions = None if table is None else table[torch.from_numpy(places).long()]
+    most = 5
+    padded_columns, padded_values = np.full((num_rows, most), 10**9, np.int32), np.full((num_rows, most), np.nan)
+    for row, (count, end) in enumerate(zip(counts, ends, strict=True)):
+        padded_columns[row, :count], padded_values[row, :count] = columns[end - count : end], values[end - count : end]
 
     def said(dtype: torch.dtype) -> torch.Tensor:
         x = embedding.to(dtype)[torch.from_numpy(tokens).long()] * 1.5
@@ -74,8 +79,9 @@ def embed_case(num_rows: int, d_model: int, *, has_features: bool, has_positions
         arrays = Arrays()
         x = arrays.view(nothing(num_rows, d_model))
         call = Embed(
-            arrays.put(tokens), arrays.put(embedding), arrays.put(weight) if has_features else None, arrays.put(ends),
-            arrays.put(columns), arrays.put(values), arrays.put(positions), x.ctypes.data, num_rows, d_model, 1.5,
+            arrays.put(tokens), arrays.put(embedding), arrays.put(weight) if has_features else None,
+            arrays.put(counts.astype(np.int32)), arrays.put(padded_columns),
+            arrays.put(padded_values.astype(np.float32)), arrays.put(table), arrays.put(places), x.ctypes.data, num_rows, d_model, most, 1.5,
         )  # fmt: skip
         run(library, "embed", call, arrays, is_bfloat=is_bfloat, order=order)
         return torch.from_numpy(x.copy())
@@ -117,37 +123,10 @@ def linear_case(
         call = NormLinear(
             arrays.put(x), *(arrays.put(each) for each in norm or (None, None)), arrays.put(weight), arrays.put(bias),
             None if residual is None else y.ctypes.data, y.ctypes.data, num_rows, in_features, out_features,
-            ACTIVATIONS.index(activation),
+            in_features, out_features, ACTIVATIONS.index(activation),
         )  # fmt: skip
         run(library, "norm_linear", call, arrays, is_bfloat=is_bfloat, order=order)
         return torch.from_numpy(y.copy())
-
-    return start, said(torch.float64), said(torch.float32)
-
-
-def output_case(num_rows: int, in_features: int, vocab_size: int, *, has_norm: bool = True, is_bfloat: bool) -> Case:
-    """Logits and log-probabilities, one behind the other; the counters must be 0 again."""
-    x = draw(num_rows, in_features, seed=1)
-    norm = (draw(in_features, seed=2), draw(in_features, seed=3)) if has_norm else None
-    weight = in_dtype(draw(vocab_size, in_features, seed=4), is_bfloat)
-    bias = draw(vocab_size, seed=5)
-
-    def said(dtype: torch.dtype) -> torch.Tensor:
-        logits = _product(x, norm, weight, bias, dtype, is_bfloat=is_bfloat)
-        return torch.cat((logits, logits.log_softmax(-1)))
-
-    def start(library: object, order: int) -> torch.Tensor:
-        arrays = Arrays()
-        logits, log_probs = (arrays.view(nothing(num_rows, vocab_size)) for _ in range(2))
-        arrivals = arrays.view(np.zeros(-(-num_rows // 8), np.uint32))
-        call = Output(
-            arrays.put(x), *(arrays.put(each) for each in norm or (None, None)), arrays.put(weight), arrays.put(bias),
-            logits.ctypes.data, log_probs.ctypes.data, arrivals.ctypes.data, num_rows, in_features, vocab_size,
-        )  # fmt: skip
-        run(library, "output", call, arrays, is_bfloat=is_bfloat, order=order)
-        if arrivals.any():
-            raise KernelError("a counter is not 0 behind the kernel")
-        return torch.from_numpy(np.concatenate((logits, log_probs)))
 
     return start, said(torch.float64), said(torch.float32)
 
@@ -189,11 +168,11 @@ def attention_case(
         arrays = Arrays()
         out = arrays.view(nothing(num_prompts, num_beams, num_heads * head_dim))
         partial = arrays.view(nothing(num_prompts, num_heads, -(-capacity // CHUNK), num_beams, head_dim + 2))
-        arrivals = arrays.view(np.zeros((num_prompts, num_heads), np.uint32))
+        arrivals = arrays.view(np.zeros((num_prompts, -(-num_beams // 8), num_heads), np.uint32))
         call = DecodeAttention(
-            arrays.put(query), arrays.put(keys), arrays.put(values), arrays.put(ancestry), arrays.put(sizes),
-            arrays.put(trunks), partial.ctypes.data, arrivals.ctypes.data, out.ctypes.data, num_prompts, num_heads,
-            num_beams, head_dim, capacity, stride, window, scale,
+            arrays.put(query), arrays.put(keys), arrays.put(values), None, arrays.put(ancestry), arrays.put(sizes),
+            arrays.put(trunks), None, None, partial.ctypes.data, arrivals.ctypes.data, out.ctypes.data, num_prompts,
+            num_heads, num_beams, num_beams, head_dim, capacity, stride, 0, num_prompts, window, scale,
         )  # fmt: skip
         run(library, "decode_attention", call, arrays, is_bfloat=is_bfloat, order=order)
         if arrivals.any():

@@ -38,7 +38,7 @@ def test_shared_memory_fits_every_gpu():
     names = column("80")
     assert column("shared memory, bytes") == {name: resources.shared_of(name) for name in names}
     assert max(int(resources.shared_of(name)) for name in names if name.startswith("decode_attention")) <= 99 << 10
-    assert "2064 + 16 (in + 8)" in TABLE and 2064 + 32 * (3072 + 8) <= 99 << 10
+    assert "2048 + 16 (in + 8)" in TABLE and 2048 + 32 * (3072 + 8) <= 99 << 10
 
 
 def test_names_of_kernels():

@@ -28,11 +28,11 @@ def options_from(config, vocab_size, eos_token_id=2):
     }
 
 
-def load():
+def load(path=PATH):
     """The library, with its signatures; None if it is not built."""
-    if PATH is None:
+    if path is None:
         return None
-    library = ctypes.CDLL(str(PATH))
+    library = ctypes.CDLL(str(path))
     pointer, int32, int64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     ids = ctypes.POINTER(ctypes.c_int32)
     floats = ctypes.POINTER(ctypes.c_float)

@@ -6,9 +6,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TWINS = {
-    "amt/decoding/plain/beam_search.py": "csrc/engine/beam_search.cpp",
-    "amt/decoding/plain/rules.py": "csrc/engine/rules.cpp",
-    "amt/decoding/plain/sampling.py": "csrc/engine/sampling.cpp",
+    "amt/decoding/plain/beam_search.py": "csrc/engine/beam_search.h",
+    "amt/decoding/plain/rules.py": "csrc/engine/rules.h",
+    "amt/decoding/plain/sampling.py": "csrc/engine/sampling.h",
     "amt/decoding/plain/strategies.py": "csrc/engine/search.cpp",
     "amt/midi/limits.py": "csrc/midi/grammar.h",
     "amt/midi/reference/channel_voices.py": "csrc/midi/channel_voices.h",

@@ -124,6 +124,28 @@ class Engine:
         """See `MusicTransformer.decode_step`."""
         return cache.append(token_ids)
 
+    def begin(
+        self,
+        options: dict[str, object],
+        prompts: list[PromptRows],
+        memories: list[torch.Tensor],
+        masks: list[torch.Tensor | None],
+        *,
+        grammars: tuple[str, list[str]] | None,
+    ) -> Generation:
+        """A generation of this decoder; see `amt.ops.decode.Generation`."""
+        return Generation(
+            self.packed,
+            options,
+            prompts,
+            memories,
+            masks,
+            grammars=grammars,
+            features=self.features,
+            isa=self.isa,
+            num_threads=self.num_threads,
+        )
+
     def start_rows(
         self, memory_kv: torch.Tensor, memory_mask: torch.Tensor | None, num_rows: int, num_bars: int = 0
     ) -> Generation:
@@ -207,8 +229,7 @@ class EngineState:
             negative = len(memories)  # it stands behind those of the prompts
             memories.append(self._memories[-1])
         grammars = list(dict.fromkeys(prompt.grammar for prompt in prompts))
-        return Generation(
-            self._engine.packed,
+        return self._engine.begin(
             {
                 "mode": batch.mode,
                 "num_rows": batch.num_rows,
@@ -235,9 +256,6 @@ class EngineState:
             [memory for memory, _ in memories],
             [mask for _, mask in memories],
             grammars=grammar_texts(grammars),
-            features=self._engine.features,
-            isa=self._engine.isa,
-            num_threads=self._engine.num_threads,
         )
 
     def _finish(self, batch: _Batch) -> None:

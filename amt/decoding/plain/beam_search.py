@@ -27,7 +27,7 @@ Where this differs from `transformers`, on purpose:
 - The search ends when only placeholders are left; there they run on to the longest length.
 - Equal scores have an order; there it is whatever `torch.topk` does.
 
-Its twin is csrc/engine/beam_search.cpp.
+Its twin is csrc/engine/beam_search.h.
 """
 
 from __future__ import annotations

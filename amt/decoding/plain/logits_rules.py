@@ -3,7 +3,7 @@
 `scores` are logits in greedy search and sampling, log-probabilities in beam search; -inf forbids a token. The meanings
 are those of the processors of the same names in `transformers.generation.logits_process`.
 
-Its twin is csrc/engine/rules.cpp.
+Its twin is csrc/engine/rules.h.
 """
 
 from __future__ import annotations

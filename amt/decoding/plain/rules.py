@@ -12,7 +12,7 @@ The grammar has the first and the last word:
   (`transformers` gives all legal tokens the score 0 then, and only if every beam is stuck: a hypothesis would jump in
   score because of its neighbours.)
 
-Its twin is csrc/engine/rules.cpp.
+Its twin is csrc/engine/rules.h.
 """
 
 from __future__ import annotations

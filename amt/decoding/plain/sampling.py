@@ -1,6 +1,6 @@
 """Sampling one token: the filters (temperature, top-k, top-p, min-p, typical-p) and the draw.
 
-Its twin is csrc/engine/sampling.cpp.
+Its twin is csrc/engine/sampling.h.
 
 The filters are those of `transformers`, in its order; each takes and gives scores (rows, vocab_size) in float32, -inf
 where a token is out. The draw is ours: `torch.multinomial` depends on a global generator and on the device.

@@ -1,0 +1,57 @@
+"""The backend of the CUDA kernels: the engine's requests, run on a GPU by kernels/cuda."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from amt.config import check_choice
+from amt.decoding.backends.engine import Engine
+from amt.midi.features import layout_text
+from amt.ops.cuda import CudaDecoder, CudaGeneration, Library
+from amt.ops.decode import EngineDtype, PromptRows
+
+DTYPES = ("float32", "bfloat16")
+
+
+class CudaEngine(Engine):
+    """A model's decoder in the memory of a GPU.
+
+    Args:
+        model: a `MusicTransformer`; its encoder goes on running in PyTorch, on the same GPU.
+        dtype: "float32" gives the tokens of plain PyTorch; "bfloat16" is faster and nearly as good.
+        device: the number of the GPU.
+        kernels: for tests: other kernels than those of this package.
+
+    Raises:
+        BackendUnavailableError: the library is missing. ValueError: no such dtype, or no kernels for this model.
+        MemoryError: the GPU has too little memory.
+    """
+
+    def __init__(self, model: Any, dtype: EngineDtype = "float32", *, device: int = 0, kernels: Library | None = None):
+        check_choice("dtype", dtype, DTYPES)
+        self.model, self.dtype, self.config = model, dtype, model.config
+        self.num_threads = 1  # of the encoder, which uses the whole GPU by itself
+        self.shape, tensors = model.decoder_weights()
+        self.decoder = CudaDecoder(self.shape, tensors, dtype, device=device, kernels=kernels)
+        self.features = "" if model.feature_layout is None else layout_text(model.feature_layout)
+
+    @property
+    def label(self) -> str:
+        """What runs, in words."""
+        return f"CUDA kernels {self.dtype}"
+
+    def begin(
+        self,
+        options: dict[str, object],
+        prompts: list[PromptRows],
+        memories: list[torch.Tensor],
+        masks: list[torch.Tensor | None],
+        *,
+        grammars: tuple[str, list[str]] | None,
+    ) -> CudaGeneration:
+        """A generation of this decoder."""
+        return CudaGeneration(
+            self.decoder, options, prompts, memories, masks, grammars=grammars, features=self.features
+        )

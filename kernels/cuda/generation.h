@@ -1,0 +1,77 @@
+// A batch of prompts on a GPU on its way from prefix to result. What it must equal: csrc/engine/generation.h, with the
+// same plan; of a search the block of memory lies on the GPU, and a view on the CPU reads a copy of it.
+//
+// A step is a row of kernels: what runs (plan.cu), the decoder, the choice (choose.cu). Nothing of it waits for the
+// CPU, so that steps are captured once and then replayed. A prefix is read one token a step; all prompts get to the end
+// of theirs in the same step.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "choose.h"
+#include "decoder.h"
+#include "generation_plan.h"
+#include "memory.h"
+#include "plan.h"
+#include "search.h"
+#include "step_graph.h"
+
+namespace amt::cuda {
+
+struct Progress {
+  int64_t num_tokens;  // new tokens so far, of the longest row of each prompt, summed
+  bool is_done;
+};
+
+class Generation {
+ public:
+  // Throws std::invalid_argument, naming the prompt, if something does not fit; OutOfMemory with what to lower.
+  // memories: of plan.memories the keys and values lie in the GPU's memory, the masks on the CPU.
+  Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan);
+
+  // At most max_steps steps, of which reading all prefixes is one; is_last as of engine::Generation. Throws
+  // engine::DecodingError; what had been decoded before can still be read.
+  Progress run(int64_t max_steps, bool is_last);
+
+  // A copy of a prompt's search as it is now.
+  engine::Search search(int64_t prompt);
+
+  int64_t num_prompts() const { return static_cast<int64_t>(groups_.size()); }
+  int64_t num_rows() const { return options_.num_rows; }
+  int64_t prefix_len(int64_t prompt) const { return groups_[static_cast<size_t>(prompt)].prefix_len; }
+
+ private:
+  struct Group {
+    int64_t prefix_len, capacity, grammar;
+    size_t search_bytes;
+    int64_t search;               // where it lies in the block
+    std::vector<std::byte> copy;  // of the search, on the CPU
+  };
+
+  engine::Search view(Group& group) const;
+  void send_prompts(const engine::GenerationPlan& plan);
+  void send_memories(const engine::GenerationPlan& plan);
+  void step();
+
+  const DeviceDecoder& decoder_;
+  engine::SearchOptions options_;
+  std::vector<uint8_t> suppressed_;
+  std::vector<midi::Grammar> grammars_;
+  std::optional<midi::FeatureLayout> features_;
+  std::vector<midi::FeatureState> states_;
+  std::vector<Group> groups_;
+  Stream stream_;
+  DeviceBlock block_;
+  Plan plan_{};
+  Pass pass_{};
+  Choose choose_{};
+  int64_t suppressed_place_ = 0, memory_len_ = 0, longest_prefix_ = 0;
+  bool has_read_prefixes_ = false;
+  StepGraph graph_;
+};
+
+}  // namespace amt::cuda

@@ -1,0 +1,87 @@
+// What a step runs: the next token of each prompt's prefix, or the last tokens of its rows; where they stand, what
+// state features say of them, and how far they turn. What it must equal: `Generation::plan_pass` of
+// csrc/engine/generation.cpp and `Decoder::turn_by_time` of csrc/engine/decoder.cpp.
+//
+// One block for each prompt, a thread for each row.
+#include "device.cuh"
+#include "plan.h"
+
+namespace amt::cuda {
+
+namespace {
+
+constexpr int kPlanThreads = 64;
+
+// Cosine and signed sine of a row.
+__device__ __forceinline__ void turn(const Plan& call, int64_t place, int32_t position, int64_t time) {
+  const int head_dim = call.head_dim, half = head_dim / 2;
+  const float* tables[2] = {call.cosine, call.sine};
+  float* to = call.turns + place * 2 * head_dim;
+  for (int table = 0; table < 2; ++table) {
+    for (int i = 0; i < head_dim; ++i) {
+      to[table * head_dim + i] = tables[table][static_cast<int64_t>(position) * head_dim + i];
+    }
+  }
+  for (int pair = 0; pair < call.num_timed_pairs; ++pair) {
+    const double angle = static_cast<double>(time) * static_cast<double>(call.time_frequency[pair]);
+    const int first = half - call.num_timed_pairs + pair, second = first + half;
+    to[first] = to[second] = static_cast<float>(cos(angle));
+    to[head_dim + second] = static_cast<float>(sin(angle));
+    to[head_dim + first] = -to[head_dim + second];
+  }
+}
+
+__global__ void __launch_bounds__(kPlanThreads) plan_kernel(Plan call) {
+  const int index = static_cast<int>(blockIdx.x), row = static_cast<int>(threadIdx.x);
+  const Prompt& prompt = call.prompts[index];
+  const engine::SearchView& search = prompt.search;
+  PromptState& state = call.states[index];
+  const engine::SearchView::Header& header = search.header();
+  const bool is_running = state.num_positions >= 0 && !search.is_done() && header.failure == engine::Failure::kNone;
+  const bool reads = state.num_positions < header.prefix_len;
+  const auto position = static_cast<int32_t>(reads ? state.num_positions : search.length() - 1);
+  if (row < call.num_rows) {
+    const bool is_active = is_running && (reads ? row == 0 : search.is_active(row));
+    const int32_t token = !is_active ? 0 : reads ? search.token_of_prefix(position) : search.last_token(row);
+    if (is_active && !reads) prompt.ancestry[row * prompt.capacity + position] = static_cast<uint8_t>(row);
+    midi::FeatureState* features =
+        is_active && prompt.states != nullptr ? prompt.states + state.bank * call.num_rows + row : nullptr;
+    int32_t num_entries = 0;
+    midi::FeatureEntry* entries = nullptr;
+    if (features != nullptr) {
+      entries = call.entries + (static_cast<int64_t>(index) * call.num_rows + row) * call.max_entries;
+      features->advance(token);
+      num_entries = static_cast<int32_t>(features->write(entries) - entries);
+    }
+    for (int text = 0; text < call.num_texts; ++text) {
+      const int64_t place = (static_cast<int64_t>(text) * call.num_prompts + index) * call.num_rows + row;
+      call.token_ids[place] = token;
+      call.row_positions[place] = is_running ? position : 0;
+      if (call.entries != nullptr) call.num_entries[place] = num_entries;
+      for (int32_t entry = 0; entry < num_entries; ++entry) {
+        call.columns[place * call.max_entries + entry] = entries[entry].column;
+        call.values[place * call.max_entries + entry] = prompt.features->value(entries[entry]);
+      }
+      if (call.turns != nullptr) {
+        turn(call, place, is_running ? position : 0, features == nullptr ? 0 : features->now());
+      }
+    }
+  }
+  __syncthreads();  // all have read the state
+  if (row != 0) return;
+  for (int text = 0; text < call.num_texts; ++text) {
+    call.lengths[text * call.num_prompts + index] = is_running ? position + 1 : 0;
+    call.trunk_lengths[text * call.num_prompts + index] = state.trunk_len;
+  }
+  state.is_running = is_running ? 1 : 0;
+  state.chooses = is_running && position + 1 >= header.prefix_len ? 1 : 0;
+}
+
+}  // namespace
+
+int launch_plan(const Plan& call, void* stream) {
+  const dim3 grid(static_cast<unsigned>(call.num_prompts));
+  return AMT_LAUNCH(plan_kernel, grid, dim3(kPlanThreads), 0, stream, call);
+}
+
+}  // namespace amt::cuda

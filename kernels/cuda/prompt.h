@@ -1,0 +1,37 @@
+// A prompt on a GPU: the view of its search, and where its rows stand.
+#pragma once
+
+#include <cstdint>
+
+#include "search_view.h"
+#include "state_features.h"
+
+namespace amt::cuda {
+
+// Made by the host, read by the kernels.
+struct Prompt {
+  engine::SearchView search;
+  uint8_t* ancestry;           // (num_rows, capacity): the slot in which a row finds a position
+  midi::FeatureState* states;  // (2, num_rows), of which `bank` counts: what a row's cache holds; null: none
+  const midi::FeatureLayout* features;
+  int32_t num_rows, capacity;
+};
+
+// Changed by the kernels.
+struct PromptState {
+  int32_t num_positions;   // that the cache holds; below 0: so many steps it waits, for prompts with longer prefixes
+  int32_t trunk_len;       // before it all rows find the same slot
+  int32_t bank;            // of the states of features
+  int32_t chooses;         // whether the search gets the logits of this step
+  int32_t is_running;      // whether this step runs the prompt at all
+  int32_t num_new_tokens;  // of the search
+};
+
+// What the host says to a step, and what the last one says to the host.
+struct Control {
+  int32_t is_last;      // every prompt that gets its logits takes its last step
+  int32_t num_running;  // prompts that go on
+  int32_t num_failed;   // prompts that ended with a failure
+};
+
+}  // namespace amt::cuda
