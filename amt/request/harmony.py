@@ -67,7 +67,7 @@ def _runs(scan: Scan) -> Iterator[_Run]:
             joint += piece.strip() if piece.strip("|") == "" else ("," if piece == "," else " ")
             continue
         is_other = any(first <= match.start() < after for first, after in others)
-        if all(_looks(part) for part in parts) and not is_other and scan.is_free(match.start(), match.end()):
+        if parts and all(map(_looks, parts)) and not is_other and scan.is_free(match.start(), match.end()):
             at = match.start() + piece.index(word)
             if not words:
                 start = at

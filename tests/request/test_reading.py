@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from amt.midi.programs import PROGRAMS, SHORT_NAMES, program_number
@@ -231,6 +231,7 @@ def test_a_long_text_is_read_in_part():
 
 
 @given(st.text())
+@example("-.")
 def test_any_text_is_read(text):
     reading = read(text)
     assert all(0 <= said.start < said.end <= len(text) for _, said in reading.facts())
