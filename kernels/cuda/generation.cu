@@ -10,27 +10,6 @@ namespace amt::cuda {
 namespace {
 
 constexpr int64_t kStepsBetweenLooks = 16;  // so many steps are started before the CPU looks whether all is done
-constexpr int kCopyThreads = 128;
-
-struct CopyMemory {
-  const float* from;  // (num_planes, len, head_dim)
-  void* to;           // (num_planes, capacity, head_stride)
-  int32_t len, head_dim, capacity, head_stride;
-};
-
-__device__ __forceinline__ void put(Bfloat* to, float x) { to->bits = static_cast<uint16_t>(to_bfloats(x, 0.0f)); }
-__device__ __forceinline__ void put(float* to, float x) { *to = x; }
-
-// Keys and values of a text to where a decoder reads them. One block for (position, plane).
-template <typename Number>
-__global__ void __launch_bounds__(kCopyThreads) copy_memory_kernel(CopyMemory call) {
-  const int64_t position = blockIdx.x, plane = blockIdx.y;
-  const float* from = call.from + (plane * call.len + position) * call.head_dim;
-  Number* to = static_cast<Number*>(call.to) + (plane * call.capacity + position) * call.head_stride;
-  for (int i = static_cast<int>(threadIdx.x); i < call.head_stride; i += kCopyThreads) {
-    put(to + i, i < call.head_dim ? from[i] : 0.0f);
-  }
-}
 
 engine::SearchOptions options_of(const engine::GenerationPlan& plan, const engine::DecoderShape& shape) {
   engine::SearchOptions options = plan.options;
@@ -293,17 +272,14 @@ void Generation::send_memories(const engine::GenerationPlan& plan) {
         const int64_t place =
             layer * pass_.memory_layer_numbers + index * shape.num_heads * memory_len_ * decoder_.head_stride();
         const void* start = kind == 0 ? pass_.memory_keys : pass_.memory_values;
-        const CopyMemory call{memory.keys_values + (2 * layer + kind) * kind_numbers,
-                              static_cast<std::byte*>(const_cast<void*>(start)) + place * decoder_.number_bytes(),
-                              static_cast<int32_t>(memory.len),
-                              static_cast<int32_t>(shape.head_dim()),
-                              static_cast<int32_t>(memory_len_),
-                              decoder_.head_stride()};
-        const dim3 grid(static_cast<unsigned>(memory.len), static_cast<unsigned>(shape.num_heads));
-        check_device(decoder_.is_bfloat()
-                         ? AMT_LAUNCH(copy_memory_kernel<Bfloat>, grid, dim3(kCopyThreads), 0, stream_.get(), call)
-                         : AMT_LAUNCH(copy_memory_kernel<float>, grid, dim3(kCopyThreads), 0, stream_.get(), call),
-                     "keys and values of a text");
+        const PlaceMemory call{memory.keys_values + (2 * layer + kind) * kind_numbers,
+                               static_cast<std::byte*>(const_cast<void*>(start)) + place * decoder_.number_bytes(),
+                               static_cast<int32_t>(shape.num_heads),
+                               static_cast<int32_t>(memory.len),
+                               static_cast<int32_t>(shape.head_dim()),
+                               static_cast<int32_t>(memory_len_),
+                               decoder_.head_stride()};
+        check_device(amt_cuda_place_memory(&call, decoder_.is_bfloat(), stream_.get()), "keys and values of a text");
       }
     }
   }

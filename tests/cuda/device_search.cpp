@@ -62,3 +62,5 @@ AMT_TESTING float amt_device_log_sum_exp(const float* x, int64_t num) {
   for (int lane = 0; lane < amt::cuda::kSumLanes; ++lane) lanes[lane] = amt::cuda::Block::sum_of_lane(x, num, lane);
   return std::log(amt::cuda::Block::sum_of_lanes(lanes));
 }
+
+AMT_TESTING int64_t amt_choose_shared_bytes() { return sizeof(amt::cuda::ChooseShared); }
