@@ -1,6 +1,7 @@
 """Builds the compiled module and the op library with CMake and ninja.
 
 AMT_BUILD=require fails without a compiler, off builds nothing, auto (default) tries and falls back to the reference.
+AMT_CUDA=on builds the CUDA kernels or fails, off leaves them out, auto (default) builds them where nvcc is.
 """
 
 import os
@@ -14,6 +15,9 @@ from setuptools.command.build_ext import build_ext
 MODE = os.environ.get("AMT_BUILD", "auto")
 if MODE not in ("auto", "require", "off"):
     sys.exit(f"AMT_BUILD must be auto, require or off, got {MODE!r}")
+CUDA = os.environ.get("AMT_CUDA", "auto")
+if CUDA not in ("auto", "on", "off"):
+    sys.exit(f"AMT_CUDA must be auto, on or off, got {CUDA!r}")
 
 
 class CMakeBuild(build_ext):
@@ -36,6 +40,7 @@ class CMakeBuild(build_ext):
             "-GNinja",
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+            f"-DAMT_CUDA={CUDA}",
         ]
         try:
             subprocess.run(configure, check=True)
@@ -44,8 +49,8 @@ class CMakeBuild(build_ext):
             for prefix in {package, source / "amt"}:
                 subprocess.run(["cmake", "--install", str(build), "--prefix", str(prefix)], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            if MODE == "require":
-                raise SystemExit(f"AMT_BUILD=require: the C++ part did not build: {error}") from error
+            if MODE == "require" or CUDA == "on":
+                raise SystemExit(f"the C++ part did not build, and must: {error}") from error
             self.warn(f"the C++ part did not build ({error}); AMT will run through its slower Python reference")
             self.extensions = []
 

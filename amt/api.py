@@ -117,7 +117,8 @@ def generate(text: str | list[str] | tuple[str, ...], *, num_return_sequences: i
             (`amt.midi.sanity`), then what does most of what was asked for (`Piece.report`); "model": of whole pieces
             the one that the model's own MIDI -> text direction finds nearest to the text.
         device: "cpu", or "cuda" or "cuda:N": the model then runs there, in PyTorch; see `amt.load`.
-        backend: "engine" (compiled), "plain" (PyTorch: slow, the same music), or "auto": the engine if it is here.
+        backend: "engine" (compiled), "plain" (PyTorch: slow, the same music), "cuda" (kernels for a model on a GPU,
+            which have not run on one yet), or "auto": the engine if it is here, on a GPU PyTorch.
         dtype: of the engine's weights: "float32", or "bfloat16" and "int8", which are faster and differ a little.
         progress: called with (tokens done, tokens at most).
         logits_processor, stopping_criteria, streamer: as those of `transformers`.
@@ -415,7 +416,7 @@ def info() -> dict[str, Any]:
     import torch
 
     from amt.decoding.backends import BACKENDS
-    from amt.ops import explain_attention
+    from amt.ops import cuda, explain_attention
     from amt.ops import native as ops
     from amt.text.encoder import TextEncoderSpec, find_encoder_files
 
@@ -432,6 +433,7 @@ def info() -> dict[str, Any]:
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "gpu": explain_device(),
+        "gpu_kernels": cuda.explain(),
         "midi": native.explain(),
         "decoding": ops.explain() if ops.is_available() else f"plain PyTorch, slow: {ops.explain()}",
         "backends": [backend.name for backend in BACKENDS],

@@ -1,17 +1,23 @@
 """Checks and measures on a CUDA GPU, within some minutes, into one dated JSON file.
 
-    python benchmarks/gpu.py [--minutes 9] [--stages facts,verify,attention,training] [-o FILE]
+    python benchmarks/gpu.py [--minutes 9] [--stages facts,verify,decoding,attention,training] [-o FILE]
+    python benchmarks/gpu.py --train DATA --minutes 9
 
 Stages: `facts` measures what the GPU gives (memory, matrix products, L2, launches, exchanges between its processors),
 `verify` runs tests/ops/triton_cases.py on it in several processes, bfloat16 included, each case twice for equal bits,
+`decoding` holds the CUDA kernels of kernels/cuda to the CPU engine's tokens and times them with 1 to 512 rows,
 `attention` times the kernels beside torch's own, and `training` a step of the default model with each. The file is
 written after each stage, so a run that is cut keeps what it has. Without -o it is benchmarks/results/gpu-DATE.json.
+
+With --train nothing of this runs: `amt train` gets the minutes, and leaves its run, weights included, in a folder
+beside the file. DATA is a folder made by `amt prepare`.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import os
 import statistics
@@ -31,14 +37,15 @@ import amt
 from amt.bench.attention import Attend, AttentionCase, Inputs, by_backend, call_once, make_inputs
 from amt.bench.machine import machine
 from amt.devices import why_no_gpu
+from amt.errors import BackendUnavailableError
 from amt.models import build_model
 from amt.nn.config import ModelConfig
 from amt.ops import attention_backend
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = 1
-STAGES = ("facts", "verify", "attention", "training")
-SHARES = {"facts": 0.1, "verify": 0.4, "attention": 0.28, "training": 0.22}  # of the time
+STAGES = ("facts", "verify", "decoding", "attention", "training")
+SHARES = {"facts": 0.1, "verify": 0.35, "decoding": 0.25, "attention": 0.15, "training": 0.15}  # of the time
 NUM_PROCESSES = 12  # that compile the kernels of `verify`, as far as there are processors
 TOTAL_POSITIONS = 16_384  # batch times length of the attention cases
 
@@ -48,6 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", default=",".join(STAGES), help="with commas between")
     parser.add_argument("--minutes", type=float, default=9.0, help="for all stages together; default: 9")
+    parser.add_argument("--train", metavar="DATA", type=Path, help="train on this folder instead")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     stages = args.stages.split(",")
@@ -60,15 +68,19 @@ def main() -> int:
     if reason is not None:
         print(f"gpu.py: there is no GPU here: {reason}", file=sys.stderr)
         return 1
-    all_shares = sum(SHARES[stage] for stage in stages)
+    if args.train is not None:
+        stages = ["train"]
+        globals()["measure_train"] = functools.partial(measure_train, args.train)
+    all_shares = sum(SHARES.get(stage, 1.0) for stage in stages)
     now = datetime.datetime.now(datetime.timezone.utc)
     path = args.output or ROOT / "benchmarks" / "results" / f"gpu-{now:%Y-%m-%d-%H%M}.json"
     report = Report(path, now)
-    for stage in STAGES:
+    for stage in (*STAGES, "train"):
         if stage in stages:
             start = time.monotonic()
             try:
-                globals()[f"measure_{stage}"](report, start + 60 * args.minutes * SHARES[stage] / all_shares)
+                share = SHARES.get(stage, 1.0) / all_shares
+                globals()[f"measure_{stage}"](report, start + 60 * args.minutes * share)
             except Exception as error:  # the other stages are still worth having
                 report.fail(stage, f"{type(error).__name__}: {error}")
             report.data["seconds"][stage] = round(time.monotonic() - start, 1)
@@ -447,6 +459,91 @@ def measure_training(report: Report, end: float) -> None:
                 report.row("training", case, backend, error=f"{type(error).__name__}: {str(error)[:200]}")
                 continue
             report.row("training", case, backend, **figures, tokens_s=batch * length / figures["median_us"] * 1e6)
+
+
+# decoding
+
+
+NUM_TOKEN_CASES = 60
+STREAMS = ((1, 1), (1, 4), (32, 1), (128, 4))  # (prompts, beams)
+NUM_NEW_TOKENS = 256
+
+
+def measure_decoding(report: Report, end: float) -> None:
+    """Tokens beside those of the CPU engine, then the time of a step."""
+    from amt.ops import cuda
+
+    try:
+        kernels = cuda.library()
+    except BackendUnavailableError as error:
+        report.fail("decoding", str(error))
+        return
+    sys.path.append(str(ROOT / "tests" / "cuda"))
+    import generation_cases
+
+    begin = time.monotonic()
+    for seed in range(NUM_TOKEN_CASES):
+        if time.monotonic() > begin + (end - begin) / 2:
+            report.check("decoding tokens", False, f"no time left after {seed} of {NUM_TOKEN_CASES} cases")
+            break
+        try:
+            found = generation_cases.difference(seed, kernels, device="cuda")
+        except Exception as error:  # the others are still worth having
+            found = f"{type(error).__name__}: {error}"
+        report.check(f"decoding tokens {seed}", not found, found[:300])
+    report.save()
+    for dtype in ("bfloat16", "float32"):
+        for num_prompts, num_beams in STREAMS:
+            case = f"{dtype}-{num_prompts}x{num_beams}"
+            if time.monotonic() > end:
+                report.row("decoding", case, "cuda", error="no time left")
+                continue
+            try:
+                figures = _time_generation(dtype, num_prompts, num_beams)
+            except Exception as error:  # such as too little memory
+                report.row("decoding", case, "cuda", error=f"{type(error).__name__}: {str(error)[:200]}")
+                continue
+            report.row("decoding", case, "cuda", **figures)
+
+
+def _time_generation(dtype: Any, num_prompts: int, num_beams: int) -> dict[str, float]:
+    """The default model with random weights; eos never comes."""
+    from amt.decoding.backends.cuda import CudaEngine
+    from amt.ops.decode import PromptRows
+
+    torch.manual_seed(0)
+    config = ModelConfig(vocab_size=659, max_sequence_length=1024)
+    engine = CudaEngine(build_model(config).cuda().eval(), dtype)
+    shape = engine.shape
+    num_cross = shape.cross_attention_layers or shape.num_layers
+    head_dim = shape.d_model // shape.num_heads
+    memory = torch.randn(num_cross, 2, shape.num_heads, 32, head_dim, device="cuda")
+    options: dict[str, object] = {
+        "mode": "beams" if num_beams > 1 else "greedy",
+        "num_rows": num_beams,
+        "suppress_tokens": [2],
+    }
+    prompts = [PromptRows(0, [1], NUM_NEW_TOKENS) for _ in range(num_prompts)]
+    generation = engine.begin(options, prompts, [memory], [None], grammars=None)
+    generation.run(8)  # captures the step
+    torch.cuda.synchronize()
+    start = time.monotonic()
+    num_tokens, _ = generation.run()
+    seconds = time.monotonic() - start
+    num_steps = NUM_NEW_TOKENS - 8
+    return {"step_us": seconds / num_steps * 1e6, "tokens_s": num_steps * num_prompts / seconds, "tokens": num_tokens}
+
+
+# train
+
+
+def measure_train(data: Path, report: Report, end: float) -> None:
+    """A run of `amt train` until the end; the folder has the weights."""
+    folder = report.path.with_suffix(".run")
+    seconds = max(30.0, end - time.monotonic() - 30)
+    command = [sys.executable, "-m", "amt", "train", str(data), "-o", str(folder), "--max-time", f"{seconds:.0f}"]
+    done = subprocess.run([*command, "--device", "cuda"], cwd=ROOT, check=False)
+    report.check("train", done.returncode == 0, str(folder))
 
 
 if __name__ == "__main__":

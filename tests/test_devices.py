@@ -12,7 +12,7 @@ from amt.devices import best_device, explain_device, open_device, why_no_gpu
 from amt.errors import BackendUnavailableError, DeviceError
 from amt.models import build_model
 from amt.nn.config import ModelConfig
-from amt.ops import fused
+from amt.ops import cuda, fused
 
 MODEL = ModelConfig(
     vocab_size=659, d_model=16, nhead=2, num_encoder_layers=1, num_decoder_layers=1, dim_feedforward=24,
@@ -102,6 +102,23 @@ def test_the_backend_says_where_it_runs(monkeypatch):
         choose(model, backend="engine")
     with pytest.raises(ValueError, match="dtype='int8' needs the compiled engine, and so device='cpu'"):
         choose(model, dtype="int8")
+
+
+def test_the_cuda_kernels_run_or_say_why_not(monkeypatch, tmp_path):
+    model = build_model(MODEL)
+    with pytest.raises(BackendUnavailableError, match="the model is on the processor; use device='cuda'"):
+        choose(model, backend="cuda")
+    monkeypatch.setattr(type(model), "device", torch.device("cuda", 0))
+    monkeypatch.setattr(cuda, "LIBRARY", tmp_path / "_cuda.so")
+    cuda.library.cache_clear()
+    with pytest.raises(BackendUnavailableError, match="not built; install the CUDA toolkit and reinstall"):
+        choose(model, backend="cuda")
+    assert cuda.explain().startswith("the GPU kernels are not built")
+    (tmp_path / "_cuda.so").write_bytes(b"no library")
+    with pytest.raises(BackendUnavailableError, match="the library of GPU kernels does not load"):
+        choose(model, backend="cuda")
+    with pytest.raises(ValueError, match="dtype must be one of float32, bfloat16; got 'int8'"):
+        choose(model, backend="cuda", dtype="int8")
 
 
 def test_a_text_goes_to_where_the_model_is():

@@ -65,7 +65,7 @@ def edit(
         typer.Option(metavar="NAME", help="cpu, cuda or cuda:N; default: cpu.", rich_help_panel=SPEED),
     ] = None,
     backend: Annotated[
-        str, typer.Option(metavar="NAME", help="engine, plain or auto; see amt generate.", rich_help_panel=SPEED)
+        str, typer.Option(metavar="NAME", help="engine, plain, cuda or auto; see amt generate.", rich_help_panel=SPEED)
     ] = "auto",
     dtype: Annotated[
         str, typer.Option(metavar="TYPE", help="Of the engine: float32, bfloat16, int8.", rich_help_panel=SPEED)

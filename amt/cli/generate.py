@@ -93,7 +93,7 @@ def generate(
         str,
         typer.Option(
             metavar="NAME",
-            help="engine (compiled), plain (PyTorch: slow, the same music), or auto: the engine if it is here.",
+            help="engine (compiled), plain (PyTorch: slow), cuda (a GPU's kernels), or auto: the engine if it is here.",
             rich_help_panel=SPEED,
         ),
     ] = "auto",

@@ -17,13 +17,13 @@ from typing import Any
 
 import torch
 
-from amt.errors import BackendUnavailableError, DecodingError
+from amt.errors import BackendUnavailableError, DecodingError, DeviceError
 from amt.named_values import named_values
 from amt.ops.decode import FINISH_REASONS, DecoderShape, EngineDtype, PromptRows, RowResult, prompt_lists
 
 LIBRARY = Path(__file__).parents[1] / "_cuda.so"
 STEPS_AT_ONCE = 16  # between two looks at the clock
-KINDS: tuple[type[Exception], ...] = (ValueError, DecodingError, MemoryError, RuntimeError)
+KINDS: tuple[type[Exception], ...] = (ValueError, DecodingError, MemoryError, DeviceError)
 
 _POINTER, _INT, _INT64 = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 _TEXT = ctypes.c_char_p
@@ -85,6 +85,15 @@ def library() -> Library:
             "the GPU kernels are not built; install the CUDA toolkit and reinstall with AMT_CUDA=on"
         )
     return Library(LIBRARY)
+
+
+def explain() -> str:
+    """One line for `amt info`."""
+    try:
+        library()
+    except BackendUnavailableError as error:
+        return str(error)
+    return "CUDA kernels for decoding, with backend='cuda'; they have not run on a GPU yet"
 
 
 def _addresses(tensors: Sequence[torch.Tensor | None]) -> Any:

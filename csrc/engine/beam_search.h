@@ -232,8 +232,8 @@ AMT_HD inline bool is_over(const SearchOptions& options, int64_t max_new_tokens,
 
 // One step from room.best, by one thread. penalties[n]: n ^ length_penalty; num_new_tokens: the length of the
 // continuations. is_last: all of them end here.
-AMT_HD inline void advance_beams(const SearchOptions& options, int64_t max_new_tokens, int64_t num_new_tokens,
-                                 const float* penalties, bool is_last, BeamRoom& room, BeamState& state) {
+AMT_APART AMT_HD inline void advance_beams(const SearchOptions& options, int64_t max_new_tokens, int64_t num_new_tokens,
+                                           const float* penalties, bool is_last, BeamRoom& room, BeamState& state) {
   bool have_all_ended = true;
   for (int64_t rank = 0; rank < room.best.size(); ++rank) {
     Continuation& item = room.best[rank];

@@ -77,8 +77,8 @@ AMT_HD inline int32_t forced_token(const SearchOptions& options, const RuleInput
 // given: (vocab_size), logits or in beam search log-probabilities. False where the penalty or guidance makes a score
 // infinite or NaN.
 template <class Workers>
-AMT_HD bool apply_rules(const Workers& workers, const SearchOptions& options, const RuleInput& input,
-                        const float* given, float* scores) {
+AMT_APART AMT_HD bool apply_rules(const Workers& workers, const SearchOptions& options, const RuleInput& input,
+                                  const float* given, float* scores) {
   const int64_t vocab_size = options.vocab_size;
   const bool is_penalized = options.repetition_penalty != 1.0f;
   const int32_t forced = forced_token(options, input);

@@ -31,7 +31,8 @@ struct SamplingRoom {
 };
 
 template <class Workers>
-AMT_HD void softmax(const Workers& workers, const float* scores, int64_t vocab_size, float* probs, SamplingRoom& room) {
+AMT_APART AMT_HD void softmax(const Workers& workers, const float* scores, int64_t vocab_size, float* probs,
+                              SamplingRoom& room) {
   const float max = row_max(workers, scores, vocab_size);
   for (int64_t id = workers.first(); id < vocab_size; id += workers.step()) {
     probs[id] = scores[id] == -kInfinity ? 0.0f : std::exp(scores[id] - max);
@@ -50,7 +51,8 @@ AMT_HD void softmax(const Workers& workers, const float* scores, int64_t vocab_s
 
 // Keeps the k highest scores, and whatever ties with the lowest of them.
 template <class Workers>
-AMT_HD void keep_top_k(const Workers& workers, float* scores, int64_t vocab_size, int64_t top_k, float* work) {
+AMT_APART AMT_HD void keep_top_k(const Workers& workers, float* scores, int64_t vocab_size, int64_t top_k,
+                                 float* work) {
   if (top_k >= vocab_size) return;
   copy(workers, scores, vocab_size, work);
   const auto is_higher = [](float a, float b) { return a > b; };
@@ -71,8 +73,8 @@ AMT_HD void keep_top_k(const Workers& workers, float* scores, int64_t vocab_size
 // similar probability; only the bucket in which the sum passes 1 - p needs an order. Sums are kept in double and
 // compared in float32, as those of torch's cumsum.
 template <class Workers>
-AMT_HD void keep_top_p(const Workers& workers, float* scores, int64_t vocab_size, double top_p, float* work,
-                       SamplingRoom& room) {
+AMT_APART AMT_HD void keep_top_p(const Workers& workers, float* scores, int64_t vocab_size, double top_p, float* work,
+                                 SamplingRoom& room) {
   const float* probs = work;
   auto* members = reinterpret_cast<int32_t*>(work + vocab_size);
   softmax(workers, scores, vocab_size, work, room);
@@ -117,8 +119,8 @@ AMT_HD void keep_top_p(const Workers& workers, float* scores, int64_t vocab_size
 
 // Drops what is less likely than min_p times the likeliest token. Nguyen et al. 2024, arXiv:2407.01082, section 3.
 template <class Workers>
-AMT_HD void keep_min_p(const Workers& workers, float* scores, int64_t vocab_size, float min_p, float* work,
-                       SamplingRoom& room) {
+AMT_APART AMT_HD void keep_min_p(const Workers& workers, float* scores, int64_t vocab_size, float min_p, float* work,
+                                 SamplingRoom& room) {
   softmax(workers, scores, vocab_size, work, room);
   const float threshold = min_p * row_max(workers, work, vocab_size);
   for (int64_t id = workers.first(); id < vocab_size; id += workers.step()) {
@@ -145,8 +147,8 @@ AMT_HD double sum_in_order(const Workers& workers, const double* numbers, int64_
 // Keeps the tokens whose surprise is nearest to the entropy until they are likely enough together, and what lies as far
 // from it as the last of them. Meister et al. 2022, arXiv:2202.00666, section 3.
 template <class Workers>
-AMT_HD void keep_typical_p(const Workers& workers, float* scores, int64_t vocab_size, double typical_p, float* work,
-                           SamplingRoom& room) {
+AMT_APART AMT_HD void keep_typical_p(const Workers& workers, float* scores, int64_t vocab_size, double typical_p,
+                                     float* work, SamplingRoom& room) {
   auto* terms = reinterpret_cast<double*>(work);
   const double max = row_max(workers, scores, vocab_size);
   for (int64_t id = workers.first(); id < vocab_size; id += workers.step()) terms[id] = std::exp(scores[id] - max);
@@ -204,8 +206,8 @@ AMT_HD bool filter_scores(const Workers& workers, const SearchOptions& options, 
 // The token at `uniform` (in [0, 1)) of the cumulative distribution over ascending ids; -1 if the scores are no finite
 // numbers. work: vocab_size doubles.
 template <class Workers>
-AMT_HD int32_t choose(const Workers& workers, const float* scores, int64_t vocab_size, double uniform, double* work,
-                      SamplingRoom& room) {
+AMT_APART AMT_HD int32_t choose(const Workers& workers, const float* scores, int64_t vocab_size, double uniform,
+                                double* work, SamplingRoom& room) {
   const double max = row_max(workers, scores, vocab_size);
   for (int64_t id = workers.first(); id < vocab_size; id += workers.step()) {
     work[id] = scores[id] > -kInfinity ? std::exp(scores[id] - max) : 0.0;

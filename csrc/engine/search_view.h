@@ -23,11 +23,27 @@ namespace amt::engine {
 // What can go wrong in a step.
 enum class Failure : int32_t { kNone, kDamagedLogits, kDamagedScores, kTemperature, kNoToken, kNoDraw, kNoBeam };
 
+AMT_APART AMT_HD inline bool take_token(midi::GrammarState& state, int32_t token) { return state.take(token); }
+
 // Which tokens a grammar allows, into mask (vocab_size).
 template <class Workers>
-AMT_HD void allowed_tokens(const Workers& workers, const midi::GrammarState& state, int64_t remaining, uint8_t* mask) {
-  if (workers.is_first()) state.allowed(mask, remaining);
-  workers.wait();
+AMT_APART AMT_HD void allowed_tokens(const Workers& workers, const midi::GrammarState& state, int64_t remaining,
+                                     int64_t vocab_size, uint8_t* mask) {
+  if constexpr (Workers::kIsAlone) {
+    state.allowed(mask, remaining);
+  } else {  // each worker judges its own tokens, and those that are nearest to the aim stay
+    const midi::GrammarState::Aim aim = state.aim(remaining);
+    float nearest = midi::GrammarState::kForbidden;
+    for (int64_t id = workers.first(); id < vocab_size; id += workers.step()) {
+      mask[id] = state.distance(static_cast<int>(id), aim);
+      nearest = mask[id] < nearest ? mask[id] : nearest;
+    }
+    nearest = -workers.max(-nearest);
+    for (int64_t id = workers.first(); id < vocab_size; id += workers.step()) {
+      mask[id] = mask[id] < midi::GrammarState::kForbidden && mask[id] <= nearest;
+    }
+    workers.wait();
+  }
 }
 
 class SearchView {
@@ -130,8 +146,8 @@ class SearchView {
   // The first half of a step, of kGreedy and kSample: chooses the token of a row that runs. log_sum_exp(workers, x,
   // num): of numbers that are at most 0, one of them 0. scratch: vocab_size * 4 floats; 64-byte aligned.
   template <class Workers, class LogSumExp>
-  AMT_HD Failure choose_token(const Workers& workers, int64_t row, const float* logits, const float* negative,
-                              const LogSumExp& log_sum_exp, float* scratch, SamplingRoom& room) const {
+  AMT_APART AMT_HD Failure choose_token(const Workers& workers, int64_t row, const float* logits, const float* negative,
+                                        const LogSumExp& log_sum_exp, float* scratch, SamplingRoom& room) const {
     const Header& now = header();
     const int64_t vocab_size = options_.vocab_size;
     if (!are_below_infinity(workers, logits, vocab_size)) return Failure::kDamagedLogits;
@@ -171,7 +187,7 @@ class SearchView {
 
   // The second half: what has been chosen counts. is_last: whatever has not ended is stopped.
   template <class Workers>
-  AMT_HD void end_rows(const Workers& workers, bool is_last) const {
+  AMT_APART AMT_HD void end_rows(const Workers& workers, bool is_last) const {
     Header& now = header();
     const int64_t length = now.length + 1;
     for (int64_t row = workers.first(); row < options_.num_rows; row += workers.step()) {
@@ -179,7 +195,7 @@ class SearchView {
       if (state.reason != FinishReason::kRunning) continue;
       state.length = length;
       const int32_t token = tokens(0, row)[length - 1];
-      if (has_grammar_) grammar_state(0, row).advance(token);
+      if (has_grammar_) take_token(grammar_state(0, row), token);
       if (token == options_.eos_token_id) {
         state.reason = FinishReason::kEos;
       } else if (length - now.prefix_len >= now.max_new_tokens) {
@@ -207,8 +223,8 @@ class SearchView {
 
   // The first half of a step of kBeams; arguments as of choose_token.
   template <class Workers, class LogSumExp>
-  AMT_HD RowScores score_beam(const Workers& workers, int64_t row, const float* logits, const float* negative,
-                              const LogSumExp& log_sum_exp, float* scratch) const {
+  AMT_APART AMT_HD RowScores score_beam(const Workers& workers, int64_t row, const float* logits, const float* negative,
+                                        const LogSumExp& log_sum_exp, float* scratch) const {
     const int64_t vocab_size = options_.vocab_size;
     float* log_probs = scratch;
     if (num_new_tokens() > 0 && has_grammar_ && !beam_state().beams[row].is_real) {
@@ -227,7 +243,7 @@ class SearchView {
 
   // The second half: room.best has been offered all rows.
   template <class Workers>
-  AMT_HD Failure end_beams(const Workers& workers, bool is_last, BeamRoom& room) const {
+  AMT_APART AMT_HD Failure end_beams(const Workers& workers, bool is_last, BeamRoom& room) const {
     Header& now = header();
     BeamState& state = beam_state();
     const int64_t num_new = num_new_tokens();
@@ -272,7 +288,8 @@ class SearchView {
   // log_softmax in float32, in the order of torch's: (logit - max) - log(sum), which stays exact for large logits.
   // Returns log(sum) and leaves logit - max in `shifted`; -inf stays -inf, also where it is all there is.
   template <class Workers, class LogSumExp>
-  AMT_HD float shift(const Workers& workers, const float* logits, const LogSumExp& log_sum_exp, float* shifted) const {
+  AMT_APART AMT_HD float shift(const Workers& workers, const float* logits, const LogSumExp& log_sum_exp,
+                               float* shifted) const {
     const int64_t vocab_size = options_.vocab_size;
     const float max = row_max(workers, logits, vocab_size);
     for (int64_t id = workers.first(); id < vocab_size; id += workers.step()) {
@@ -296,8 +313,8 @@ class SearchView {
   // The scores that guidance makes of a row's log-probabilities, in the second quarter of scratch; nullptr if the
   // negative logits are NaN or infinite.
   template <class Workers, class LogSumExp>
-  AMT_HD const float* guided(const Workers& workers, const float* log_probs, const float* negative,
-                             const LogSumExp& log_sum_exp, float* scratch) const {
+  AMT_APART AMT_HD const float* guided(const Workers& workers, const float* log_probs, const float* negative,
+                                       const LogSumExp& log_sum_exp, float* scratch) const {
     const int64_t vocab_size = options_.vocab_size;
     float* scores = scratch + vocab_size;
     if (!log_softmax(workers, negative, log_sum_exp, scores)) return nullptr;
@@ -318,7 +335,8 @@ class SearchView {
     const int64_t vocab_size = options_.vocab_size, step = num_new_tokens();
     float* scores = scratch + 2 * vocab_size;
     auto* allowed = reinterpret_cast<uint8_t*>(scratch + 3 * vocab_size);
-    if (has_grammar_) allowed_tokens(workers, grammar_state(now.bank, row), now.tokens_left - step, allowed);
+    if (has_grammar_)
+      allowed_tokens(workers, grammar_state(now.bank, row), now.tokens_left - step, vocab_size, allowed);
     const RuleInput input{
         tokens(now.bank, row), now.length, now.num_before + step, now.num_before + now.tokens_left, allowed,
         has_grammar_};
@@ -366,7 +384,7 @@ class SearchView {
       const Beam& beam = beam_state().beams[row];
       if (!beam.is_real) continue;
       grammar_state(bank, row) = grammar_state(now.bank, beam.parent);
-      grammar_state(bank, row).advance(beam.token);
+      take_token(grammar_state(bank, row), beam.token);
     }
   }
 

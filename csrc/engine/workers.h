@@ -13,6 +13,14 @@
 
 #include "host_device.h"
 
+// What nvcc shall not copy to where it is called: long functions, of which it would otherwise make one that takes
+// minutes to compile.
+#ifdef __CUDACC__
+#define AMT_APART __noinline__
+#else
+#define AMT_APART
+#endif
+
 namespace amt::engine {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -70,7 +78,7 @@ AMT_HD void copy(const Workers& workers, const T* from, int64_t num, T* to) {
 
 // Sorts by an order in which no two items are equal, so that every way of sorting gives the same. All workers see it.
 template <class Workers, class T, class IsBefore>
-AMT_HD void sort(const Workers& workers, T* items, int64_t num, IsBefore is_before) {
+AMT_APART AMT_HD void sort(const Workers& workers, T* items, int64_t num, IsBefore is_before) {
   if constexpr (Workers::kIsAlone) {
     std::sort(items, items + num, is_before);
   } else {

@@ -39,9 +39,9 @@ __device__ __forceinline__ int32_t token_of(uint64_t key) {
 }
 
 // The best continuations of a row, in their order, as many as could be among those of all rows.
-__device__ __forceinline__ void pick_best(const Block& block, int32_t row, const engine::Beam& beam,
-                                          const engine::SearchView::RowScores& made, int32_t vocab_size,
-                                          int32_t num_rows, engine::Continuation* best) {
+__device__ AMT_APART void pick_best(const Block& block, int32_t row, const engine::Beam& beam,
+                                    const engine::SearchView::RowScores& made, int32_t vocab_size, int32_t num_rows,
+                                    engine::Continuation* best) {
   uint64_t bar = ~uint64_t{0};
   const int32_t num = vocab_size < 2 * num_rows ? vocab_size : 2 * num_rows;
   for (int32_t rank = 0; rank < num; ++rank) {
@@ -60,8 +60,8 @@ __device__ __forceinline__ void pick_best(const Block& block, int32_t row, const
 }
 
 // Ancestry, trunk and features of a prompt's rows follow what the search has chosen.
-__device__ __forceinline__ void follow(const Block& block, const Prompt& prompt, PromptState& state,
-                                       int32_t num_positions, ChooseShared& shared) {
+__device__ AMT_APART void follow(const Block& block, const Prompt& prompt, PromptState& state, int32_t num_positions,
+                                 ChooseShared& shared) {
   const engine::SearchView& search = prompt.search;
   const int32_t num_rows = prompt.num_rows, capacity = prompt.capacity;
   if (block.is_first()) {
@@ -89,20 +89,23 @@ __device__ __forceinline__ void follow(const Block& block, const Prompt& prompt,
     if (!is_shared && position < end_of_trunk) end_of_trunk = static_cast<int32_t>(position);
   }
   end_of_trunk = -static_cast<int32_t>(block.max(-static_cast<float>(end_of_trunk)));  // below 2^24: exact
-  if (prompt.states != nullptr) {
-    const midi::FeatureState* from = prompt.states + state.bank * num_rows;
-    midi::FeatureState* to = prompt.states + (1 - state.bank) * num_rows;
-    for (int64_t row = block.first(); row < num_rows; row += block.step()) to[row] = from[shared.parents[row]];
+  if (prompt.tracks != nullptr) {
+    const midi::FeatureTrack* from = prompt.tracks + state.bank * num_rows;
+    const int64_t to = static_cast<int64_t>(1 - state.bank) * num_rows;
+    for (int64_t row = block.first(); row < num_rows; row += block.step()) {
+      prompt.tracks[to + row] = from[shared.parents[row]];
+      prompt.tracks[to + row].move_lists_to(prompt.lists + (to + row) * prompt.list_words, capacity);
+    }
   }
   block.wait();
   if (block.is_first()) {
     state.trunk_len = end_of_trunk;
-    if (prompt.states != nullptr) state.bank = 1 - state.bank;
+    if (prompt.tracks != nullptr) state.bank = 1 - state.bank;
   }
 }
 
 // The second half of a prompt's step, when all rows are there.
-__device__ __forceinline__ void end_step(const Block& block, const Choose& call, int32_t index, ChooseShared& shared) {
+__device__ AMT_APART void end_step(const Block& block, const Choose& call, int32_t index, ChooseShared& shared) {
   const Prompt& prompt = call.prompts[index];
   const engine::SearchView& search = prompt.search;
   const int32_t num_rows = call.num_rows;

@@ -10,27 +10,6 @@ namespace amt::cuda {
 namespace {
 
 constexpr int64_t kStepsBetweenLooks = 16;  // so many steps are started before the CPU looks whether all is done
-constexpr int kCopyThreads = 128;
-
-struct CopyMemory {
-  const float* from;  // (num_planes, len, head_dim)
-  void* to;           // (num_planes, capacity, head_stride)
-  int32_t len, head_dim, capacity, head_stride;
-};
-
-__device__ __forceinline__ void put(Bfloat* to, float x) { to->bits = static_cast<uint16_t>(to_bfloats(x, 0.0f)); }
-__device__ __forceinline__ void put(float* to, float x) { *to = x; }
-
-// Keys and values of a text to where a decoder reads them. One block for (position, plane).
-template <typename Number>
-__global__ void __launch_bounds__(kCopyThreads) copy_memory_kernel(CopyMemory call) {
-  const int64_t position = blockIdx.x, plane = blockIdx.y;
-  const float* from = call.from + (plane * call.len + position) * call.head_dim;
-  Number* to = static_cast<Number*>(call.to) + (plane * call.capacity + position) * call.head_stride;
-  for (int i = static_cast<int>(threadIdx.x); i < call.head_stride; i += kCopyThreads) {
-    put(to + i, i < call.head_dim ? from[i] : 0.0f);
-  }
-}
 
 engine::SearchOptions options_of(const engine::GenerationPlan& plan, const engine::DecoderShape& shape) {
   engine::SearchOptions options = plan.options;
@@ -79,7 +58,16 @@ Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan
   const int64_t num_zeros = block_.num_bytes();
   const int64_t control = block_.take(1, sizeof(Control));
   const int64_t prompts = block_.take(num_prompts, sizeof(Prompt));
-  suppressed_place_ = block_.take(static_cast<int64_t>(suppressed_.size()), 1);
+  places_.suppressed = block_.take(static_cast<int64_t>(suppressed_.size()), 1);
+  places_.grammars = block_.take(static_cast<int64_t>(grammars_.size()), sizeof(midi::GrammarRules));
+  if (features_) {
+    list_words_ = static_cast<int64_t>(midi::FeatureTrack::list_bytes(capacity) / sizeof(uint64_t));
+    const int64_t num_tracks = 2 * num_prompts * num_rows;
+    places_.features = block_.take(1, sizeof(midi::FeatureRules));
+    places_.feature_values = block_.take(2 * (midi::FeatureRules::kLargestNumber + 1), sizeof(float));
+    places_.tracks = block_.take(num_tracks, sizeof(midi::FeatureTrack));
+    places_.lists = block_.take(num_tracks * list_words_, sizeof(uint64_t));
+  }
   for (const engine::GroupPlan& asked : plan.groups) {
     Group group{static_cast<int64_t>(asked.prefix.size()), asked.capacity(), asked.grammar, 0, 0, {}};
     group.search_bytes = engine::Search::bytes(options_, group.capacity, asked.grammar >= 0);
@@ -188,15 +176,15 @@ engine::Search Generation::view(Group& group) const {
 void Generation::send_prompts(const engine::GenerationPlan& plan) {
   const int64_t num_rows = options_.num_rows;
   engine::SearchOptions there = options_;
-  there.suppressed = suppressed_.empty() ? nullptr : reinterpret_cast<uint8_t*>(block_.at(suppressed_place_));
-  if (!suppressed_.empty()) {
-    stream_.to_device(block_.at(suppressed_place_), suppressed_.data(), suppressed_.size());
+  there.suppressed = suppressed_.empty() ? nullptr : reinterpret_cast<uint8_t*>(block_.at(places_.suppressed));
+  stream_.to_device(block_.at(places_.suppressed), suppressed_.data(), suppressed_.size());
+  auto* rules = reinterpret_cast<midi::GrammarRules*>(block_.at(places_.grammars));
+  for (size_t index = 0; index < grammars_.size(); ++index) {
+    stream_.to_device(rules + index, &grammars_[index].rules(), sizeof(midi::GrammarRules));
   }
-  if (features_) {
-    for (const engine::GroupPlan& asked : plan.groups) {
-      states_.insert(states_.end(), static_cast<size_t>(2 * num_rows), midi::FeatureState(*features_, asked.num_bars));
-    }
-  }
+  auto* tracks = reinterpret_cast<midi::FeatureTrack*>(block_.at(places_.tracks));
+  auto* lists = reinterpret_cast<uint64_t*>(block_.at(places_.lists));
+  if (features_) send_features(plan, tracks, lists);
   std::vector<Prompt> prompts;
   std::vector<PromptState> states;
   for (size_t index = 0; index < groups_.size(); ++index) {
@@ -210,12 +198,27 @@ void Generation::send_prompts(const engine::GenerationPlan& plan) {
       throw std::invalid_argument("prefix " + std::to_string(index) + " " + error.what());
     }
     const bool has_grammar = group.grammar >= 0;
+    if (has_grammar) {
+      const engine::Search begun = view(group);
+      for (int64_t bank = 0; bank < begun.num_banks(); ++bank) {
+        for (int64_t row = 0; row < num_rows; ++row) begun.grammar_state(bank, row).bind(rules[group.grammar]);
+      }
+    }
     const auto layout = engine::SearchView::lay_out(options_, group.capacity, has_grammar);
     stream_.to_device(block_.at(group.search), group.copy.data(), group.search_bytes);
-    prompts.push_back({engine::SearchView(there, group.capacity, has_grammar, layout, block_.at(group.search)),
-                       const_cast<uint8_t*>(pass_.ancestry) + static_cast<int64_t>(index) * num_rows * pass_.capacity,
-                       features_ ? states_.data() + static_cast<int64_t>(index) * 2 * num_rows : nullptr,
-                       features_ ? &*features_ : nullptr, static_cast<int32_t>(num_rows), pass_.capacity});
+    const int64_t first_row = static_cast<int64_t>(index) * num_rows;
+    Prompt prompt{engine::SearchView(there, group.capacity, has_grammar, layout, block_.at(group.search))};
+    prompt.ancestry = const_cast<uint8_t*>(pass_.ancestry) + first_row * pass_.capacity;
+    if (features_) {
+      prompt.tracks = tracks + 2 * first_row;
+      prompt.lists = lists + 2 * first_row * list_words_;
+      prompt.feature_values = reinterpret_cast<float*>(block_.at(places_.feature_values));
+      prompt.features = reinterpret_cast<midi::FeatureRules*>(block_.at(places_.features));
+      prompt.list_words = list_words_;
+    }
+    prompt.num_rows = static_cast<int32_t>(num_rows);
+    prompt.capacity = pass_.capacity;
+    prompts.push_back(prompt);
   }
   for (const Group& group : groups_) {
     states.push_back({static_cast<int32_t>(group.prefix_len - longest_prefix_), 0, 0, 0, 0, 0});
@@ -225,6 +228,24 @@ void Generation::send_prompts(const engine::GenerationPlan& plan) {
   const Control begin{0, static_cast<int32_t>(prompts.size()), 0};
   stream_.to_device(choose_.control, &begin, sizeof(begin));
   stream_.wait();  // `prompts` and `states` end here
+}
+
+// Every row of a prompt begins with the same track, which has taken nothing.
+void Generation::send_features(const engine::GenerationPlan& plan, midi::FeatureTrack* tracks, uint64_t* lists) {
+  auto* rules = reinterpret_cast<midi::FeatureRules*>(block_.at(places_.features));
+  std::vector<midi::FeatureTrack> begun;
+  for (const engine::GroupPlan& asked : plan.groups) {
+    for (int64_t row = 0; row < 2 * options_.num_rows; ++row) {
+      uint64_t* own = lists + static_cast<int64_t>(begun.size()) * list_words_;
+      begun.emplace_back(features_->rules(), asked.num_bars, own, pass_.capacity);
+      begun.back().bind(*rules, own, pass_.capacity);
+    }
+  }
+  const std::vector<float> values = features_->value_table();
+  stream_.to_device(rules, &features_->rules(), sizeof(midi::FeatureRules));
+  stream_.to_device(block_.at(places_.feature_values), values.data(), values.size() * sizeof(float));
+  stream_.to_device(tracks, begun.data(), begun.size() * sizeof(midi::FeatureTrack));
+  stream_.wait();  // `begun` and `values` end here
 }
 
 void Generation::send_memories(const engine::GenerationPlan& plan) {
@@ -251,17 +272,14 @@ void Generation::send_memories(const engine::GenerationPlan& plan) {
         const int64_t place =
             layer * pass_.memory_layer_numbers + index * shape.num_heads * memory_len_ * decoder_.head_stride();
         const void* start = kind == 0 ? pass_.memory_keys : pass_.memory_values;
-        const CopyMemory call{memory.keys_values + (2 * layer + kind) * kind_numbers,
-                              static_cast<std::byte*>(const_cast<void*>(start)) + place * decoder_.number_bytes(),
-                              static_cast<int32_t>(memory.len),
-                              static_cast<int32_t>(shape.head_dim()),
-                              static_cast<int32_t>(memory_len_),
-                              decoder_.head_stride()};
-        const dim3 grid(static_cast<unsigned>(memory.len), static_cast<unsigned>(shape.num_heads));
-        check_device(decoder_.is_bfloat()
-                         ? AMT_LAUNCH(copy_memory_kernel<Bfloat>, grid, dim3(kCopyThreads), 0, stream_.get(), call)
-                         : AMT_LAUNCH(copy_memory_kernel<float>, grid, dim3(kCopyThreads), 0, stream_.get(), call),
-                     "keys and values of a text");
+        const PlaceMemory call{memory.keys_values + (2 * layer + kind) * kind_numbers,
+                               static_cast<std::byte*>(const_cast<void*>(start)) + place * decoder_.number_bytes(),
+                               static_cast<int32_t>(shape.num_heads),
+                               static_cast<int32_t>(memory.len),
+                               static_cast<int32_t>(shape.head_dim()),
+                               static_cast<int32_t>(memory_len_),
+                               decoder_.head_stride()};
+        check_device(amt_cuda_place_memory(&call, decoder_.is_bfloat(), stream_.get()), "keys and values of a text");
       }
     }
   }

@@ -54,6 +54,7 @@ class Generation {
 
   engine::Search view(Group& group) const;
   void send_prompts(const engine::GenerationPlan& plan);
+  void send_features(const engine::GenerationPlan& plan, midi::FeatureTrack* tracks, uint64_t* lists);
   void send_memories(const engine::GenerationPlan& plan);
   void step();
 
@@ -62,14 +63,18 @@ class Generation {
   std::vector<uint8_t> suppressed_;
   std::vector<midi::Grammar> grammars_;
   std::optional<midi::FeatureLayout> features_;
-  std::vector<midi::FeatureState> states_;
   std::vector<Group> groups_;
   Stream stream_;
   DeviceBlock block_;
   Plan plan_{};
   Pass pass_{};
   Choose choose_{};
-  int64_t suppressed_place_ = 0, memory_len_ = 0, longest_prefix_ = 0;
+  // Where things lie that the prompts point to.
+  struct Places {
+    int64_t suppressed, grammars, features, feature_values, tracks, lists;
+  };
+  Places places_{};
+  int64_t list_words_ = 0, memory_len_ = 0, longest_prefix_ = 0;
   bool has_read_prefixes_ = false;
   StepGraph graph_;
 };

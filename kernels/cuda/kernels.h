@@ -64,6 +64,13 @@ struct PlaceKeys {
   float norm_scale;  // of the length of queries and keys; 0: they keep theirs
 };
 
+// Keys, or values, of a text to where attention reads them.
+struct PlaceMemory {
+  const float* from;  // (num_heads, len, head_dim)
+  void* to;           // (num_heads, capacity, head_stride)
+  int32_t num_heads, len, head_dim, capacity, head_stride;
+};
+
 // One query a row over its keys. Keys and values never move: position p of a beam stands in the slot that its ancestry
 // names. Before trunk_lengths all beams of a prompt share it, and it is read once for all of them.
 struct DecodeAttention {
@@ -92,6 +99,7 @@ int amt_cuda_embed(const Embed* call, int is_bfloat, void* stream);
 int amt_cuda_norm_linear(const NormLinear* call, int is_bfloat, void* stream);
 int amt_cuda_norm(const Norm* call, void* stream);
 int amt_cuda_place_keys(const PlaceKeys* call, int is_bfloat, void* stream);
+int amt_cuda_place_memory(const PlaceMemory* call, int is_bfloat, void* stream);
 int amt_cuda_decode_attention(const DecodeAttention* call, int is_bfloat, void* stream);
 }
 

@@ -57,6 +57,17 @@ __global__ void __launch_bounds__(kThreads) place_keys_kernel(PlaceKeys call) {
   }
 }
 
+// One block for (position, head).
+template <typename Number>
+__global__ void __launch_bounds__(kThreads) place_memory_kernel(PlaceMemory call) {
+  const int64_t position = blockIdx.x, head = blockIdx.y;
+  const float* from = call.from + (head * call.len + position) * call.head_dim;
+  Number* to = static_cast<Number*>(call.to) + (head * call.capacity + position) * call.head_stride;
+  for (int i = static_cast<int>(threadIdx.x); i < call.head_stride; i += kThreads) {
+    store_one(to + i, i < call.head_dim ? from[i] : 0.0f);
+  }
+}
+
 }  // namespace
 
 extern "C" int amt_cuda_place_keys(const PlaceKeys* call, int is_bfloat, void* stream) {
@@ -64,6 +75,13 @@ extern "C" int amt_cuda_place_keys(const PlaceKeys* call, int is_bfloat, void* s
   const dim3 grid(static_cast<unsigned>(call->num_rows));
   if (is_bfloat) return AMT_LAUNCH(place_keys_kernel<Bfloat>, grid, dim3(kThreads), 0, stream, copy);
   return AMT_LAUNCH(place_keys_kernel<float>, grid, dim3(kThreads), 0, stream, copy);
+}
+
+extern "C" int amt_cuda_place_memory(const PlaceMemory* call, int is_bfloat, void* stream) {
+  const PlaceMemory copy = *call;
+  const dim3 grid(static_cast<unsigned>(call->len), static_cast<unsigned>(call->num_heads));
+  if (is_bfloat) return AMT_LAUNCH(place_memory_kernel<Bfloat>, grid, dim3(kThreads), 0, stream, copy);
+  return AMT_LAUNCH(place_memory_kernel<float>, grid, dim3(kThreads), 0, stream, copy);
 }
 
 }  // namespace amt::cuda

@@ -44,8 +44,8 @@ __global__ void __launch_bounds__(kPlanThreads) plan_kernel(Plan call) {
     const bool is_active = is_running && (reads ? row == 0 : search.is_active(row));
     const int32_t token = !is_active ? 0 : reads ? search.token_of_prefix(position) : search.last_token(row);
     if (is_active && !reads) prompt.ancestry[row * prompt.capacity + position] = static_cast<uint8_t>(row);
-    midi::FeatureState* features =
-        is_active && prompt.states != nullptr ? prompt.states + state.bank * call.num_rows + row : nullptr;
+    midi::FeatureTrack* features =
+        is_active && prompt.tracks != nullptr ? prompt.tracks + state.bank * call.num_rows + row : nullptr;
     int32_t num_entries = 0;
     midi::FeatureEntry* entries = nullptr;
     if (features != nullptr) {
@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(kPlanThreads) plan_kernel(Plan call) {
       if (call.entries != nullptr) call.num_entries[place] = num_entries;
       for (int32_t entry = 0; entry < num_entries; ++entry) {
         call.columns[place * call.max_entries + entry] = entries[entry].column;
-        call.values[place * call.max_entries + entry] = prompt.features->value(entries[entry]);
+        call.values[place * call.max_entries + entry] = prompt.features->value(entries[entry], prompt.feature_values);
       }
       if (call.turns != nullptr) {
         turn(call, place, is_running ? position : 0, features == nullptr ? 0 : features->now());

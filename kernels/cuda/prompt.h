@@ -3,25 +3,29 @@
 
 #include <cstdint>
 
+#include "feature_entries.h"
+#include "feature_track.h"
 #include "search_view.h"
-#include "state_features.h"
 
 namespace amt::cuda {
 
 // Made by the host, read by the kernels.
 struct Prompt {
   engine::SearchView search;
-  uint8_t* ancestry;           // (num_rows, capacity): the slot in which a row finds a position
-  midi::FeatureState* states;  // (2, num_rows), of which `bank` counts: what a row's cache holds; null: none
-  const midi::FeatureLayout* features;
-  int32_t num_rows, capacity;
+  uint8_t* ancestry = nullptr;            // (num_rows, capacity): the slot in which a row finds a position
+  midi::FeatureTrack* tracks = nullptr;   // (2, num_rows), of which `bank` counts: of what a row's cache holds
+  uint64_t* lists = nullptr;              // (2, num_rows, list_words): of the tracks
+  const float* feature_values = nullptr;  // the table of FeatureRules::value
+  const midi::FeatureRules* features = nullptr;
+  int64_t list_words = 0;
+  int32_t num_rows = 0, capacity = 0;
 };
 
 // Changed by the kernels.
 struct PromptState {
   int32_t num_positions;   // that the cache holds; below 0: so many steps it waits, for prompts with longer prefixes
   int32_t trunk_len;       // before it all rows find the same slot
-  int32_t bank;            // of the states of features
+  int32_t bank;            // of the tracks of features
   int32_t chooses;         // whether the search gets the logits of this step
   int32_t is_running;      // whether this step runs the prompt at all
   int32_t num_new_tokens;  // of the search

@@ -6,6 +6,7 @@ python kernels/cuda/resources.py [--archs 80,90a,100f,120] > kernels/cuda/resour
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import os
 import re
 import shutil
@@ -14,16 +15,23 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SOURCES = ("embed.cu", "norm_linear.cu", "output.cu", "decode_attention.cu")
+SOURCES = (
+    "embed.cu", "norm_linear.cu", "norm.cu", "place_keys.cu", "decode_attention.cu", "plan.cu", "choose.cu"
+)  # fmt: skip
+INCLUDES = tuple(f"-I{FOLDER.parents[1] / 'csrc' / name}" for name in ("engine", "midi"))
+# Kernels in which one thread does what it does on a CPU; their calls of functions keep registers on the stack.
+SERIAL = ("plan", "choose")
 ARCHS = ("80", "90a", "100f", "120")
 MAX_REGISTERS = 255
 HEAD = f"""# What the CUDA kernels use
 
 Printed by `python kernels/cuda/resources.py`. No kernel has run on a GPU yet. Registers are those of a thread for
 sm_{", ".join(ARCHS)}; what spills is told beside them. Shared memory is what a launch asks for, `in` being the number
-of inputs.
+of inputs. In `plan` and `choose` single threads do what they do on a CPU: calls of functions keep some registers on
+the stack there.
 """
 # Bytes of shared memory as the launchers ask for them: see LinearShared and AttentionShared.
+CHOOSE_BYTES = 25472  # sizeof(ChooseShared); tests/cuda/test_choice.py compares
 LINEAR_BYTES, TEAM_BYTES = 4 * 4 * 16 * 8, 4
 
 
@@ -39,7 +47,10 @@ def usage(arch: str) -> dict[str, tuple[int, int]]:
     for source in SOURCES:
         command = [str(nvcc()), "-std=c++17", "-O3", f"-gencode=arch=compute_{arch},code=sm_{arch}", "-Xptxas", "-v"]
         done = subprocess.run(
-            [*command, "-cubin", "-o", os.devnull, str(FOLDER / source)], capture_output=True, text=True, check=False
+            [*command, *INCLUDES, "-cubin", "-o", os.devnull, str(FOLDER / source)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise RuntimeError(f"{source} for sm_{arch}: {done.stderr[-2000:]}")
@@ -55,7 +66,10 @@ def usage(arch: str) -> dict[str, tuple[int, int]]:
 def name_of(mangled: str) -> str:
     """`decode_attention bfloat16 4 beams head_dim 64` from what the compiler calls it."""
     match = re.search(r"\d+([a-z_]+)_kernelI(f|NS0_6BfloatE)(.*?)EEvNS", mangled)
-    assert match, mangled
+    if match is None:  # it has no types
+        plain = re.search(r"\d+([a-z_]+)_kernelENS", mangled)
+        assert plain, mangled
+        return plain[1]
     words = [match[1], "float32" if match[2] == "f" else "bfloat16"]
     numbers = [int(number) for number in re.findall(r"Li(\d+)E", match[3] + "E")]
     if match[1] == "decode_attention":
@@ -68,7 +82,9 @@ def name_of(mangled: str) -> str:
 
 def shared_of(name: str) -> str:
     """Bytes of shared memory, in words."""
-    if name.startswith("embed"):
+    if name == "choose":
+        return str(CHOOSE_BYTES)
+    if not name.startswith(("norm_linear", "decode_attention")):
         return "0"
     if not name.startswith("decode_attention"):
         return f"{LINEAR_BYTES} + {16 * (2 if 'float32' in name else 1)} (in + 8)"
@@ -79,7 +95,8 @@ def shared_of(name: str) -> str:
 
 def table(archs: tuple[str, ...]) -> list[str]:
     """A row for each kernel, in Markdown."""
-    each = [usage(arch) for arch in archs]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        each = list(pool.map(usage, archs))
     rows = [
         f"| kernel | {' | '.join(f'sm_{arch}' for arch in archs)} | shared memory, bytes |",
         "|---" * (len(archs) + 2) + "|",
@@ -108,7 +125,7 @@ def main() -> int:
     rows = table(archs)
     print(HEAD)
     print("\n".join([*rows, "", f"nvcc {release()}"]))
-    return int(any("spilled" in row for row in rows))
+    return int(any("spilled" in row and row.split()[1] not in SERIAL for row in rows))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,7 @@ ENGINE, MIDI = ROOT / "csrc" / "engine", ROOT / "csrc" / "midi"
 INCLUDES = tuple(f"-I{folder}" for folder in (Path(__file__).parent, KERNELS, ENGINE, MIDI))
 ENGINE_SOURCES = (
     ENGINE / "search.cpp",
-    *(MIDI / f"{name}.cpp" for name in ("vocabulary", "plan", "grammar", "grammar_demands", "grammar_plan")),
-    MIDI / "state_features.cpp",
+    *(MIDI / f"{name}.cpp" for name in ("vocabulary", "plan", "grammar", "grammar_masks", "state_features")),
 )
 FLAGS = ("-std=c++17", "-fPIC", "-fno-gnu-unique", "-fno-strict-aliasing", "-ffp-contract=off")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")

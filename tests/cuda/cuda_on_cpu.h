@@ -22,6 +22,9 @@
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 using std::max;
 using std::min;
@@ -46,7 +49,12 @@ struct alignas(16) float4 {
 namespace cuda_on_cpu {
 
 constexpr int kWarp = 32, kMaxThreads = 1024;
-constexpr size_t kStackBytes = 64 << 10, kGuardBytes = 4 << 10;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t kStackBytes = 512 << 10;  // whose frames are larger
+#else
+constexpr size_t kStackBytes = 64 << 10;
+#endif
+constexpr size_t kGuardBytes = 4 << 10;
 constexpr size_t kMaxSharedBytes = 99 << 10;  // of consumers' GPUs, the smallest that are supported
 
 // Where a fiber stands: on x86-64 nothing but its stack, on which the registers lie that a call must keep.
@@ -205,6 +213,9 @@ inline void run_block(const std::vector<unsigned>& threads) {
   std::memset(m.shared_start, 0xFF, m.shared_bytes + kGuardBytes);
   m.meeting = Meeting{};
   for (Warp& each : m.warps) each.meeting = Meeting{};
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(m.stacks.data(), m.stacks.size());  // from the fibers before, which did not return
+#endif
   for (size_t thread = 0; thread < m.fibers.size(); ++thread) {
     m.fibers[thread].is_done = false;
     m.fibers[thread].context.begin(m.stacks.data() + thread * kStackBytes, &enter);

@@ -20,7 +20,10 @@ bool step_on_device(TestSearch* search, const float* logits, const float* negati
   std::vector<uint8_t> ancestry(static_cast<size_t>(num_rows * search->max_len));
   std::vector<Failure> failures(static_cast<size_t>(num_rows));
   std::vector<float> scratch(static_cast<size_t>(num_rows * scratch_stride) + 16);
-  amt::cuda::Prompt prompt{view, ancestry.data(), nullptr, nullptr, num_rows, static_cast<int32_t>(search->max_len)};
+  amt::cuda::Prompt prompt{view};
+  prompt.ancestry = ancestry.data();
+  prompt.num_rows = num_rows;
+  prompt.capacity = static_cast<int32_t>(search->max_len);
   amt::cuda::PromptState state{num_positions, 0, 0, 1, 1, 0};
   amt::cuda::Control control{0, 1, 0};
   uint32_t arrivals = 0;
@@ -59,3 +62,5 @@ AMT_TESTING float amt_device_log_sum_exp(const float* x, int64_t num) {
   for (int lane = 0; lane < amt::cuda::kSumLanes; ++lane) lanes[lane] = amt::cuda::Block::sum_of_lane(x, num, lane);
   return std::log(amt::cuda::Block::sum_of_lanes(lanes));
 }
+
+AMT_TESTING int64_t amt_choose_shared_bytes() { return sizeof(amt::cuda::ChooseShared); }

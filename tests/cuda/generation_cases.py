@@ -8,6 +8,7 @@ prints how many of so many random models and options gave other tokens, and whic
 from __future__ import annotations
 
 import concurrent.futures
+import copy
 import dataclasses
 import functools
 import os
@@ -82,14 +83,16 @@ def outcome(case: random_models.Case, engine: Engine) -> list[list[Hypothesis]] 
         return random_models.without_numbers(error)
 
 
-def difference(seed: int, library: Library) -> str:
+def difference(seed: int, library: Library, device: str = "cpu") -> str:
     """What the kernels do otherwise than the CPU engine in the case of a number; empty if nothing.
+
+    `device` is where the kernels run: "cuda", or "cpu" for those that are compiled for this processor.
 
     Tokens and reasons are the same, unless float64 says that float32 may choose either (`random_models.difference`). In
     a batch every prompt gets, bit for bit, what it gets alone.
     """
     case = random_models.random_case(seed)
-    engine = CudaEngine(case.model, kernels=library)
+    engine = CudaEngine(copy.deepcopy(case.model).to(device), kernels=library)
     expected, found = outcome(case, Engine(case.model)), outcome(case, engine)
     if isinstance(expected, str) or isinstance(found, str):
         return "" if expected == found else f"{expected}; {found}"

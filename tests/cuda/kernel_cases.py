@@ -81,7 +81,8 @@ def embed_case(num_rows: int, d_model: int, *, has_features: bool, has_positions
         call = Embed(
             arrays.put(tokens), arrays.put(embedding), arrays.put(weight) if has_features else None,
             arrays.put(counts.astype(np.int32)), arrays.put(padded_columns),
-            arrays.put(padded_values.astype(np.float32)), arrays.put(table), arrays.put(places), x.ctypes.data, num_rows, d_model, most, 1.5,
+            arrays.put(padded_values.astype(np.float32)), arrays.put(table), arrays.put(places), x.ctypes.data,
+            num_rows, d_model, most, 1.5,
         )  # fmt: skip
         run(library, "embed", call, arrays, is_bfloat=is_bfloat, order=order)
         return torch.from_numpy(x.copy())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_library import ORDERS, build_with_engine, compiler
+from cuda_library import KERNELS, ORDERS, build_with_engine, compiler
 
 from amt.decoding.backends.engine import engine_options
 from amt.request.options import GenerationConfig
@@ -82,6 +82,13 @@ def test_guidance(on_cpu, on_device, options, guidance_scale):
             histories = {row: [*histories[search.parent(row)], search.last_token(row)] for row in active}
         found.append(search.results(1))
     assert found[0] == found[1]
+
+
+def test_the_table_of_resources_has_its_shared_memory(on_device):
+    on_device.amt_choose_shared_bytes.restype = ctypes.c_int64
+    table = (KERNELS / "resources.md").read_text(encoding="utf-8")
+    row = next(line for line in table.splitlines() if line.startswith("| choose |"))
+    assert row.split("|")[-2].strip() == str(on_device.amt_choose_shared_bytes())
 
 
 def test_log_sum_exp_is_that_of_the_kernels(on_device):

@@ -27,9 +27,9 @@ def column(arch):
 @pytest.mark.parametrize("arch", resources.ARCHS)
 def test_no_kernel_spills_and_the_table_is_right(arch):
     found = resources.usage(arch)
-    assert len(found) == 24
+    assert len(found) == 35
     for name, (registers, spills) in found.items():
-        assert spills == 0 and registers <= resources.MAX_REGISTERS, name
+        assert (spills == 0 or name in resources.SERIAL) and registers <= resources.MAX_REGISTERS, name
     if f"nvcc {resources.release()}\n" in TABLE:
         assert {name: str(registers) for name, (registers, _) in found.items()} == column(arch)
 

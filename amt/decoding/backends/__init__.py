@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 import torch
 
 from amt.config import check_choice
-from amt.decoding.backends import engine, plain
+from amt.decoding.backends import cuda, engine, plain
 from amt.decoding.deadline import Deadline
 from amt.decoding.hypothesis import Hypothesis, NewToken
 from amt.decoding.plain.start import device_of
@@ -19,7 +19,7 @@ from amt.ops import native
 from amt.ops.decode import ENGINE_DTYPES, EngineDtype
 from amt.request.request import Prompt, Request
 
-BackendName = Literal["auto", "engine", "plain"]
+BackendName = Literal["auto", "engine", "plain", "cuda"]
 
 
 class State(Protocol):
@@ -79,7 +79,8 @@ class Backend:
 
 ENGINE = Backend("engine", engine.refusal, engine.start)
 PLAIN = Backend("plain", lambda request: None, plain.start)
-BACKENDS = (ENGINE, PLAIN)
+CUDA = Backend("cuda", engine.refusal, engine.start)
+BACKENDS = (ENGINE, PLAIN, CUDA)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,13 +112,14 @@ def choose(
     Args:
         model: a model, or an `Engine`, which is a choice in itself.
         request: None: one without anything that only Python knows.
-        backend: "engine": the compiled engine or an error; "plain": PyTorch; "auto": the engine if it is here, PyTorch
-            for a model on a GPU; or a row of the caller's own, such as that of a batch that is shared.
+        backend: "engine": the compiled engine or an error; "cuda": the CUDA kernels or an error; "plain": PyTorch;
+            "auto": the engine if it is here, PyTorch for a model on a GPU, since the CUDA kernels have not run on one
+            yet; or a row of the caller's own, such as that of a batch that is shared.
         dtype: of the engine's weights; anything but float32 asks for the engine.
 
     Raises:
         ValueError: no such backend or dtype, or a dtype that the backend does not have.
-        BackendUnavailableError: the engine was asked for and is not here.
+        BackendUnavailableError: the engine, or the CUDA kernels, were asked for and are not here.
     """
     if isinstance(backend, Backend):
         refusal = None if request is None else backend.refusal(request)
@@ -129,7 +131,11 @@ def choose(
     if not isinstance(model, engine.Engine):
         device = device_of(model)
         if device.type != "cpu":
-            return _on_gpu(model, device, backend, dtype)
+            return _on_gpu(model, device, request, backend, dtype)
+        if backend == "cuda":
+            raise BackendUnavailableError(
+                "the CUDA kernels run on a GPU, and the model is on the processor; use device='cuda'"
+            )
         if backend == "plain" and dtype != "float32":
             raise ValueError(f"dtype={dtype!r} needs backend='engine'; plain PyTorch has float32 only")
         if backend == "plain":
@@ -140,18 +146,29 @@ def choose(
     refusal = None if request is None else engine.refusal(request)
     if refusal is not None:
         return Choice(PLAIN, model, model.label, f"step by step from Python: {refusal}")
+    if isinstance(model, cuda.CudaEngine):
+        return Choice(CUDA, model, model.label, "given by the caller")
     return Choice(ENGINE, model, model.label, "the compiled engine is here")
 
 
-def _on_gpu(model: DecoderModel, device: torch.device, backend: str, dtype: str) -> Choice:
-    """What decodes on a GPU: plain PyTorch so far."""
+def _on_gpu(model: DecoderModel, device: torch.device, request: Request | None, backend: str, dtype: str) -> Choice:
+    """What decodes on a GPU: plain PyTorch, unless the CUDA kernels are asked for."""
     if backend == "engine":
         raise BackendUnavailableError(
             f"the compiled engine runs on the processor, and the model is on {device}; use device='cpu' or"
             " backend='plain'"
         )
+    if backend == "cuda":
+        packed = cuda.packed_engine(model, _engine_dtype(dtype), device)
+        refusal = None if request is None else engine.refusal(request)
+        if refusal is None:
+            return Choice(CUDA, packed, packed.label, "asked for")
+        return Choice(PLAIN, model, plain.label(device), f"step by step from Python: {refusal}")
     if dtype != "float32":
-        raise ValueError(f"dtype={dtype!r} needs the compiled engine, and so device='cpu'; the model is on {device}")
+        raise ValueError(
+            f"dtype={dtype!r} needs the compiled engine, and so device='cpu', or backend='cuda'; the model is on"
+            f" {device}"
+        )
     reason = "asked for" if backend == "plain" else f"the model is on {device}, and the compiled engine has no GPU"
     return Choice(PLAIN, model, plain.label(device), reason)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ class CudaEngine(Engine):
     def __init__(self, model: Any, dtype: EngineDtype = "float32", *, device: int = 0, kernels: Library | None = None):
         check_choice("dtype", dtype, DTYPES)
         self.model, self.dtype, self.config = model, dtype, model.config
+        self._place = f"cuda:{device}"
         self.num_threads = 1  # of the encoder, which uses the whole GPU by itself
         self.shape, tensors = model.decoder_weights()
         self.decoder = CudaDecoder(self.shape, tensors, dtype, device=device, kernels=kernels)
@@ -40,7 +42,15 @@ class CudaEngine(Engine):
     @property
     def label(self) -> str:
         """What runs, in words."""
-        return f"CUDA kernels {self.dtype}"
+        return f"CUDA kernels {self.dtype} on {self._place}"
+
+    def start_cache(self, memory: torch.Tensor, memory_mask: torch.Tensor | None, num_bars: int = 0) -> Any:
+        """See `MusicTransformer.start_cache`: where Python chooses the tokens, PyTorch runs the decoder."""
+        return self.model.start_cache(memory, memory_mask, num_bars)
+
+    def decode_step(self, token_ids: torch.Tensor, cache: Any) -> torch.Tensor:
+        """See `MusicTransformer.decode_step`."""
+        return self.model.decode_step(token_ids, cache)  # type: ignore[no-any-return]
 
     def begin(
         self,
@@ -55,3 +65,19 @@ class CudaEngine(Engine):
         return CudaGeneration(
             self.decoder, options, prompts, memories, masks, grammars=grammars, features=self.features
         )
+
+
+_engines: weakref.WeakKeyDictionary[Any, dict[tuple[EngineDtype, int], CudaEngine]] = weakref.WeakKeyDictionary()
+
+
+def packed_engine(model: Any, dtype: EngineDtype, device: torch.device) -> CudaEngine:
+    """The engine of a model on a GPU; packed when it is first asked for, kept as long as the model.
+
+    Raises:
+        BackendUnavailableError: the kernels are not built. ValueError: there are none for this model or dtype.
+        MemoryError, DeviceError: the GPU has too little memory, or does not work.
+    """
+    engines, key = _engines.setdefault(model, {}), (dtype, device.index or 0)
+    if key not in engines:
+        engines[key] = CudaEngine(model, dtype, device=device.index or 0)
+    return engines[key]

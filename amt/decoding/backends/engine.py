@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 
@@ -34,6 +34,24 @@ CHUNK_MS = 25  # how long Python may wait for a Ctrl-C, and then for one pass
 MAX_BATCH_ROWS = 256  # rows that are run together; more come in turns
 MAX_BATCH_BYTES = 1 << 30  # of their caches
 REASONS: dict[str, FinishReason] = {"eos": "eos", "length": "length", "stopped": "stopped", "running": "stopped"}
+
+
+class Running(Protocol):
+    """A batch of prompts on its way: see `amt.ops.decode.Generation`, whose methods these are."""
+
+    stage_seconds: dict[str, float]
+
+    def run(self, max_steps: int = ..., max_ms: int = ..., *, is_last: bool = ...) -> tuple[int, bool]:
+        """Go on; how many new tokens there are, and whether all is done."""
+        ...
+
+    def new_tokens(self, first: int, group: int = ...) -> list[tuple[int, float]]:
+        """Those of the first row of a prompt, with their log-probabilities."""
+        ...
+
+    def read(self) -> list[list[RowResult]]:
+        """For each prompt what there is of its results."""
+        ...
 
 
 class EngineCache:
@@ -132,7 +150,7 @@ class Engine:
         masks: list[torch.Tensor | None],
         *,
         grammars: tuple[str, list[str]] | None,
-    ) -> Generation:
+    ) -> Running:
         """A generation of this decoder; see `amt.ops.decode.Generation`."""
         return Generation(
             self.packed,
@@ -201,13 +219,13 @@ class EngineState:
         return self._results
 
     def go_on(self, prompts: Mapping[int, Prompt]) -> bool:
-        batch = self._only_batch
-        if batch is None or batch.mode == "beams":
+        batch, generation = self._only_batch, self._generation
+        if batch is None or batch.mode == "beams" or not isinstance(generation, Generation):
             return False
         asked, places = list(self._request.prompts), {index: place for place, (index, _) in enumerate(batch.parts)}
         for index, prompt in prompts.items():
             asked[index] = prompt
-            self._generation.restart(
+            generation.restart(
                 places[index],
                 prompt.prefix,
                 prompt.max_new_tokens,
@@ -221,7 +239,7 @@ class EngineState:
         self._batches, self._num_before, self._num_now = [batch], 0, 0
         return True
 
-    def _start(self, batch: _Batch) -> Generation:
+    def _start(self, batch: _Batch) -> Running:
         prompts = [self._request.prompts[index] for index, _ in batch.parts]
         memories = [self._memories[index] for index, _ in batch.parts]
         negative = None
