@@ -49,7 +49,7 @@ def command(*arguments):
     return subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for(condition, process=None, seconds=120):
+def wait_for(condition, process=None, seconds=300):
     """Until something is so; the process must live."""
     end = time.monotonic() + seconds
     while not (found := condition()):
