@@ -14,6 +14,8 @@ _HOMES = {
     "arrange": "amt.arranger.arrange",
     "Arrangement": "amt.arranger.arrangement",
     "generate": "amt.api",
+    "generate_batch": "amt.batch.run",
+    "BatchSummary": "amt.batch.run",
     "edit": "amt.api",
     "info": "amt.api",
     "load": "amt.models.opened",
@@ -81,6 +83,8 @@ if TYPE_CHECKING:
     from amt.api import stream as stream
     from amt.arranger.arrange import arrange as arrange
     from amt.arranger.arrangement import Arrangement as Arrangement
+    from amt.batch.run import BatchSummary as BatchSummary
+    from amt.batch.run import generate_batch as generate_batch
     from amt.data.prepare import prepare as prepare
     from amt.errors import AmtError as AmtError
     from amt.errors import BackendUnavailableError as BackendUnavailableError

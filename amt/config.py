@@ -6,9 +6,11 @@ anything is allocated.
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import json
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,13 +67,20 @@ def _check_setting(field: dataclasses.Field[Any], value: object) -> None:
             check_range(name, member, low, high)
 
 
-def _fits(value: Any, kind: Any) -> bool:
-    if typing.get_origin(kind) is typing.Literal:
-        return value in typing.get_args(kind)
-    if typing.get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(_fits(item, typing.get_args(kind)[0]) for item in value)
-    if typing.get_args(kind):  # a union
-        return any(_fits(value, option) for option in typing.get_args(kind))
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind of type, as the fields of tables have them."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return any(value == part and type(value) is type(part) for part in parts)
+    if origin is tuple and Ellipsis not in parts:
+        return isinstance(value, tuple) and len(value) == len(parts) and all(map(fits, value, parts))
+    if origin in (tuple, collections.abc.Sequence):
+        is_list = isinstance(value, origin) and not isinstance(value, str)
+        return is_list and all(fits(item, parts[0]) for item in value)
+    if origin is collections.abc.Mapping:
+        return isinstance(value, Mapping) and all(fits(k, parts[0]) and fits(v, parts[1]) for k, v in value.items())
+    if parts:  # a union
+        return any(fits(value, option) for option in parts)
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is int:
@@ -96,7 +105,7 @@ class Config:
     def __post_init__(self) -> None:
         make_plain(self)
         for name, kind in typing.get_type_hints(type(self)).items():
-            if not _fits(getattr(self, name), kind):
+            if not fits(getattr(self, name), kind):
                 raise ValueError(f"{name} must be {kind}, got {shown(getattr(self, name))}")
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             _check_setting(field, getattr(self, field.name))

@@ -18,6 +18,7 @@ from amt.cli.edit import edit
 from amt.cli.errors import FAILED, INTERRUPTED, exit_code, explain, tell
 from amt.cli.eval import evaluate
 from amt.cli.generate import generate
+from amt.cli.generate_batch import generate_batch
 from amt.cli.info import info
 from amt.cli.inspect import inspect
 from amt.cli.prepare import prepare
@@ -40,6 +41,7 @@ for command in (
     generate, edit, studio, serve, arrange, render, read, describe, search, inspect, tokenize, prepare, train, info,
 ):  # fmt: skip
     app.command()(command)
+app.command("generate-batch")(generate_batch)
 app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")
 

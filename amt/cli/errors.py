@@ -37,6 +37,7 @@ _OPTIONS = {
     "max_steps": "--steps",
     "negative_prompt": "--negative-prompt",
     "num_return_sequences": "--num",
+    "redo=True": "--redo",
     "save_every": "--save-every",
     "tempo=": "--tempo",
     "time_signature=": "--time-signature",

@@ -36,6 +36,12 @@ def prepare(
         bool, typer.Option("--embed/--no-embed", help="Read the captions with the text encoder now, or while training.")
     ] = True,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes that tokenize; default: one a core.")] = None,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Tokenize by a Ray cluster, or by one on this machine if none is there.")
+    ] = False,
+    ray_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of the Ray cluster, like 10.0.0.1:6379.")
+    ] = None,
 ) -> None:
     """Turn MIDI files with captions into a folder to train on."""
     from amt.cli import words
@@ -63,6 +69,7 @@ def prepare(
             max_len=max_len,
             embed=embed,
             jobs=jobs,
+            ray=ray_address or ray,
             progress=show,
         )
     for failure in summary["failures"]:

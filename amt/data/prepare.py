@@ -11,16 +11,13 @@ after the last whole block.
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import io
 import itertools
 import json
-import multiprocessing
 import os
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +41,7 @@ from amt.midi.tokenizer import EventTokenizer
 from amt.request.attributes import FACTS
 from amt.text.cache import EmbeddingCache
 from amt.text.encoder import TextEncoderSpec
+from amt.workers import Died, Workers, each_done
 
 # `bars`: from the beginning of the segment to the end of its piece; 0: unknown.
 SEGMENT_DTYPE = np.dtype([("start", "<i8"), ("length", "<i4"), ("piece", "<i4"), ("bars", "<i4"), ("is_start", "?")])
@@ -65,6 +63,7 @@ def prepare(
     max_len: int = 1025,
     embed: bool = True,
     jobs: int | None = None,
+    ray: bool | str = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Turn a corpus into a prepared folder, which appears only when it is whole.
@@ -80,6 +79,8 @@ def prepare(
         max_len: tokens in a segment; one more than a model's positions, for the shifted target.
         embed: embed all captions now; otherwise training does it as it goes.
         jobs: processes that tokenize; default: one a core. The result is the same with any number.
+        ray: whether they are workers of Ray, on any number of machines: True, or the cluster's address. They see no
+            folder of this machine; captions are embedded here.
         progress: called with ("pieces" or "captions", how many more are done).
 
     Returns:
@@ -90,7 +91,7 @@ def prepare(
         FileExistsError: `out` exists. FileNotFoundError, ValueError: as `read_corpus`, or nothing is left to prepare.
         DiskFullError: there is no room; what is done is kept, and a later call goes on from there.
         BlockingIOError: another process is preparing the same folder.
-        OSError: `out` cannot be written.
+        OSError: `out` cannot be written. ImportError: Ray is not installed.
     """
     out = Path(out)
     sources = (sources,) if isinstance(sources, str) else sources
@@ -100,14 +101,16 @@ def prepare(
     vocab_size = EventTokenizer(config).vocab_size
     if vocab_size > MAX_VOCABULARY:
         raise ValueError(f"a vocabulary of {vocab_size} does not fit the 16 bits of a prepared folder")
-    jobs = jobs or os.cpu_count() or 1
-    check_range("jobs", jobs, 1, 1024)
+    if not ray:
+        jobs = jobs or os.cpu_count() or 1
+    check_range("jobs", 1 if jobs is None else jobs, 1, 1024)
+    workers = Workers(jobs, ray)
     folders, weights = _corpora(corpus)
     folder = out.with_name(out.name + ".part")
     with alone_in(folder):
         part = _Part(folder, {"tokenizer": config.to_dict(), "max_len": max_len})
         try:
-            return _prepare(part, folders, weights, out, config, sources, embed, jobs, progress)
+            return _prepare(part, folders, weights, out, config, sources, embed, workers, progress)
         except BaseException:
             part.remove_whole()
             part.remove_if_empty()
@@ -122,7 +125,7 @@ def _prepare(
     config: TokenizerConfig,
     sources: tuple[str, ...] | None,
     embed: bool,
-    jobs: int,
+    workers: Workers,
     progress: Progress | None,
 ) -> dict[str, Any]:
     skipped: list[dict[str, str]] = []
@@ -131,7 +134,7 @@ def _prepare(
         for name, folder in folders.items()
         for piece in read_corpus(folder, sources, lambda name, reason: skipped.append({"file": name, "reason": reason}))
     )
-    blocks = part.encode(_in_one_split(pieces, skipped), jobs, progress)
+    blocks = part.encode(_in_one_split(pieces, skipped), workers, progress)
     whole = part.folder / "whole"
     part.remove_whole()
     failures = skipped + [failure for block in blocks for failure in part.notes(block)["failures"]]
@@ -230,35 +233,33 @@ class _Part:
         if not any((self.folder / "blocks").glob("*.npz")):
             self.remove()
 
-    def encode(self, pieces: Iterable[CorpusPiece], jobs: int, progress: Progress | None) -> list[Path]:
-        """Tokenize pieces, in `jobs` processes if there is more than one block; returns the blocks in order."""
+    def encode(self, pieces: Iterable[CorpusPiece], workers: Workers, progress: Progress | None) -> list[Path]:
+        """Tokenize pieces, by workers if there is more than one block; returns the blocks in order."""
         blocks: list[Path] = []
-        running: deque[concurrent.futures.Future[int]] = deque()
-        pool: concurrent.futures.ProcessPoolExecutor | None = None
 
-        def report(num_pieces: int) -> None:
-            if progress is not None and num_pieces:
-                progress("pieces", num_pieces)
+        def take(path: Path, encoded: _Encoded) -> None:
+            if encoded.contents is not None:
+                write_atomically(path, encoded.contents)
+            if progress is not None and encoded.num_pieces:
+                progress("pieces", encoded.num_pieces)
 
-        try:
-            for number, block in enumerate(_blocks(pieces)):
+        def for_workers() -> Iterator[_Block]:
+            config = TokenizerConfig.from_dict(self._settings["tokenizer"])
+            for number, some in enumerate(_blocks(pieces)):
                 path = self.folder / "blocks" / f"{number:06d}.npz"
                 blocks.append(path)
-                job = (block, path, TokenizerConfig.from_dict(self._settings["tokenizer"]), self._settings["max_len"])
-                if jobs == 1 or len(block) < BLOCK_PIECES:  # the only one, or the last one
-                    report(_encode_block(*job))
-                    continue
-                if pool is None:
-                    context = multiprocessing.get_context("spawn")
-                    pool = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context)
-                running.append(pool.submit(_encode_block, *job))
-                if len(running) > 2 * jobs:  # no more pieces in memory than keep everybody busy
-                    report(running.popleft().result())
-            while running:
-                report(running.popleft().result())
-        finally:
-            if pool is not None:
-                pool.shutdown(cancel_futures=True)
+                notes = self.notes(path) if path.is_file() else None
+                done = None if notes is None else (notes["digest"], len(notes["pieces"]))
+                block = _Block(path, some, done, config, self._settings["max_len"])
+                if (workers.num == 1 and not workers.ray) or len(some) < BLOCK_PIECES:  # the only one, or the last one
+                    take(path, _encode_block(block))
+                else:
+                    yield block
+
+        for block, encoded in each_done(_encode_block, for_workers(), workers):
+            if isinstance(encoded, Died):
+                raise RuntimeError(f"{block.path.name}: {encoded.reason}; the same call goes on with what is done")
+            take(block.path, encoded)
         return blocks
 
     def notes(self, block: Path) -> dict[str, Any]:
@@ -325,21 +326,38 @@ def _blocks(pieces: Iterable[CorpusPiece]) -> Iterator[list[CorpusPiece]]:
         yield block
 
 
-def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig, max_len: int) -> int:
-    """Tokenize a block into its file, unless that is there already; returns the number of its pieces."""
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """Pieces to tokenize into the file `path`; if that is there, the digest and the number of those that it has."""
+
+    path: Path
+    pieces: list[CorpusPiece]
+    done: tuple[str, int] | None
+    config: TokenizerConfig
+    max_len: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Encoded:
+    """How many pieces a block has, and what its file is to have; None: it has that already."""
+
+    num_pieces: int
+    contents: bytes | None
+
+
+def _encode_block(block: _Block) -> _Encoded:
+    """Tokenize a block, unless that is done."""
+    config = block.config
     digest = hashlib.sha256()
-    for piece in pieces:
+    for piece in block.pieces:
         digest.update(repr(dataclasses.astuple(piece)).encode())
-    if path.is_file():
-        with np.load(path, allow_pickle=False) as arrays:
-            notes = json.loads(arrays["notes"].tobytes())
-        if notes["digest"] == digest.hexdigest():
-            return len(notes["pieces"])
+    if block.done is not None and block.done[0] == digest.hexdigest():
+        return _Encoded(block.done[1], None)
     tokenizer = EventTokenizer(config)
     layout = FeatureLayout(config, ()) if config.preset == "score" else None
     tokens: list[np.ndarray] = [np.zeros(0, np.uint16)]
-    notes = {"digest": digest.hexdigest(), "pieces": [], "failures": []}
-    for piece in pieces:
+    notes: dict[str, Any] = {"digest": digest.hexdigest(), "pieces": [], "failures": []}
+    for piece in block.pieces:
         try:
             if piece.split not in SPLITS:
                 raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {piece.split!r}")
@@ -347,7 +365,7 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
             if config.has_plans_and_edits:
                 midi = midi.replace(plan=plan_of_piece(midi, piece.row))
             midi, moved = in_written_key(midi, piece.row, config)
-            parts = segments(midi, tokenizer, max_len)
+            parts = segments(midi, tokenizer, block.max_len)
             if not parts:
                 raise ValueError(f"no note in it that the preset {config.preset!r} has a token for")
         except (MidiError, ValueError) as error:
@@ -380,8 +398,7 @@ def _encode_block(pieces: list[CorpusPiece], path: Path, config: TokenizerConfig
     np.savez(
         stream, tokens=np.concatenate(tokens), notes=np.frombuffer(json.dumps(notes, default=str).encode(), np.uint8)
     )
-    write_atomically(path, stream.getvalue())
-    return len(notes["pieces"])
+    return _Encoded(len(notes["pieces"]), stream.getvalue())
 
 
 def in_written_key(midi: MidiData, row: Mapping[str, Any], config: TokenizerConfig) -> tuple[MidiData, dict[str, Any]]:

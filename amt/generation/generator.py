@@ -463,6 +463,8 @@ def _with_usual(
         return limits
     config, own = opened.tokenizer.config, opened.checkpoint.model.config.longest_notes
     usual = with_usual(limits, named, config, own)
+    if not prefix:
+        return usual
 
     def is_kept(name: str) -> bool:
         return _keeps(prefix, Limits(**{name: getattr(usual, name)}), config, higher)

@@ -6,6 +6,7 @@ Its twin is `Constraints` in csrc/midi/grammar.h.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 
 from amt.config import check_range
@@ -176,8 +177,7 @@ class Constraints:
             return frozenset()
         low = 0 if self.min_pitch is None else self.min_pitch[program]
         high = NUM_PITCHES - 1 if self.max_pitch is None else self.max_pitch[program]
-        classes = range(12) if self.pitch_classes is None or program == DRUMS else self.pitch_classes
-        return frozenset(pitch for pitch in range(low, high + 1) if pitch % 12 in classes)
+        return _pitches(low, high, None if program == DRUMS else self.pitch_classes)
 
     def longest_note(self, program: int) -> int | None:
         """How many steps a note of a program may last, if that is limited."""
@@ -216,3 +216,9 @@ class Constraints:
     def to_text(self) -> str:
         """What `Constraints` of csrc/midi/grammar.h reads; see `amt.named_values`."""
         return named_values(dataclasses.asdict(self))
+
+
+@functools.lru_cache(maxsize=4096)
+def _pitches(low: int, high: int, classes: tuple[int, ...] | None) -> frozenset[int]:
+    """The pitches from `low` to `high` of these classes; None: of all."""
+    return frozenset(pitch for pitch in range(low, high + 1) if classes is None or pitch % 12 in classes)

@@ -14,6 +14,7 @@ import torch
 
 from amt.devices import why_no_gpu
 from amt.ops import native_attention
+from amt.ops.direct import direct
 from amt.ops.reference import attention as reference
 
 Optional = torch.Tensor | None
@@ -51,15 +52,14 @@ def attention(
     bias = call.relative_bias
     if bias is not None and query.dtype != torch.float64:
         bias = bias.float()
-    output, _ = attention_forward(
+    output, _ = _run_forward(
         query, key, value, call.key_padding_mask, call.key_lengths, cu_query, cu_key, bias, call.seed,
         call.is_causal, call.dropout_p, call.factor(query.shape[3]), call.query_lengths, call.window or 0, kernels,
     )  # fmt: skip
     return output  # type: ignore[no-any-return]
 
 
-@torch.library.custom_op("amt::attention_forward", mutates_args=())
-def attention_forward(
+def _forward(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -90,6 +90,10 @@ def attention_forward(
             return launch.forward(query, key, value, _call(*options))
     output, lse = reference.attention(query, key, value, _call(*options))
     return _heads_together(output), lse.to(_lse_dtype(query))
+
+
+attention_forward = torch.library.custom_op("amt::attention_forward", _forward, mutates_args=())
+_run_forward = direct(attention_forward, _forward)
 
 
 @attention_forward.register_fake

@@ -12,6 +12,7 @@ import torch
 
 from amt.ops import native_attention
 from amt.ops.attention import Backend, attention, backend_for, check_call, seed_or_drawn
+from amt.ops.direct import direct
 from amt.ops.reference.attention import Call
 from amt.ops.reference.norm import normed
 from amt.ops.reference.rotary import Rotary, rotate
@@ -53,7 +54,7 @@ def self_attention(
             query, key = turned.permute(2, 0, 3, 1, 4).unbind(0)
             value = value.squeeze(2).transpose(1, 2)
         return attention(query, key, value, backend=backend, **options)
-    output, _ = self_attention_forward(
+    output, _ = _run_forward(
         qkv, *(rotary or (None, None)), call.key_padding_mask, call.key_lengths, call.query_lengths,
         seed_or_drawn(call, qkv.device), call.is_causal, call.window or 0, call.dropout_p, call.factor(qkv.shape[4]),
         norm_scale,
@@ -67,8 +68,7 @@ def _unbind(qkv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return query, key, value
 
 
-@torch.library.custom_op("amt::self_attention_forward", mutates_args=())
-def self_attention_forward(
+def _forward(
     qkv: torch.Tensor,
     cosine: Optional,
     signed_sine: Optional,
@@ -85,6 +85,10 @@ def self_attention_forward(
     """output and lse of the C++ kernels; window 0: none, norm_scale 0: no norm."""
     call = _call(key_padding_mask, key_lengths, query_lengths, seed, is_causal, window, dropout_p, scale)
     return native_attention.forward(*_unbind(qkv), call, _rotary(cosine, signed_sine), norm_scale)
+
+
+self_attention_forward = torch.library.custom_op("amt::self_attention_forward", _forward, mutates_args=())
+_run_forward = direct(self_attention_forward, _forward)
 
 
 @self_attention_forward.register_fake

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from amt.ops import native, native_attention
+from amt.ops.direct import direct
 from amt.ops.reference import swiglu as reference
 
 MIN_NUMBERS = 1 << 14  # with fewer torch's own operations are as fast
@@ -14,16 +15,19 @@ def swiglu(x: torch.Tensor) -> torch.Tensor:
     """x (..., 2 * hidden), gate and values side by side -> silu(gate) * values, (..., hidden)."""
     is_fit = x.device.type == "cpu" and x.dtype in native_attention.DTYPES and x.shape[-1] % 2 == 0
     if is_fit and x.numel() >= MIN_NUMBERS and native_attention.is_fast():
-        return swiglu_forward(x)  # type: ignore[no-any-return]
+        return _run_forward(x)  # type: ignore[no-any-return]
     return reference.swiglu(x)
 
 
-@torch.library.custom_op("amt::swiglu_forward", mutates_args=())
-def swiglu_forward(x: torch.Tensor) -> torch.Tensor:
+def _forward(x: torch.Tensor) -> torch.Tensor:
     """silu(gate) * values by the C++ kernels."""
     output = x.new_empty(*x.shape[:-1], x.shape[-1] // 2)
     _run(x, x.new_empty(0), output)
     return output
+
+
+swiglu_forward = torch.library.custom_op("amt::swiglu_forward", _forward, mutates_args=())
+_run_forward = direct(swiglu_forward, _forward)
 
 
 @swiglu_forward.register_fake

@@ -31,6 +31,17 @@ def test_torch_is_not_loaded_by(module):
     assert json.loads(run_python(code)) == [False, False]
 
 
+def test_what_compiles_is_not_loaded_to_write_music():
+    """torch._dynamo, which the first call of a custom op loads, takes seconds of processor time."""
+    code = """
+import sys, amt
+for text in ("a waltz for piano", "a bossa nova with nylon guitar, bass, flute and drums, " + "warm and calm, " * 60):
+    amt.generate(text, seed=1, max_new_tokens=24, rerank=1)
+print("torch._dynamo" in sys.modules)
+"""
+    assert run_python(code) == "False\n"
+
+
 def test_every_public_name_is_there():
     for name in amt.__all__:
         assert getattr(amt, name) is not None
