@@ -15,6 +15,7 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 KERNELS = ROOT / "kernels" / "cuda"
+MUSIC = ROOT / "csrc" / "midi"  # what the grammar's kernel includes
 ORDERS = (0, 1, 7, 8)  # of blocks and threads: ascending, descending, and two that are drawn
 FLAGS = ("-std=c++17", "-shared", "-fPIC", "-fno-gnu-unique", "-fno-strict-aliasing", "-ffp-contract=off")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas")
@@ -51,6 +52,13 @@ DecodeAttention = _struct(
 )  # fmt: skip
 
 
+GrammarStep = _struct(
+    "GrammarStep",
+    "rules states token_ids remaining taken masks feature_rules tracks lists value_table entries values num_entries",
+    ("capacity", ctypes.c_int64), ("list_words", ctypes.c_int64), ("num_rows", INT),
+)  # fmt: skip
+
+
 class KernelError(Exception):
     """What the machine of cuda_on_cpu.h found."""
 
@@ -77,7 +85,8 @@ def build(source: str, folder: Path, changes: tuple[tuple[str, str, str], ...] =
         (folder / path.name).write_text(text, encoding="utf-8")
     library = folder / f"{source.removesuffix('.cu')}.so"
     flags = (*FLAGS, "-O0") if changes else (*FLAGS, "-O1", *WARNINGS)
-    command = [str(compiler()), *flags, "-I", str(Path(__file__).parent), "-x", "c++", str(folder / source)]
+    folders = ("-I", str(Path(__file__).parent), "-I", str(MUSIC))
+    command = [str(compiler()), *flags, *folders, "-x", "c++", str(folder / source)]
     done = subprocess.run([*command, "-o", str(library)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return ctypes.CDLL(str(library))
