@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from cuda_library import ORDERS, compiler, library
+from cuda_library import ORDERS, KernelError, build, compiler, library
 from grammar_rows import GrammarRows, load
 
 from amt.midi import features
@@ -22,11 +22,17 @@ pytestmark = [
     pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler"),
     pytest.mark.skipif(native is None or load() is None, reason="the compiled modules are not built"),
 ]
+KERNEL = "grammar_step.cu"
+FAULTS = {
+    "a barrier gone behind the aim": ("row, token);\n  __syncthreads();\n", "row, token);\n"),
+    "the least of one warp": ("for (const int of_warp : shared.least) least = min(least, of_warp);", ""),
+    "a budget of one more": ("aim(call.remaining[row])", "aim(call.remaining[row] + 1)"),
+}
 SMALL = TokenizerConfig(version=2, max_time_shift=7, num_velocities=4, tempos_bpm=(60, 120))
 
 
 def rows_of(config, constraints, layout=None, num_bars=(), capacity=0):
-    return GrammarRows(library("grammar_step.cu"), load(), config, constraints, layout, list(num_bars), capacity)
+    return GrammarRows(library(KERNEL), load(), config, constraints, layout, list(num_bars), capacity)
 
 
 def draw(mask, vocabulary, rng):
@@ -138,3 +144,33 @@ def test_a_state_is_bytes():
     rows.states[1] = rows.states[0]
     _, masks, _ = rows.step([-1, -1], [None, None], 0)
     assert np.array_equal(masks[0], masks[1])
+
+
+def is_right(kernel):
+    """Whether masks under a demand and a budget are the host's, in every order."""
+    constraints = Constraints(required_programs=(3,), entry_by_step=0)
+    for order in ORDERS:
+        rows = GrammarRows(kernel, load(), SMALL, [constraints], None, [], 0)
+        state, token, rng = Grammar(SMALL, constraints).start(), -1, random.Random(order)
+        for step in range(15):
+            left = state.tokens_to_close + step % 4
+            try:
+                _, masks, _ = rows.step([token], [left], order)
+            except KernelError:
+                return False
+            if not np.array_equal(masks[0].astype(bool), state.allowed(left)):
+                return False
+            token = draw(state.allowed(left), vocabulary_of(SMALL), rng)
+            state.advance(token)
+            if state.is_finished:
+                break
+    return True
+
+
+def test_the_kernel_is_right():
+    assert is_right(library(KERNEL))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault, tmp_path):
+    assert not is_right(build(KERNEL, tmp_path, ((KERNEL, *FAULTS[fault]),)))
