@@ -44,6 +44,7 @@ class Stream {
   void use() const { check_device(cudaSetDevice(device_), "the GPU cannot be used"); }
   void wait() const { check_device(cudaStreamSynchronize(stream_), "a step"); }
   void to_device(void* to, const void* from, size_t bytes) const {
+    if (bytes == 0) return;  // of nothing the address may be null
     check_device(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copying to the GPU");
   }
   void to_host(void* to, const void* from, size_t bytes) const {
@@ -85,7 +86,9 @@ class Stream {
   void* get() const { return nullptr; }
   void use() const {}
   void wait() const {}
-  void to_device(void* to, const void* from, size_t bytes) const { std::memcpy(to, from, bytes); }
+  void to_device(void* to, const void* from, size_t bytes) const {
+    if (bytes > 0) std::memcpy(to, from, bytes);  // of nothing the address may be null
+  }
   void to_host(void* to, const void* from, size_t bytes) const { std::memcpy(to, from, bytes); }
   void zero(void* to, size_t bytes) const { std::memset(to, 0, bytes); }
 };
