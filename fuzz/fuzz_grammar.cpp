@@ -1,5 +1,6 @@
 // Walks through a grammar with any limits, budgets and plans: an end stays in reach, what the limits say holds, state
 // features follow, and what was written goes through notes and back. Then an edit is made of it.
+#include <algorithm>
 #include <bitset>
 #include <cmath>
 #include <memory>
@@ -31,6 +32,21 @@ int draw(const std::vector<uint8_t>& mask, const midi::Vocabulary& vocabulary, T
   }
   const std::vector<int>& from = wanted.empty() ? all : wanted;
   return from.empty() ? -1 : from[random.next() % from.size()];
+}
+
+// A mask has the tokens that are nearest to what the step shall bring, each judged alone, as a GPU does.
+void claim_nearest(const midi::GrammarState& state, const std::vector<uint8_t>& mask, int64_t remaining) {
+  const midi::GrammarState::Aim aim = state.aim(remaining);
+  int least = midi::GrammarState::kForbidden;
+  std::vector<int> distances;
+  for (size_t id = 0; id < mask.size(); ++id) {
+    distances.push_back(state.distance(static_cast<int>(id), aim));
+    least = std::min(least, distances.back());
+  }
+  for (size_t id = 0; id < mask.size(); ++id) {
+    const bool is_nearest = least < midi::GrammarState::kForbidden && distances[id] == least;
+    fuzz::claim(is_nearest == (mask[id] != 0), "a mask has the nearest tokens", static_cast<long long>(id));
+  }
 }
 
 // Within tokens_to_close tokens a state can be ended, whatever is drawn.
@@ -173,7 +189,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       copy.advance(id);
       claim_ends(copy, random, vocabulary);
     }
-    state.allowed(mask.data(), std::max<int64_t>(0, left));
+    const int64_t remaining = std::max<int64_t>(0, left);
+    state.allowed(mask.data(), remaining);
+    claim_nearest(state, mask, remaining);
     const bool begins_edit = edit >= 0 && random.next() % 64 == 0 && state.is_allowed(edit);
     const int id = begins_edit ? edit : draw(mask, vocabulary, taste, random);
     fuzz::claim(id >= 0, "some token may come within a budget", left);

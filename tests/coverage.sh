@@ -40,7 +40,7 @@ for module in "$work"/tree/amt/*.so; do objects+=(-object "$module"); done
 )
 
 "$profdata" merge -sparse "$work"/profiles/*.profraw -o "$work/all.profdata"
-sources=(csrc/midi csrc/engine/{search,beam_search,rules,sampling}.{h,cpp} csrc/engine/{philox,row_max,search_options}.h)
+sources=(csrc/midi csrc/engine/search.{h,cpp} csrc/engine/{search_view,beam_search,rules,sampling,workers,philox,search_options}.h)
 export_args=(-instr-profile "$work/all.profdata" "${objects[@]:1}" "${sources[@]}")
 "$cov" export -summary-only "${export_args[@]}" >"$work/summary.json"
 if [ "${1:-}" = LINES ]; then

@@ -353,7 +353,7 @@ def test_a_piece_without_notes_is_told(write):
         ({"guidance_scale": -1}, "guidance_scale must be between 0 and 100, got -1"),
         ({"negative_prompt": "a jig"}, "a negative_prompt needs guidance: give guidance_scale, such as 2, too"),
         ({"negative_prompt": " ", "guidance_scale": 2}, "negative_prompt: the text is empty"),
-        ({"backend": "cuda"}, "backend must be one of auto, engine, plain; got 'cuda'"),
+        ({"backend": "gpu"}, "backend must be one of auto, engine, plain, cuda; got 'gpu'"),
         ({"dtype": "int4"}, "dtype must be one of float32, bfloat16, int8; got 'int4'"),
         ({"suppress_tokens": (9999,)}, "suppress_tokens has token 9999; the model's ids are 0 to"),
         ({"suppress_tokens": (5,), "forced_eos_token_id": 5}, "forced_eos_token_id 5 is one of suppress_tokens"),

@@ -633,7 +633,7 @@ MISTAKES = {
     "no bars": ([*GENERATE, "--time-signature", "3/4", "--bars", "0"], 2, "bars must be a whole number between 1"),
     "no tokens": ([*GENERATE, "--max-tokens", "0"], 2, "--max-tokens must be between 1 and"),
     "no time": ([*GENERATE, "--max-time", "-1"], 2, "--max-time must be between 0 and"),
-    "unknown backend": ([*GENERATE, "--backend", "cuda"], 2, "backend must be one of auto, engine, plain; got 'cu"),
+    "unknown backend": ([*GENERATE, "--backend", "gpu"], 2, "backend must be one of auto, engine, plain, cuda; got '"),
     "unknown weights": ([*GENERATE, "--dtype", "int4"], 2, "dtype must be one of float32, bfloat16, int8"),
     "weights of the reference": (
         [*GENERATE, "--backend", "plain", "--dtype", "int8"], 2, "needs --backend engine; plain PyTorch has"

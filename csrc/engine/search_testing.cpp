@@ -1,15 +1,18 @@
-// The search for tests, through ctypes: logits come from the test in place of a model.
+// The search for tests, through ctypes: logits come from the test in place of a model. And the grammar and the state
+// features as the bytes that a GPU gets.
 #include <cmath>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "checked_grammar.h"
 #include "search.h"
+#include "state_features.h"
 
 #define AMT_TESTING extern "C" __attribute__((visibility("default")))
 
@@ -87,7 +90,12 @@ using amt::engine::Block;
 using amt::engine::guard;
 using amt::engine::SearchOptions;
 using amt::engine::TestSearch;
+using amt::midi::FeatureLayout;
+using amt::midi::FeatureRules;
+using amt::midi::FeatureTrack;
 using amt::midi::Grammar;
+using amt::midi::GrammarRules;
+using amt::midi::GrammarState;
 
 // Both texts of midi/named_values.h. nullptr if there is no such grammar.
 AMT_TESTING Grammar* amt_grammar_new(const char* vocabulary, const char* constraints) {
@@ -97,6 +105,41 @@ AMT_TESTING Grammar* amt_grammar_new(const char* vocabulary, const char* constra
   return grammar.release();
 }
 AMT_TESTING void amt_grammar_delete(Grammar* grammar) { std::unique_ptr<Grammar>{grammar}; }
+AMT_TESTING const void* amt_grammar_rules(const Grammar* grammar) { return &grammar->rules(); }
+// The state before the first token.
+AMT_TESTING void amt_grammar_start(const Grammar* grammar, void* state) {
+  const GrammarState start(*grammar);
+  std::memcpy(state, &start, sizeof(start));
+}
+
+// A text of midi/named_values.h. nullptr if there is no such layout.
+AMT_TESTING FeatureLayout* amt_features_new(const char* text) {
+  std::string error;
+  std::unique_ptr<FeatureLayout> layout;
+  guard(error, [&] { layout = std::make_unique<FeatureLayout>(std::string_view(text)); });
+  return layout.release();
+}
+AMT_TESTING void amt_features_delete(FeatureLayout* layout) { std::unique_ptr<FeatureLayout>{layout}; }
+AMT_TESTING const void* amt_features_rules(const FeatureLayout* layout) { return &layout->rules(); }
+AMT_TESTING int32_t amt_features_max_entries(const FeatureLayout* layout) { return layout->max_entries(); }
+AMT_TESTING int64_t amt_features_table(const FeatureLayout* layout, float* table) {
+  const std::vector<float> values = layout->value_table();
+  if (table != nullptr) std::memcpy(table, values.data(), values.size() * sizeof(float));
+  return static_cast<int64_t>(values.size());
+}
+AMT_TESTING void amt_features_start(const FeatureLayout* layout, int64_t num_bars, void* track) {
+  const FeatureTrack start(layout->rules(), num_bars, nullptr, 0);
+  std::memcpy(track, &start, sizeof(start));
+}
+
+// The bytes of the rules of a grammar, of its state, of the rules of features, of a track, and of the track's lists.
+AMT_TESTING void amt_device_bytes(int64_t capacity, int64_t* bytes) {
+  bytes[0] = sizeof(GrammarRules);
+  bytes[1] = sizeof(GrammarState);
+  bytes[2] = sizeof(FeatureRules);
+  bytes[3] = sizeof(FeatureTrack);
+  bytes[4] = static_cast<int64_t>(FeatureTrack::list_bytes(capacity));
+}
 
 // options: of SearchOptions, with suppress_tokens and begin_suppress_tokens, a text of midi/named_values.h.
 // log_sum_exp: nullptr for a plain one. nullptr if there is no such search.

@@ -170,6 +170,7 @@ class GrammarState : GrammarPlace {
 };
 
 static_assert(std::is_trivially_copyable_v<GrammarState>, "states are kept in blocks of memory that may move");
+static_assert(sizeof(GrammarState) == 5264, "a beam copies so much; the lists of notes have 4,112 of it");
 
 }  // namespace amt::midi
 

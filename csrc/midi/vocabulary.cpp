@@ -73,6 +73,7 @@ Vocabulary::Vocabulary(VocabularyConfig config) : config_(std::move(config)) {
       plans,                                     // fill
   };
   for (int kind = 0; kind < kNumKinds; ++kind) ids_.first[kind + 1] = ids_.first[kind] + counts[kind];
+  for (int id = 0; id < ids_.size(); ++id) events_.push_back(ids_.event(id));
 }
 
 int Vocabulary::tempo_index(int64_t us_per_beat) const {

@@ -66,7 +66,7 @@ class Vocabulary {
   int fill() const { return ids_.id(Kind::kFill, 0); }
 
   // The event of an id in 0..size()-1.
-  Event event(int id) const { return ids_.event(id); }
+  Event event(int id) const { return events_[id]; }
 
   int velocity_holder(int program) const { return ids_.velocity_holder(program); }
   int velocity_bin(int velocity) const { return velocity * config_.num_velocities / 128; }
@@ -86,6 +86,7 @@ class Vocabulary {
   VocabularyConfig config_;
   VocabularyIds ids_{};
   std::vector<int> tempo_us_;
+  std::vector<Event> events_;  // what ids_ says of each id, at hand
 };
 
 }  // namespace amt::midi

@@ -144,7 +144,7 @@ __device__ AMT_APART void end_step(const Block& block, const Choose& call, int32
   if (!search.is_done() && num_rows > 1) follow(block, prompt, call.states[index], num_positions, shared);
 }
 
-__global__ void __launch_bounds__(kBlockThreads) choose_kernel(Choose call) {
+__global__ void __launch_bounds__(kBlockThreads, 1) choose_kernel(Choose call) {
   AMT_SHARED(ChooseShared, shared);
   const Block block(shared.block);
   const auto row = static_cast<int32_t>(blockIdx.x), index = static_cast<int32_t>(blockIdx.y);

@@ -44,7 +44,7 @@ struct AttentionShared {
 };
 
 template <typename Number, int kBeams, int kHeadDim>
-__global__ void __launch_bounds__(kThreads) decode_attention_kernel(DecodeAttention call) {
+__global__ void __launch_bounds__(kThreads, 1) decode_attention_kernel(DecodeAttention call) {
   using Team = Teams<kHeadDim>;
   using Shared = AttentionShared<kBeams, kHeadDim>;
   AMT_SHARED(Shared, shared);

@@ -294,6 +294,7 @@ void Generation::step() {
 }
 
 Progress Generation::run(int64_t max_steps, bool is_last) {
+  stream_.use();
   const int32_t wanted = is_last ? 1 : 0;
   stream_.to_device(&choose_.control->is_last, &wanted, sizeof(wanted));
   Control control{};
@@ -328,6 +329,7 @@ engine::Search Generation::search(int64_t prompt) {
     throw std::invalid_argument("there is no prompt " + std::to_string(prompt));
   }
   Group& group = groups_[static_cast<size_t>(prompt)];
+  stream_.use();
   stream_.to_host(group.copy.data(), block_.at(group.search), group.search_bytes);
   return view(group);
 }

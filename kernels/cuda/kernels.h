@@ -7,6 +7,14 @@
 
 #include <cstdint>
 
+namespace amt::midi {
+struct GrammarRules;
+class GrammarState;
+struct FeatureRules;
+class FeatureTrack;
+struct FeatureEntry;
+}  // namespace amt::midi
+
 namespace amt::cuda {
 
 constexpr int kNoKernel = -1;
@@ -92,6 +100,25 @@ struct DecodeAttention {
   float scale;
 };
 
+// Rows take their tokens; then which tokens may come next, and the features of those that were taken.
+struct GrammarStep {
+  const midi::GrammarRules* rules;          // (num_rows), with one vocabulary
+  midi::GrammarState* states;               // (num_rows)
+  const int32_t* token_ids;                 // (num_rows); -1: none
+  const int64_t* remaining;                 // (num_rows): tokens that are left, `eos` included; -1: any number
+  uint8_t* taken;                           // (num_rows): whether the token was allowed; if not, the row stays as it is
+  uint8_t* masks;                           // (num_rows, vocab_size)
+  const midi::FeatureRules* feature_rules;  // null: no features
+  midi::FeatureTrack* tracks;               // (num_rows)
+  uint64_t* lists;              // (num_rows, list_words), with room for `capacity` tokens: FeatureTrack::list_bytes
+  const float* value_table;     // FeatureLayout::value_table
+  midi::FeatureEntry* entries;  // (num_rows, max_entries)
+  float* values;                // (num_rows, max_entries)
+  int32_t* num_entries;         // (num_rows)
+  int64_t capacity, list_words;
+  int32_t num_rows;
+};
+
 constexpr int kChunk = 64;  // positions of a block of DecodeAttention
 
 extern "C" {
@@ -101,6 +128,7 @@ int amt_cuda_norm(const Norm* call, void* stream);
 int amt_cuda_place_keys(const PlaceKeys* call, int is_bfloat, void* stream);
 int amt_cuda_place_memory(const PlaceMemory* call, int is_bfloat, void* stream);
 int amt_cuda_decode_attention(const DecodeAttention* call, int is_bfloat, void* stream);
+int amt_cuda_grammar_step(const GrammarStep* call, int is_bfloat, void* stream);  // the same for both
 }
 
 }  // namespace amt::cuda

@@ -31,8 +31,8 @@ inline void check_device(int error, const char* what) {
 // The order of the work on a GPU.
 class Stream {
  public:
-  explicit Stream(int device) {
-    check_device(cudaSetDevice(device), "the GPU cannot be used");
+  explicit Stream(int device) : device_(device) {
+    use();
     check_device(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream");
   }
   ~Stream() { cudaStreamDestroy(stream_); }
@@ -40,8 +40,11 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
 
   void* get() const { return stream_; }
+  // Every thread of the CPU begins with the first GPU.
+  void use() const { check_device(cudaSetDevice(device_), "the GPU cannot be used"); }
   void wait() const { check_device(cudaStreamSynchronize(stream_), "a step"); }
   void to_device(void* to, const void* from, size_t bytes) const {
+    if (bytes == 0) return;  // of nothing the address may be null
     check_device(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copying to the GPU");
   }
   void to_host(void* to, const void* from, size_t bytes) const {
@@ -51,6 +54,7 @@ class Stream {
   void zero(void* to, size_t bytes) const { check_device(cudaMemsetAsync(to, 0, bytes, stream_), "zeros"); }
 
  private:
+  int device_;
   cudaStream_t stream_ = nullptr;
 };
 
@@ -80,8 +84,11 @@ class Stream {
  public:
   explicit Stream(int) {}
   void* get() const { return nullptr; }
+  void use() const {}
   void wait() const {}
-  void to_device(void* to, const void* from, size_t bytes) const { std::memcpy(to, from, bytes); }
+  void to_device(void* to, const void* from, size_t bytes) const {
+    if (bytes > 0) std::memcpy(to, from, bytes);  // of nothing the address may be null
+  }
   void to_host(void* to, const void* from, size_t bytes) const { std::memcpy(to, from, bytes); }
   void zero(void* to, size_t bytes) const { std::memset(to, 0, bytes); }
 };

@@ -17,7 +17,7 @@ __device__ __forceinline__ void store_one(Bfloat* to, float x) {
 __device__ __forceinline__ void store_one(float* to, float x) { *to = x; }
 
 template <typename Number>
-__global__ void __launch_bounds__(kThreads) place_keys_kernel(PlaceKeys call) {
+__global__ void __launch_bounds__(kThreads, 1) place_keys_kernel(PlaceKeys call) {
   const int row = static_cast<int>(blockIdx.x), warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int prompt = row / call.num_beams, slot = row % call.num_beams;

@@ -31,7 +31,7 @@ __device__ __forceinline__ void turn(const Plan& call, int64_t place, int32_t po
   }
 }
 
-__global__ void __launch_bounds__(kPlanThreads) plan_kernel(Plan call) {
+__global__ void __launch_bounds__(kPlanThreads, 1) plan_kernel(Plan call) {
   const int index = static_cast<int>(blockIdx.x), row = static_cast<int>(threadIdx.x);
   const Prompt& prompt = call.prompts[index];
   const engine::SearchView& search = prompt.search;

@@ -13,26 +13,41 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
 SOURCES = (
-    "embed.cu", "norm_linear.cu", "norm.cu", "place_keys.cu", "decode_attention.cu", "plan.cu", "choose.cu"
+    "embed.cu", "norm_linear.cu", "norm.cu", "place_keys.cu", "decode_attention.cu", "plan.cu", "choose.cu",
+    "grammar_step.cu",
 )  # fmt: skip
 INCLUDES = tuple(f"-I{FOLDER.parents[1] / 'csrc' / name}" for name in ("engine", "midi"))
-# Kernels in which one thread does what it does on a CPU; their calls of functions keep registers on the stack.
-SERIAL = ("plan", "choose")
 ARCHS = ("80", "90a", "100f", "120")
 MAX_REGISTERS = 255
 HEAD = f"""# What the CUDA kernels use
 
 Printed by `python kernels/cuda/resources.py`. No kernel has run on a GPU yet. Registers are those of a thread for
-sm_{", ".join(ARCHS)}; what spills is told beside them. Shared memory is what a launch asks for, `in` being the number
-of inputs. In `plan` and `choose` single threads do what they do on a CPU: calls of functions keep some registers on
-the stack there.
+sm_{", ".join(ARCHS)}; what spills is told beside them, and so are the bytes of a stack frame. Shared memory is what a
+launch asks for, `in` being the number of inputs.
+
+`grammar_step`, `choose` and `plan` have a stack frame: a thread asks what is left to the end behind a
+token in a copy of the small part of the state, which is indexed by program; and they call functions.
 """
 # Bytes of shared memory as the launchers ask for them: see LinearShared and AttentionShared.
 CHOOSE_BYTES = 25472  # sizeof(ChooseShared); tests/cuda/test_choice.py compares
 LINEAR_BYTES, TEAM_BYTES = 4 * 4 * 16 * 8, 4
+GRAMMAR_BYTES = 5264 + 16 + 32  # see GrammarShared
+
+
+class Usage(NamedTuple):
+    """What a thread of a kernel uses: registers, and bytes that it spills and of its stack frame."""
+
+    registers: int
+    spills: int
+    stack: int
+
+    def __str__(self) -> str:
+        spills = f", {self.spills} spilled" if self.spills else ""
+        return f"{self.registers}{spills}" + (f", {self.stack} of stack" if self.stack else "")
 
 
 def nvcc() -> str | None:
@@ -41,17 +56,13 @@ def nvcc() -> str | None:
     return found if os.access(found, os.X_OK) else None
 
 
-def usage(arch: str) -> dict[str, tuple[int, int]]:
-    """Of each kernel, by its name and template arguments: registers of a thread, and bytes that it spills."""
-    found: dict[str, tuple[int, int]] = {}
+def usage(arch: str) -> dict[str, Usage]:
+    """Of each kernel, by its name and template arguments."""
+    found: dict[str, Usage] = {}
     for source in SOURCES:
         command = [str(nvcc()), "-std=c++17", "-O3", f"-gencode=arch=compute_{arch},code=sm_{arch}", "-Xptxas", "-v"]
-        done = subprocess.run(
-            [*command, *INCLUDES, "-cubin", "-o", os.devnull, str(FOLDER / source)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command += [*INCLUDES, "-cubin", "-o", os.devnull, str(FOLDER / source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{source} for sm_{arch}: {done.stderr[-2000:]}")
         parts = re.split(r"Compiling entry function '(\w+)'", done.stderr)
@@ -59,7 +70,8 @@ def usage(arch: str) -> dict[str, tuple[int, int]]:
             registers = re.search(r"Used (\d+) registers", text)
             assert registers, text
             spills = sum(map(int, re.findall(r"(\d+) bytes spill", text)))
-            found[name_of(mangled)] = int(registers[1]), spills
+            stack = re.search(r"(\d+) bytes stack frame", text)
+            found[name_of(mangled)] = Usage(int(registers[1]), spills, int(stack[1]) if stack else 0)
     return found
 
 
@@ -82,8 +94,8 @@ def name_of(mangled: str) -> str:
 
 def shared_of(name: str) -> str:
     """Bytes of shared memory, in words."""
-    if name == "choose":
-        return str(CHOOSE_BYTES)
+    if name in ("choose", "grammar_step"):
+        return str(CHOOSE_BYTES if name == "choose" else GRAMMAR_BYTES)
     if not name.startswith(("norm_linear", "decode_attention")):
         return "0"
     if not name.startswith("decode_attention"):
@@ -102,7 +114,7 @@ def table(archs: tuple[str, ...]) -> list[str]:
         "|---" * (len(archs) + 2) + "|",
     ]
     for name in sorted(each[0], key=lambda name: [int(part) if part.isdigit() else part for part in name.split()]):
-        registers = [str(found[name][0]) + (f", {found[name][1]} spilled" if found[name][1] else "") for found in each]
+        registers = [str(found[name]) for found in each]
         rows.append(f"| {name} | {' | '.join(registers)} | {shared_of(name)} |")
     return rows
 
@@ -125,7 +137,7 @@ def main() -> int:
     rows = table(archs)
     print(HEAD)
     print("\n".join([*rows, "", f"nvcc {release()}"]))
-    return int(any("spilled" in row and row.split()[1] not in SERIAL for row in rows))
+    return int(any("spilled" in row for row in rows))
 
 
 if __name__ == "__main__":

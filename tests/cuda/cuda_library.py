@@ -56,6 +56,13 @@ DecodeAttention = _struct(
 )  # fmt: skip
 
 
+GrammarStep = _struct(
+    "GrammarStep",
+    "rules states token_ids remaining taken masks feature_rules tracks lists value_table entries values num_entries",
+    ("capacity", ctypes.c_int64), ("list_words", ctypes.c_int64), ("num_rows", INT),
+)  # fmt: skip
+
+
 class KernelError(Exception):
     """What the machine of cuda_on_cpu.h found."""
 
@@ -82,7 +89,7 @@ def build(source: str, folder: Path, changes: tuple[tuple[str, str, str], ...] =
         (folder / path.name).write_text(text, encoding="utf-8")
     library = folder / f"{source.removesuffix('.cu')}.so"
     flags = (*FLAGS, "-O0") if changes else (*FLAGS, "-O1", *WARNINGS)
-    command = [str(compiler()), *flags, "-shared", "-I", str(Path(__file__).parent), "-x", "c++", str(folder / source)]
+    command = [str(compiler()), *flags, "-shared", *INCLUDES[:1], *INCLUDES[2:], "-x", "c++", str(folder / source)]
     done = subprocess.run([*command, "-o", str(library)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     return ctypes.CDLL(str(library))

@@ -132,11 +132,12 @@ def all_differences(path: Path, first: int, num: int) -> list[str]:
 
 def main() -> None:
     if len(sys.argv) > 2:
-        print("\n".join(differences(Path(sys.argv[1]), [int(seed) for seed in sys.argv[2:]])))
+        for found in differences(Path(sys.argv[1]), [int(seed) for seed in sys.argv[2:]]):
+            print(found)
         return
     num = int(sys.argv[1])
-    found = all_differences(build(Path(tempfile.mkdtemp(prefix="amt-cuda-"))), 0, num)
-    print("\n".join([*found, f"{num} cases, {len(found)} different"]))
+    different = all_differences(build(Path(tempfile.mkdtemp(prefix="amt-cuda-"))), 0, num)
+    print("\n".join([*different, f"{num} cases, {len(different)} different"]))
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def test_a_model_whose_own_settings_have_beams_streams_its_likeliest_tokens(gene
         ({"temprature": 1}, "stream does not know the option temprature; it knows"),
         ({"text": " "}, "the text is empty"),
         ({"text": [WALTZ]}, "a text must be a str, got list"),
-        ({"backend": "cuda"}, "backend must be one of auto, engine, plain; got 'cuda'"),
+        ({"backend": "gpu"}, "backend must be one of auto, engine, plain, cuda; got 'gpu'"),
     ],
     ids=str,
 )
