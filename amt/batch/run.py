@@ -176,7 +176,8 @@ class _Run:
                     self._fail(job.rows[0], found.reason)
                 self._tell()
         in_table = [self._failures.get(entry.line) or entry.id for entry in self._entries]
-        of_others = [name for name in self._results.requests if name not in set(in_table)]
+        known = set(in_table)
+        of_others = [name for name in self._results.requests if name not in known]
         self._results.rewrite([entry for entry in (*in_table, *of_others) if entry is not None])
         failures = tuple(self._failures[line] for line in sorted(self._failures))
         return BatchSummary(len(self._entries), self._num_before, self._num_written, failures)

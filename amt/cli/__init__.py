@@ -38,10 +38,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    generate, edit, studio, serve, arrange, render, read, describe, search, inspect, tokenize, prepare, train, info,
+    generate, generate_batch, edit, studio, serve, arrange, render, read, describe, search, inspect, tokenize, prepare,
+    train, info,
 ):  # fmt: skip
     app.command()(command)
-app.command("generate-batch")(generate_batch)
 app.command("eval")(evaluate)
 app.add_typer(bench, name="bench")
 

@@ -218,7 +218,7 @@ class Constraints:
         return named_values(dataclasses.asdict(self))
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def _pitches(low: int, high: int, classes: tuple[int, ...] | None) -> frozenset[int]:
     """The pitches from `low` to `high` of these classes; None: of all."""
     return frozenset(pitch for pitch in range(low, high + 1) if classes is None or pitch % 12 in classes)
