@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 
 from amt.arranger.library import styles
@@ -111,7 +112,7 @@ def usual_plan(
         return None
     wanted = Wanted(key=key, bars=target.bars, seconds=target.seconds, metre=limits.time_signature)
     for attempt in range(NUM_TRIES):
-        planned = _in_tempo(style, seed + attempt, wanted, limits.tempo)
+        planned = _in_tempo(style, seed + attempt, wanted, limits, config)
         if key is None and reading.implied_mode not in (None, "minor" if planned.key.is_minor else "major"):
             continue
         decided = plan_of_columns(planned.section_column, planned.chord_column)
@@ -121,12 +122,19 @@ def usual_plan(
     return None
 
 
-def _in_tempo(style: Style, seed: int, wanted: Wanted, tempo: float | tuple[float, float] | None) -> Planned:
-    """What the style decides, with a tempo that is asked for in quarter notes a minute."""
+def _in_tempo(style: Style, seed: int, wanted: Wanted, limits: Limits, config: TokenizerConfig) -> Planned:
+    """What the style decides, with a tempo that is asked for in quarter notes a minute.
+
+    Where a length in seconds is asked for, too, and no exact tempo, the tempo is one that tokens have.
+    """
     planned = plan(style, seed, wanted)
-    if tempo is None:
+    asked = limits.tempo
+    low, high = (0.0, math.inf) if asked is None else asked if isinstance(asked, (tuple, list)) else (asked, asked)
+    bpm = min(max(planned.quarter_bpm, low), high)
+    if limits.duration is not None and low < high:
+        marks = [mark for mark in config.tempos_bpm if low <= mark <= high] or config.tempos_bpm
+        bpm = min(marks, key=lambda mark: abs(mark - bpm))
+    if asked is None and bpm == planned.quarter_bpm:
         return planned
-    low, high = tempo if isinstance(tempo, (tuple, list)) else (tempo, tempo)
-    quarters = planned.metre.beat_quarters
-    bpm = min(max(planned.quarter_bpm, low), high) / quarters
-    return plan(style, seed, dataclasses.replace(wanted, metre=planned.metre.name, tempo_bpm=bpm))
+    tempo_bpm = bpm / planned.metre.beat_quarters
+    return plan(style, seed, dataclasses.replace(wanted, metre=planned.metre.name, tempo_bpm=tempo_bpm))

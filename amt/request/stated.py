@@ -71,7 +71,9 @@ def _tempo_row(reading: Reading, said: frozenset[str], music: MidiData) -> Repor
     if not is_held:
         got = got[:1]
     around = 0.0 if tempo.word else HELD_TEMPO_TOLERANCE if is_held else TEMPO_TOLERANCE
-    is_met = all((1 - around) * tempo.low <= bpm <= (1 + around) * tempo.high for bpm in got)
+    # Files count whole microseconds a beat: 168 quarter notes a minute are 167.9998.
+    fastest, slowest = 60e6 / ((1 + around) * tempo.high) - 0.5, 60e6 / ((1 - around) * tempo.low) + 0.5
+    is_met = all(fastest <= 60e6 / bpm <= slowest for bpm in got)
     asked = bpm_words(tempo.low) if tempo.low == tempo.high else f"{tempo.low:g} to {bpm_words(tempo.high)}"
     asked += f" ({tempo.word})" if tempo.word else ""
     return ReportRow("tempo", asked, ", ".join(dict.fromkeys(map(bpm_words, got))), is_met, is_held)

@@ -100,6 +100,16 @@ def test_constraints_and_limits():
     assert with_seconds.bars is None and with_seconds.tempo == usual.tempo
 
 
+@pytest.mark.parametrize("tempo", [None, (100.0, 109.0), (105.0, 107.0)])
+def test_a_piece_in_seconds_has_a_tempo_of_the_tokens(tempo):
+    """What its tokens count is what its file has."""
+    limits = Limits(duration=30.0, tempo=tempo)
+    found = [planned("pop song", limits, seconds=30.0, seed=seed).limited(limits) for seed in range(12)]
+    marks = {bpm for bpm in CONFIG.tempos_bpm if tempo is None or tempo[0] <= bpm <= tempo[1]}
+    for each in found:
+        assert round(each.tempo, 6) in (marks or {104, 108})
+
+
 OPTIONS = {"seed": 2, "rerank": 1, "bars": 8}  # for the model in the package
 
 

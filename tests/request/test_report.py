@@ -84,6 +84,16 @@ def test_drums_are_an_instrument():
     assert check("D minor", song(is_drum=True)) == [("key", "D minor", "none", False)]
 
 
+@pytest.mark.parametrize("bpm", [168, 240, 63])
+def test_a_tempo_in_whole_microseconds_is_that_tempo(bpm):
+    music = song(tempo=round(60e6 / bpm))
+    for text in (f"{bpm} to {bpm + 40} bpm", f"{bpm - 20} to {bpm} bpm"):
+        (row,) = [
+            row for row in compare(read(text), None, None, music, SCORE, frozenset({"tempo"})) if row.name == "tempo"
+        ]
+        assert row.is_met, row
+
+
 def test_free_time_has_no_tempo_to_compare():
     rows = rows_of("D minor, 3/4, 104 BPM", None, song(), TokenizerConfig(preset="performance"))
     assert [row.name for row in rows] == ["key"]
