@@ -1,8 +1,8 @@
 """Builds the compiled module and the op library with CMake and ninja.
 
 AMT_BUILD=require fails without a compiler, off builds nothing, auto (default) tries and falls back to the reference.
-AMT_CUDA=on builds the CUDA kernels or fails, auto builds them where nvcc is, off (default) leaves them out: they take
-minutes to compile, and have not run on a GPU yet.
+AMT_CUDA=on builds the CUDA kernels or fails, auto builds them where nvcc is, off (default) leaves them out: they have
+not run on a GPU yet. AMT_CUDA_ARCHS: what for, as CMake's CUDA_ARCHITECTURES.
 """
 
 import os
@@ -17,6 +17,7 @@ MODE = os.environ.get("AMT_BUILD", "auto")
 if MODE not in ("auto", "require", "off"):
     sys.exit(f"AMT_BUILD must be auto, require or off, got {MODE!r}")
 CUDA = os.environ.get("AMT_CUDA", "off")
+CUDA_ARCHS = os.environ.get("AMT_CUDA_ARCHS", "")
 if CUDA not in ("auto", "on", "off"):
     sys.exit(f"AMT_CUDA must be auto, on or off, got {CUDA!r}")
 
@@ -42,6 +43,7 @@ class CMakeBuild(build_ext):
             f"-DPython_EXECUTABLE={sys.executable}",
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             f"-DAMT_CUDA={CUDA}",
+            *([f"-DAMT_CUDA_ARCHS={CUDA_ARCHS}"] if CUDA_ARCHS else []),
         ]
         try:
             subprocess.run(configure, check=True)
