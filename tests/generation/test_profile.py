@@ -82,6 +82,6 @@ def test_numbers_and_words(measure):
 
 def test_a_mistake_is_told(measure):
     with pytest.raises(ValueError, match="backend must be one of"):
-        measure(backend="cuda")
+        measure(backend="gpu")
     with pytest.raises(ValueError, match="does not know the option temprature"):
         measure(temprature=1)
