@@ -93,7 +93,7 @@ def test_the_gpu_script_says_when_there_is_none(tmp_path):
     done = run_gpu_script("-o", str(tmp_path / "out.json"))
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("gpu.py: there is no GPU here: ")
     assert not (tmp_path / "out.json").exists()
-    assert "choose from facts, verify, attention, training" in run_gpu_script("--stages", "all").stderr
+    assert "choose from facts, verify, decoding, attention, training" in run_gpu_script("--stages", "all").stderr
 
 
 def test_the_gpu_scripts_kernels_compile_ahead_of_time():
