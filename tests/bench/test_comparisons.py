@@ -1,7 +1,7 @@
 """The table at the end of `pytest benchmarks/`, and its hooks in a run of their own."""
 
-import os
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
