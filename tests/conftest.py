@@ -138,6 +138,8 @@ def killed():
 
         exit_code = 1
         try:
+            if "torch" in sys.modules:  # the threads of OpenMP are not there in a child
+                sys.modules["torch"].set_num_threads(1)
             sys.addaudithook(watch)
             function()
             exit_code = 0
