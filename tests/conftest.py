@@ -114,6 +114,16 @@ def leave_room():
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.truncate"}
 
 
+@pytest.fixture(autouse=True)
+def same_threads():
+    """No test leaves another number of threads to those behind it, which may fork."""
+    yield
+    if "torch" in sys.modules:
+        threads = int(os.environ["OMP_NUM_THREADS"])
+        if sys.modules["torch"].get_num_threads() != threads:
+            sys.modules["torch"].set_num_threads(threads)
+
+
 @pytest.fixture
 def killed():
     """Calls a function in a child that is killed (-9) right before its `number`-th operation on the files of a folder.
