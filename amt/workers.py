@@ -151,12 +151,13 @@ class _Processes:
                     is_done, result = process.connection.recv()
                 except (EOFError, OSError):
                     del self._busy[process.connection]
-                    if not process.is_ready:
+                    code = process.exit_code()
+                    if not process.is_ready and (code is None or code >= 0):  # below 0: somebody killed it
                         raise RuntimeError(
-                            f"a worker process ended before it began (exit code {process.exit_code()}); in a script"
+                            f"a worker process ended before it began (exit code {code}); in a script"
                             ' the call stands below: if __name__ == "__main__":'
                         ) from None
-                    results.append((job, Died(f"its worker process ended (exit code {process.exit_code()})")))
+                    results.append((job, Died(f"its worker process ended (exit code {code})")))
                     continue
                 if not process.is_ready:
                     process.is_ready = True

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from amt import workers
 from amt.workers import Died, Workers, each_done
 
 # Work that any process can import: jobs are expressions of Python.
@@ -21,10 +22,8 @@ def test_each_job_is_done_once_whoever_does_it():
     for num in (1, 3):
         found = list(each_done(eval, jobs, Workers(num)))
         assert sorted(found) == sorted((job, eval(job)) for job in jobs)
-    workers = {
-        pid for _, pid in each_done(eval, [f"({n}, __import__('os').getpid())[1]" for n in range(9)], Workers(2))
-    }
-    assert os.getpid() not in workers and 1 <= len(workers) <= 2
+    pids = {pid for _, pid in each_done(eval, [f"({n}, __import__('os').getpid())[1]" for n in range(9)], Workers(2))}
+    assert os.getpid() not in pids and 1 <= len(pids) <= 2
     assert done([]) == {}
 
 
@@ -53,6 +52,20 @@ def test_a_job_that_ends_its_workers_is_given_up_and_the_others_are_done(tmp_pat
     found = done(jobs)
     assert found.pop(jobs[1]) == Died("its worker process ended (exit code 3)")
     assert found == {"1 + 1": 2, "2 + 2": 4} | {LOSE_ONCE.format(mark): True for mark in marks}
+
+
+def test_a_worker_that_is_killed_before_it_begins_is_replaced(monkeypatch):
+    pids = []
+
+    class Killed(workers._Process):
+        def __init__(self, work):
+            super().__init__(work)
+            pids.append(self.process.pid)
+            if len(pids) == 1:
+                os.kill(self.process.pid, signal.SIGKILL)
+
+    monkeypatch.setattr(workers, "_Process", Killed)
+    assert done(["1 + 1", "2 + 2"], num=1) == {"1 + 1": 2, "2 + 2": 4} and len(pids) == 2
 
 
 def test_a_script_without_a_main_says_what_to_do(tmp_path):
