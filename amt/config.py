@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import functools
 import json
 import typing
 from collections.abc import Mapping
@@ -99,12 +100,17 @@ def setting(default: Any, help: str, low: float | None = None, high: float | Non
     return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, **more})
 
 
+@functools.cache
+def _kinds(table: type[Config]) -> dict[str, Any]:
+    return typing.get_type_hints(table)
+
+
 class Config:
     """A frozen dataclass that loads from and saves to JSON, refusing what it does not know."""
 
     def __post_init__(self) -> None:
         make_plain(self)
-        for name, kind in typing.get_type_hints(type(self)).items():
+        for name, kind in _kinds(typing.cast(Any, type(self))).items():
             if not fits(getattr(self, name), kind):
                 raise ValueError(f"{name} must be {kind}, got {shown(getattr(self, name))}")
         for field in dataclasses.fields(self):  # type: ignore[arg-type]

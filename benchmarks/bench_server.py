@@ -140,10 +140,11 @@ def throughput(port: int, rounds: int) -> None:
 
 
 def latency(port: int, num: int) -> None:
-    """The time to the first notes: alone, and while seven others stream."""
+    """The time to the first notes: alone, before and afterwards, and while seven others stream."""
     idle = [first_event(port, 5000 + number) for number in range(num)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         busy = list(pool.map(lambda number: first_event(port, number), range(6000, 6000 + 8 * num)))
+    idle += [first_event(port, 5000 + number) for number in range(num, 2 * num)]
     p95 = {}
     for name, times in (("idle", idle), ("8 clients", busy)):
         came = [seconds for seconds in times if seconds is not None]

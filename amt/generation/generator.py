@@ -17,7 +17,7 @@ from amt.midi.continued import Continued
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
 from amt.midi.reader import MidiSource
-from amt.midi.vocabulary import Vocabulary
+from amt.midi.vocabulary import vocabulary_of
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
 from amt.request.limits import LENGTHS, Limits, with_said_plan, with_usual
@@ -424,7 +424,7 @@ def _as_far_as_kept(wish: Obeyed, call: Limits, prefix: Sequence[int], config: T
             said.discard(name)
     index = None if config.preset != "score" else limits.constraints(config).tempo_index
     if index is not None:  # the music to continue keeps the tempo that it has
-        limits = dataclasses.replace(limits, tempo=60e6 / Vocabulary(config).tempo_us_per_beat(index))
+        limits = dataclasses.replace(limits, tempo=60e6 / vocabulary_of(config).tempo_us_per_beat(index))
     return Obeyed(limits, frozenset(said), wish.warnings)
 
 

@@ -215,7 +215,7 @@ class Constraints:
 
     def to_text(self) -> str:
         """What `Constraints` of csrc/midi/grammar.h reads; see `amt.named_values`."""
-        return named_values(dataclasses.asdict(self))
+        return named_values({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
 
 @functools.lru_cache(maxsize=1024)

@@ -23,9 +23,9 @@ from amt.midi.theory import parse_key
 from amt.midi.vocabulary import (
     NUM_PITCHES,
     NUM_TIME_SIGNATURES,
-    Vocabulary,
     time_signature,
     time_signature_index,
+    vocabulary_of,
 )
 from amt.request.note_lengths import (
     USUAL_BEATS,
@@ -226,7 +226,7 @@ class Limits:
             indices = (tempo.get("tempo_max_index", len(config.tempos_bpm) - 1), tempo.get("tempo_min_index", 0))
             if "tempo_index" in tempo:
                 indices = (tempo["tempo_index"],) * 2
-            vocabulary = Vocabulary(config)
+            vocabulary = vocabulary_of(config)
             steps_us = [Fraction(vocabulary.tempo_us_per_beat(i), config.steps_per_beat) for i in indices]
             if self.tempo_us_per_beat is not None:  # tokens count their mark, the file has the tempo itself
                 mark = Fraction(vocabulary.tempo_us_per_beat(indices[0]), self.tempo_us_per_beat)
@@ -424,7 +424,7 @@ def _tempo_index(tempo: float, config: TokenizerConfig) -> int:
     slowest, fastest = config.tempos_bpm[0], config.tempos_bpm[-1]
     if not _is_number(tempo) or not slowest <= tempo <= fastest:
         raise ValueError(f"tempo must be between {slowest} and {fastest} beats a minute, got {tempo!r}")
-    return Vocabulary(config).tempo_index(round(60_000_000 / tempo))
+    return vocabulary_of(config).tempo_index(round(60_000_000 / tempo))
 
 
 def _signature_index(text: str) -> int:

@@ -16,7 +16,7 @@ from amt.midi.limits import Constraints
 from amt.midi.plan import Plan, half_bar_ticks
 from amt.midi.programs import DRUMS, program_name, program_number
 from amt.midi.sanity import top_run
-from amt.midi.vocabulary import Vocabulary, time_signature
+from amt.midi.vocabulary import time_signature, vocabulary_of
 from amt.request.limits import BARS_AROUND, DURATION_AROUND, Limits, Voices, bar_beats, program_numbers
 from amt.request.note_lengths import NoteBeats
 from amt.request.reading import Reading
@@ -177,7 +177,7 @@ def _tempo_row(
     low, high = constraints.tempo_min_index, constraints.tempo_max_index
     if constraints.tempo_index is not None:
         low = high = constraints.tempo_index
-    vocabulary = Vocabulary(config)
+    vocabulary = vocabulary_of(config)
     shortest, longest = vocabulary.tempo_us_per_beat(high or 0), vocabulary.tempo_us_per_beat(low or 0)
     is_met = all(shortest <= tempo.us_per_beat <= longest for tempo in music.tempos)
     if exact_us is not None:

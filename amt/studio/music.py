@@ -15,7 +15,7 @@ from amt import api
 from amt.config import shown
 from amt.decoding.backends import Backend
 from amt.decoding.backends.engine import packed_engine
-from amt.decoding.backends.shared import SharedBatch
+from amt.decoding.backends.shared import SharedBatch, Turn
 from amt.errors import MidiError
 from amt.generation.candidates import num_candidates
 from amt.midi.data import MidiData
@@ -73,6 +73,11 @@ class Music:
 
     def generate(self, job: Job, body: Any) -> dict[str, Any]:
         """Music that fits a text; with `stream` as server-sent events: started, notes, result, error."""
+        with self.batch.turn(job.check) as turn:
+            pieces = self._generated(job, turn, body)
+        return self._answer(job, "generate" if body.prompt_midi is None else "continue", body, pieces)
+
+    def _generated(self, job: Job, turn: Turn, body: Any) -> list[Piece]:
         check_text(body.text)
         reading = read(body.text)
         self._check_size(
@@ -81,10 +86,9 @@ class Music:
             body.duration if body.duration is not None else _most(reading.seconds),
             body.bars if body.bars is not None else _most(reading.bars),
         )
-        options = options_of(body) | {"model": self.opened, "backend": self._backend(job)}
+        options = options_of(body) | {"model": self.opened, "backend": self._backend(job, turn.end)}
         if body.prompt_midi is not None:
             options["prompt_midi"] = self._midi(body.prompt_midi, "prompt_midi")
-        kind = "generate" if body.prompt_midi is None else "continue"
         if body.stream:
             if body.num_pieces != 1 or (body.rerank or 1) != 1:
                 raise ValueError("a stream is one piece, written once; leave out num_pieces and rerank")
@@ -92,20 +96,27 @@ class Music:
             stream = api.stream(body.text, **options)
             job.emit("started", {"seed": _text(stream.seed)})
             self._follow(job, stream)
-            pieces = [stream.result()]
-        else:
-            found: Any = api.generate(
-                body.text, num_return_sequences=body.num_pieces, progress=lambda *_: job.check(), **options
-            )
-            pieces = found if isinstance(found, list) else [found]
-        return self._answer(job, kind, body, pieces)
+            return [stream.result()]
+        found: Any = api.generate(
+            body.text, num_return_sequences=body.num_pieces, progress=lambda *_: job.check(), **options
+        )
+        return found if isinstance(found, list) else [found]
 
     def edit(self, job: Job, body: Any) -> dict[str, Any]:
         """Some bars or parts of a piece anew; with `stream` as events: started, progress, result, error."""
+        with self.batch.turn(job.check) as turn:
+            pieces = self._edited(job, turn, body)
+        return self._answer(job, "edit", body, pieces)
+
+    def _edited(self, job: Job, turn: Turn, body: Any) -> list[Piece]:
         music = self._midi(body.midi, "midi")
         num_bars = num_bars_of(music, self.opened.tokenizer.config)
         seconds, bars = edited_length(music, body.bars, num_bars)
         self._check_size(body, max(body.rerank or 1, body.num_pieces), seconds, bars)
+
+        def begin() -> None:
+            turn.end()
+            job.emit("started", {"seed": _text(body.seed)})
 
         def tell(done: int, num_windows: int) -> None:
             job.check()
@@ -119,11 +130,11 @@ class Music:
             keep=body.keep,
             num_return_sequences=body.num_pieces,
             model=self.opened,
-            backend=self._backend(job, lambda: job.emit("started", {"seed": _text(body.seed)})),
+            backend=self._backend(job, begin),
             progress=tell,
             **options_of(body),
         )
-        return self._answer(job, "edit", body, found if isinstance(found, list) else [found])
+        return found if isinstance(found, list) else [found]
 
     def describe(self, job: Job, body: DescribeBody) -> dict[str, Any]:
         """What a piece is, in facts and in words."""
@@ -197,8 +208,9 @@ class Music:
         batch, calls = self.batch, iter([began])
 
         def start(model: DecoderModel, request: Request, deadline: Deadline) -> Any:
+            state = batch.start(model, request, deadline, job.is_cancelled)
             next(calls, lambda: None)()
-            return batch.start(model, request, deadline, job.is_cancelled)
+            return state
 
         return Backend("shared", batch.refusal, start)
 

@@ -11,8 +11,6 @@
 #include <string>
 #include <tuple>
 
-#include "huge_pages.h"
-
 namespace amt::engine {
 namespace {
 
@@ -106,9 +104,8 @@ Generation::Generation(const PackedDecoder& weights, GenerationPlan plan)
         {layout.take(num_rows * group.capacity), layout.take(self_bytes), layout.take(has_guidance_ ? self_bytes : 0)});
     groups_.push_back(group);
   }
-  AlignedVector<std::byte>& block = home_->block;
-  block = AlignedVector<std::byte>::uninitialized(layout.size());
-  advise_huge_pages(block.data(), block.size());
+  KeptBlocks::Block& block = home_->block;
+  block = KeptBlocks::of_process().take(layout.size());
 
   const Kernels& kernels = find_kernels(nullptr);
   for (size_t index = 0; index < plan.memories.size(); ++index) {
@@ -163,7 +160,7 @@ Search Generation::search(int64_t group) const {
 Generation::Workshop& Generation::workshop(const Kernels& kernels, int64_t num_threads, int64_t max_rows) {
   int64_t max_len = is_shared_ ? weights_.shape().max_sequence_length : 1;  // whoever joins later has room, too
   for (const GroupCache& cache : caches_) max_len = std::max({max_len, cache.capacity, cache.memory_len});
-  if (!workshop_ || &workshop_->kernels != &kernels || workshop_->num_threads != num_threads ||
+  if (!workshop_ || &workshop_->kernels != &kernels || workshop_->num_threads < num_threads ||
       workshop_->max_rows < max_rows || workshop_->max_len < max_len) {
     workshop_.reset();
     workshop_ =
@@ -369,7 +366,7 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
   std::exception_ptr failure;
   const auto began = std::chrono::steady_clock::now();
   bool goes_on = true;
-  shop.team.run([&](const Member& member) {
+  const auto work = [&](const Member& member) {
     for (;;) {
       if (member.index == 0) {
         const auto elapsed = std::chrono::steady_clock::now() - began;
@@ -406,7 +403,8 @@ Progress Generation::run(const Kernels& kernels, int64_t num_threads, int64_t ma
       }
       member.wait();
     }
-  });
+  };
+  shop.team.run(work, num_threads);
   if (failure) std::rethrow_exception(failure);
   decoder.watch.lap(decoder.times.choice);
   progress.times = decoder.times;
@@ -492,7 +490,7 @@ void Generation::leave(int64_t group) {
   caches_.erase(caches_.begin() + group);
   groups_.erase(groups_.begin() + group);
   if (home_->features) states_.erase(states_.begin() + group);
-  if (home_.use_count() == 1) home_->block = {};  // no group is left of those that this generation began with
+  if (home_.use_count() == 1) home_->free();  // no group is left of those that this generation began with
 }
 
 GroupStatus Generation::status(int64_t group) const {
@@ -537,7 +535,7 @@ void Generation::append(const Kernels& kernels, int64_t num_threads, const int32
       }
     }
     decoder.prepare(caches_.data(), pass.rows, pass.logits_rows, pass.features);
-    shop.team.run([&](const Member& member) { decoder.run(member); });
+    shop.team.run([&](const Member& member) { decoder.run(member); }, num_threads);
     for (int64_t index = 0; index < count; ++index) {
       for (int64_t row = 0; row < num_rows; ++row) {
         std::copy_n(decoder.logits(index * num_rows + row), vocab_size,

@@ -15,6 +15,7 @@
 #include "decoder.h"
 #include "generation_plan.h"
 #include "grammar.h"
+#include "kept_blocks.h"
 #include "search.h"
 #include "state_features.h"
 #include "team.h"
@@ -79,7 +80,13 @@ class Generation {
     std::vector<midi::Grammar> grammars;
     std::optional<midi::FeatureLayout> features;
     std::vector<uint8_t> suppressed;
-    AlignedVector<std::byte> block;  // prefixes, searches, caches and masks
+    KeptBlocks::Block block;  // prefixes, searches, caches and masks
+
+    Home() = default;
+    Home(const Home&) = delete;
+    Home& operator=(const Home&) = delete;
+    ~Home() { free(); }
+    void free() { KeptBlocks::of_process().keep(std::exchange(block, {})); }
   };
   struct Group {
     int64_t prefix_len, capacity;

@@ -78,6 +78,22 @@ struct Attention {
   void find(const void* cache, const void* ahead, int64_t row, int64_t first, const Element* (&vectors)[16],
             float (&scales)[16]) const {
     const int64_t way = static_cast<const char*>(ahead) - static_cast<const char*>(cache);
+    if (call.ancestry == nullptr) {  // one behind the other
+      const int64_t last = smaller(kLanes, call.length - first) - 1;
+      const Element* begin = static_cast<const Element*>(cache) + first * call.position_stride;
+      for (int64_t i = 0; i < kLanes; ++i) vectors[i] = begin + smaller(i, last) * call.position_stride;
+      if (ahead != nullptr) {
+        const auto* from = reinterpret_cast<const char*>(begin) + way;
+        const int64_t size = (last + 1) * call.position_stride * static_cast<int64_t>(sizeof(Element));
+        for (int64_t byte = 0; byte < size; byte += 64) prefetch_far(from + byte);
+      }
+      if constexpr (kHasScales) {
+        for (int64_t i = 0; i < kLanes; ++i) {
+          __builtin_memcpy(scales + i, vectors[i] + vector_stride(NumberType::kInt8, call.head_dim) - 4, 4);
+        }
+      }
+      return;
+    }
     for (int64_t i = 0; i < kLanes; ++i) {
       const int64_t position = smaller(first + i, call.length - 1);
       const int64_t owner = position < call.trunk_len ? 0 : row;

@@ -124,21 +124,31 @@ class Team {
   Team& operator=(const Team&) = delete;
   ~Team() { stop(); }
 
-  // `work` by every member; returns when all have done theirs. It must not throw.
-  void run(const std::function<void(const Member&)>& work) {
+  // `work` by the first so many members; returns when all have done theirs. It must not throw.
+  void run(const std::function<void(const Member&)>& work, int64_t num_working = kMostThreads) {
     if (!crew_ || crew_->process != process_id()) start();
     Crew& crew = *crew_;
+    num_working = std::min(num_working, crew.size());
+    if (num_working == 1) {  // the others sleep
+      Barrier alone(1);
+      return work({0, 1, &alone});
+    }
+    if (num_working != crew.num_working) {
+      crew.inner = std::make_unique<Barrier>(num_working);
+      crew.num_working = num_working;
+    }
     crew.work = &work;
     crew.barrier->wait();
-    work({0, crew.size(), crew.barrier.get()});
+    work({0, num_working, crew.inner.get()});
     crew.barrier->wait();
   }
 
  private:
   struct Crew {
     int64_t process;
-    std::vector<std::thread> threads;  // all but the caller of `run`
-    std::unique_ptr<Barrier> barrier;
+    std::vector<std::thread> threads;         // all but the caller of `run`
+    std::unique_ptr<Barrier> barrier, inner;  // of all, and of those that work
+    int64_t num_working = 0;
     const std::function<void(const Member&)>* work = nullptr;  // nullptr: the end
     std::atomic<bool> is_ready{false};
 
@@ -158,7 +168,7 @@ class Team {
     for (;;) {
       crew.barrier->wait();
       if (crew.work == nullptr) return;
-      (*crew.work)({index, crew.size(), crew.barrier.get()});
+      if (index < crew.num_working) (*crew.work)({index, crew.num_working, crew.inner.get()});
       crew.barrier->wait();
     }
   }

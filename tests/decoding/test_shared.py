@@ -1,7 +1,9 @@
 """The batch that requests of many threads share: what each gets is what it gets alone."""
 
 import concurrent.futures
+import contextlib
 import threading
+import time
 
 import pytest
 
@@ -42,11 +44,21 @@ def joins(monkeypatch):
     return made
 
 
-def backend_of(batch, **more):
+def backend_of(batch, on_start=lambda: None, **more):
     def start(model, request, deadline):
-        return batch.start(model, request, deadline, **more)
+        state = batch.start(model, request, deadline, **more)
+        on_start()
+        return state
 
     return Backend("shared", batch.refusal, start)
+
+
+def wait_until(is_so):
+    for _ in range(3000):
+        if is_so():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come")
 
 
 def test_everybody_gets_what_they_get_alone(opened, batch, joins):
@@ -60,6 +72,67 @@ def test_everybody_gets_what_they_get_alone(opened, batch, joins):
         assert piece.tokens == same.tokens and piece.token_log_probs == same.token_log_probs, text
         assert piece.backend == "shared" and piece.to_bytes() == same.to_bytes()
     assert batch.num_rows == batch.num_waiting == 0 and joins
+
+
+def test_threads_that_are_needed_elsewhere_change_nothing(opened, monkeypatch):
+    """While requests are prepared the batch runs on fewer threads."""
+    expected = [amt.generate(text, **options).tokens for text, options in CALLS]
+    counts = []
+    run = Generation.run
+    monkeypatch.setattr(
+        Generation,
+        "run",
+        lambda self, *given, **named: (counts.append(self.num_threads), run(self, *given, **named))[1],
+    )
+    batch = SharedBatch(packed_engine(opened.checkpoint.model), max_rows=8, num_threads=3)
+
+    def one(call):
+        with batch.turn(lambda: None) as turn:
+            backend = backend_of(batch, on_start=turn.end)
+            return amt.generate(call[0], backend=backend, **call[1]).tokens
+
+    try:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(one, CALLS)) == expected
+    finally:
+        batch.close()
+    assert 3 in counts and min(counts) < 3
+
+
+def test_turns_go_by_the_order_of_coming_and_there_are_few(opened):
+    batch = SharedBatch(packed_engine(opened.checkpoint.model), num_threads=2)
+    got, gone = [], threading.Event()
+
+    def check():
+        if gone.is_set():
+            raise Cancelled
+
+    def wait(name):
+        with batch.turn(check):
+            got.append(name)
+
+    try:
+        with contextlib.ExitStack() as stack:
+            first, second = (stack.enter_context(batch.turn(check)) for _ in range(2))
+            threads = []
+            for name in range(3):
+                threads.append(threading.Thread(target=wait, args=(name,)))
+                threads[-1].start()
+                wait_until(lambda count=name + 1: len(batch._tickets) == count)
+            assert not got
+            first.end()
+            first.end()  # again: nothing
+            for thread in threads:
+                thread.join(30)
+            assert got == [0, 1, 2] and batch._num_preparing == 1
+            with batch.turn(check):
+                gone.set()
+                with pytest.raises(Cancelled), batch.turn(check):
+                    raise AssertionError("there is no turn")
+            second.end()
+        assert batch._num_preparing == 0 and not batch._tickets
+    finally:
+        batch.close()
 
 
 def test_guesses_of_several_fit_beside_each_other(opened, batch, joins):

@@ -5,15 +5,19 @@ are groups of a `Generation`, which knows `join` and `leave`. Every row gets one
 fair, and requests that do not fit wait in the order in which they came. What a request comes to is what it would come
 to alone: a row's tokens do not depend on the batch (csrc/engine/README.md).
 
-The words of a request are read, and its pieces made, by the thread that asks; it waits in `step` for the batch.
+A request's first tokens are written before it joins, so that its first notes do not wait for the others' tokens.
+
+The words of a request are read, and its pieces made, by the thread that asks; it waits in `step` for the batch. Few are
+prepared at once (`SharedBatch.turn`), one after the other, and the batch leaves them its processors meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
@@ -28,7 +32,9 @@ from amt.request.request import Prompt, Request
 
 CHUNK_MS = 20  # how long a newcomer waits for each kind of rows, at most, beside the pass that runs
 CHUNK_STEPS = 64
+FIRST_MS, FIRST_STEPS = 10, 24  # of newcomers: some tokens say metre, tempo and plan, then the first notes come
 MAX_ROWS = 64
+WAIT_S = 0.1
 NAME = "shared"
 # What the engine may raise; the thread of the batch outlives them.
 FAILURES = (AmtError, ValueError, MemoryError, RuntimeError)
@@ -115,6 +121,23 @@ class SharedState:
         return False
 
 
+_Rows = list[tuple["SharedState", _Row]]
+_Running = dict[tuple[str, bool], tuple[Generation, _Rows]]  # by kind: mode, and whether with guidance
+
+
+class Turn:
+    """Leave to prepare a request; see `SharedBatch.turn`."""
+
+    def __init__(self, leave: Callable[[], None]):
+        self._leave: Callable[[], None] | None = leave
+
+    def end(self) -> None:
+        """It is prepared: the next one may be. Again: nothing."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+
+
 class SharedBatch:
     """A batch that requests join while it runs.
 
@@ -133,8 +156,10 @@ class SharedBatch:
         self._num_threads = num_threads or engine.num_threads or torch.get_num_threads()
         self.changed = threading.Condition()
         self._waiting: deque[SharedState] = deque()
-        self._running: dict[tuple[str, bool], tuple[Generation, list[tuple[SharedState, _Row]]]] = {}
+        self._running: _Running = {}
         self._is_closed = False
+        self._num_preparing = 0
+        self._tickets: deque[object] = deque()  # of those that wait for their turn
         self.num_tokens = 0
         self._thread = threading.Thread(target=self._run, name="amt-batch", daemon=True)
         self._thread.start()
@@ -215,6 +240,35 @@ class SharedBatch:
             self.changed.notify_all()
         return state
 
+    @contextlib.contextmanager
+    def turn(self, check: Callable[[], None]) -> Iterator[Turn]:
+        """Wait until a request may be prepared: no more at once than there are threads, so that the first is soon done.
+
+        Args:
+            check: called while it waits; what it raises ends the wait.
+        """
+        ticket = object()
+        with self.changed:
+            self._tickets.append(ticket)
+            try:
+                while self._num_preparing >= self._num_threads or self._tickets[0] is not ticket:
+                    check()
+                    self.changed.wait(WAIT_S)
+                self._num_preparing += 1
+            finally:
+                self._tickets.remove(ticket)
+                self.changed.notify_all()
+        turn = Turn(self._end_turn)
+        try:
+            yield turn
+        finally:
+            turn.end()
+
+    def _end_turn(self) -> None:
+        with self.changed:
+            self._num_preparing -= 1
+            self.changed.notify_all()
+
     def close(self) -> None:
         """End the thread; what runs is cancelled."""
         with self.changed:
@@ -233,17 +287,10 @@ class SharedBatch:
                     self._running.clear()
                     return
                 newcomers = self._newcomers()
-            for state in newcomers:
-                try:
-                    self._join(state)
-                except FAILURES as error:
-                    _fail(state, error)
+            self._begin(newcomers)
             for key in list(self._running):
-                try:
-                    self._chunk(key)
-                except FAILURES as error:  # these rows are lost, and nobody else's
-                    for state, _ in self._running.pop(key)[1]:
-                        _fail(state, error)
+                if not self._chunk(*self._running[key], CHUNK_STEPS, CHUNK_MS):
+                    del self._running[key]
 
     @property
     def is_alive(self) -> bool:
@@ -263,21 +310,49 @@ class SharedBatch:
             found.append(state)
         return found
 
-    def _join(self, state: SharedState) -> None:
-        rows = [(state, row) for row in state.rows]
-        if state.key in self._running:
-            generation, others = self._running[state.key]
-            generation.join(state.generation)
-            others += rows
-        else:
-            self._running[state.key] = state.generation, rows
+    def _begin(self, newcomers: list[SharedState]) -> None:
+        """Let requests write their first tokens, and then join those that run."""
+        begun: _Running = {}
+        for state in newcomers:
+            self._join(begun, state.key, state.generation, [(state, row) for row in state.rows])
+        for key, (generation, rows) in begun.items():
+            if self._chunk(generation, rows, FIRST_STEPS, FIRST_MS):
+                self._join(self._running, key, generation, rows)
 
-    def _chunk(self, key: tuple[str, bool]) -> None:
-        """Run one kind of rows for a while, hand out what came, and let go who is done."""
-        generation, rows = self._running[key]
+    def _join(
+        self,
+        to: _Running,
+        key: tuple[str, bool],
+        generation: Generation,
+        rows: _Rows,
+    ) -> None:
+        if key not in to:
+            to[key] = generation, rows
+            return
+        joined, others = to[key]
+        try:
+            joined.join(generation)
+        except FAILURES as error:
+            for state, _ in rows:
+                _fail(state, error)
+        else:
+            others += rows
+
+    def _chunk(self, generation: Generation, rows: _Rows, num_steps: int, num_ms: int) -> bool:
+        """Run one kind of rows for a while, hand out what came, and let go who is done; whether somebody is left."""
+        try:
+            self._run_chunk(generation, rows, num_steps, num_ms)
+        except FAILURES as error:  # these rows are lost, and nobody else's
+            for state, _ in rows:
+                _fail(state, error)
+            rows.clear()
+        return bool(rows)
+
+    def _run_chunk(self, generation: Generation, rows: _Rows, num_steps: int, num_ms: int) -> None:
+        generation.num_threads = max(1, self._num_threads - self._num_preparing)
         failure: Exception | None = None
         try:
-            generation.run(CHUNK_STEPS, CHUNK_MS)
+            generation.run(num_steps, num_ms)
         except DecodingError as error:  # of a generation that nobody has joined
             failure = error
         gone: list[int] = []
@@ -306,8 +381,6 @@ class SharedBatch:
             del rows[index]
             if rows:  # the last one ends with the generation
                 generation.leave(index)
-        if not rows:
-            del self._running[key]
         for state in states:
             is_done = all(row.result is not None for row in state.rows)
             if state.follows or is_done or state.error is not None:
