@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -64,6 +65,12 @@ def parse_form(text: str) -> tuple[Section, ...]:
 
 
 _FRAMES = ("intro", "outro", "break", "build", "bridge")
+
+
+def in_a_row(sections: Sequence[tuple[str, int]]) -> tuple[Section, ...]:
+    """Sections of these names and bars, one behind the other."""
+    starts = itertools.accumulate((bars for _, bars in sections), initial=0)
+    return tuple(Section(name, False, start, bars) for (name, bars), start in zip(sections, starts, strict=False))
 
 
 def fitted(form: Sequence[Section], bars: int, *, is_exact: bool) -> tuple[Section, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from amt.arranger.casting import cast, cast_for
 from amt.arranger.chords import Chord
-from amt.arranger.form import MAX_BARS, Section, fitted
+from amt.arranger.form import MAX_BARS, Section, fitted, in_a_row
 from amt.arranger.harmony import plan_harmony
 from amt.arranger.metre import Metre, metre
 from amt.arranger.stage import Player
@@ -28,6 +28,7 @@ class Wanted:
         seconds: length, about.
         chords: of bars, again and again.
         programs: General MIDI programs, 128 for drums; no others play.
+        form: names of sections and their bars, without that of the last chord; they go before `bars` and `seconds`.
     """
 
     key: Key | None = None
@@ -37,6 +38,7 @@ class Wanted:
     seconds: float | None = None
     chords: tuple[tuple[Chord, ...], ...] | None = None
     programs: tuple[int, ...] | None = None
+    form: tuple[tuple[str, int], ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +115,9 @@ def plan(style: Style, seed: int, wanted: Wanted) -> Plan:
         bars = max(2, round(wanted.seconds / bar_seconds))
     if bars is None:
         bars = _usual_bars(form, bar_seconds, rng)
-    if wanted.bars is not None or wanted.seconds is not None:
+    if wanted.form is not None:
+        sections = in_a_row(wanted.form)
+    elif wanted.bars is not None or wanted.seconds is not None:
         sections = fitted(form, bars - 1, is_exact=True)
     else:
         sections = fitted(form, bars, is_exact=False)

@@ -74,8 +74,13 @@ def write_best(
     options = request.options
     is_drawn = options.do_sample and options.num_beams == 1 and streamer is None
     has_hooks = request.logits_processor or request.stopping_criteria
-    of_segments = is_drawn and by == "facts" and not has_hooks
-    of_segments &= options.num_return_sequences > num_pieces and options.num_return_sequences % num_pieces == 0
+    has_returns = any(prompt.returns for prompt in request.prompts)
+    of_segments = by == "facts" and options.num_beams == 1 and streamer is None and not has_hooks
+    of_segments &= options.num_return_sequences % num_pieces == 0
+    of_segments &= has_returns or (is_drawn and options.num_return_sequences > num_pieces)
+    if not (of_segments or streamer):  # nothing else goes on behind a section that comes again
+        prompts = tuple(dataclasses.replace(prompt, returns=()) for prompt in request.prompts)
+        request = dataclasses.replace(request, prompts=prompts)
 
     def written(request: Request, progress: Callable[[int, int], object] | None = None) -> list[list[Piece]]:
         if of_segments:

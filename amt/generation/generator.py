@@ -16,7 +16,9 @@ from amt.midi.config import TokenizerConfig
 from amt.midi.continued import Continued
 from amt.midi.grammar import Grammar
 from amt.midi.limits import Constraints
+from amt.midi.plan import Plan
 from amt.midi.reader import MidiSource
+from amt.midi.returns import Return, returns_of
 from amt.midi.vocabulary import vocabulary_of
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
@@ -130,6 +132,7 @@ def ask(
             most_tokens=None if _names_tokens(named, options) else targets[index].most_tokens,
             semitones=semitones[index],
             num_bars=constraints[index].max_bars or 0,
+            returns=() if named is None or plan == "model" else _returns(constraints[index]),
             continued=continued,
             text=text,
             reading=readings[index],
@@ -152,14 +155,21 @@ def ask(
 def _usual_plan(
     text: str, reading: Reading, limits: Limits, seed: int | None, config: TokenizerConfig, room: int
 ) -> UsualPlan | None:
-    """The plan that is usual in the style of a text; None if the call or the words say another."""
+    """The plan that is usual in the style of a text, in the form that is asked for; None where chords are."""
     from amt.generation.usual_plan import usual_plan
 
-    if limits.chords is not None or limits.form is not None or limits.max_beats is not None:
+    if limits.chords is not None or limits.max_beats is not None:
         return None
     number = zlib.crc32(text.encode()) if seed is None else seed
     target = _target(limits, reading, seed, config, None, None)
     return usual_plan(reading, limits, target, number, config, room)
+
+
+def _returns(constraints: Constraints) -> tuple[Return, ...]:
+    """What comes again in a plan whose chords are known."""
+    sections, chords = constraints.plan_sections, constraints.plan_chords
+    plan = None if sections is None or chords is None else Plan.from_half_bars(sections, chords)
+    return () if plan is None else returns_of(plan)
 
 
 def _names_tokens(named: Collection[str] | None, options: GenerationConfig) -> bool:

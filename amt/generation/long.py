@@ -7,6 +7,9 @@ ends or begins there, and a piece is the same in any batch. A model that is told
 there are from the first one that it reads.
 
 A piece that fits has one window, which is the plain request. With beams each window is searched by itself.
+
+Where a section of the plan comes again (`Prompt.returns`), the notes of the first one are taken: the model goes on
+behind them. What it had written there is left behind.
 """
 
 from __future__ import annotations
@@ -19,14 +22,17 @@ import torch
 
 from amt.decoding.deadline import Deadline
 from amt.decoding.generate import decode, finished, tokens_of
+from amt.decoding.hypothesis import NewToken
 from amt.midi.config import TokenizerConfig
 from amt.midi.grammar import Grammar
+from amt.midi.vocabulary import vocabulary_of
 from amt.midi.window import Written
 from amt.request.request import Before, Prompt, Request
 
 if TYPE_CHECKING:
     from amt.decoding.backends import Choice, State
-    from amt.decoding.hypothesis import FinishReason, Hypothesis, NewToken
+    from amt.decoding.hypothesis import FinishReason, Hypothesis
+    from amt.midi.returns import Return
 
 HEADER_LEN = 3  # of the preset "score": behind it metre and tempo are known, and seconds are a number of bars
 SHORTEST_PREFIX = 8
@@ -68,6 +74,7 @@ class Long:
         self.prompt, self._reader = prompt, reader
         self._written = Written(reader.config, prompt.prefix)
         self.log_probs: list[float] = []
+        self._returns = list(prompt.returns)
         self._finish_reason: FinishReason = "length"  # of the last window
 
     @property
@@ -143,11 +150,71 @@ class Long:
         low, high = grammar.constraints.min_us, grammar.constraints.max_us
         return 0 if low is None or high is None else (low + high) // 2
 
-    def take(self, found: Hypothesis) -> None:
-        """What came in a window."""
+    def take(self, found: Hypothesis) -> tuple[int, ...]:
+        """What came in a window; where an earlier section comes again, with that.
+
+        Returns:
+            the tokens that follow those that were there.
+        """
+        num_before = len(self._written.ids)
         self._written.extend(found.token_ids[len(found.token_ids) - found.num_new_tokens :])
         self.log_probs += found.token_log_probs
         self._finish_reason = found.finish_reason
+        while self._returns and self._written.step >= self._step_of(self._returns[0].start):
+            if self._come_again(self._returns.pop(0), num_before):
+                break
+        return tuple(self._written.ids[num_before:])
+
+    def take_token(self, token: NewToken) -> None:
+        """One token of a window."""
+        self._written.extend([token.token_id])
+        self.log_probs.append(token.log_prob)
+
+    def end(self, reason: FinishReason) -> None:
+        """The window of these tokens has ended."""
+        self._finish_reason = reason
+
+    def come_again_before(self, token_id: int) -> list[int]:
+        """The tokens of an earlier section, if this one would lead to where it comes again; else none."""
+        event = vocabulary_of(self._reader.config).events[token_id]
+        num_before, step = len(self._written.ids), self._written.step + event.value * (event.kind == "time_shift")
+        while self._returns and len(self._written.ids) == num_before and step >= self._step_of(self._returns[0].start):
+            self._come_again(self._returns.pop(0), num_before)
+        return self._written.ids[num_before:]
+
+    def _step_of(self, half_bar: int) -> int:
+        return half_bar * self._written.bar_steps // 2
+
+    def _come_again(self, again: Return, num_fixed: int) -> bool:
+        """An earlier section instead of what stands at its place, if the limits allow it; whether they do.
+
+        Args:
+            num_fixed: tokens that stay as they are.
+        """
+        found = self._written.come_again(*map(self._step_of, (again.start, again.source, again.length)))
+        if found is None or found[0] < num_fixed:
+            return False
+        num_kept, ids = found
+        num_new = num_kept - len(self.prompt.prefix)
+        if num_new < 0 or num_new + len(ids) >= self.prompt.max_new_tokens or not self._may_stand(num_kept, ids):
+            return False
+        self._written = Written(self._reader.config, (*self._written.ids[:num_kept], *ids))
+        self.log_probs = [*self.log_probs[:num_new], *[0.0] * len(ids)]
+        self._finish_reason = "length"
+        return True
+
+    def _may_stand(self, num_kept: int, ids: Sequence[int]) -> bool:
+        """Whether the grammar allows these tokens behind the first ones, and leaves room for the end."""
+        if self.prompt.grammar is None:
+            return True
+        state = self.prompt.grammar.start()
+        try:
+            for token_id in (*self._written.ids[:num_kept], *ids):
+                state.advance(token_id)
+        except ValueError:
+            return False
+        num_new = num_kept + len(ids) - len(self.prompt.prefix)
+        return bool(state.tokens_to_close < self.prompt.max_new_tokens - num_new)
 
 
 def decode_long(
@@ -176,7 +243,7 @@ def decode_long(
     deadline = Deadline(request.options.max_time)
     begun = [Long(prompt, reader) for prompt in request.prompts]
     first = _with(request, begun)
-    if all(prompt.before is None for prompt in first.prompts):
+    if all(prompt.before is None and not prompt.returns for prompt in first.prompts):
         results = decode(choice, first, streamer=streamer, progress=progress, deadline=deadline)
         return [_pieces(piece, found, reader, request) for piece, found in zip(begun, results, strict=True)]
     if streamer is not None:
@@ -237,6 +304,7 @@ def decode_best(
     """
     deadline = Deadline(request.options.max_time)
     num_candidates = request.options.num_return_sequences // num_pieces
+    num_attempts = 1 if num_candidates == 1 else 1 + RETRIES
     request = dataclasses.replace(
         request, options=dataclasses.replace(request.options, num_return_sequences=num_candidates)
     )
@@ -255,11 +323,13 @@ def decode_best(
         while left := [window for window in windows if not window.is_done]:
             if told and deadline.is_over():
                 break
-            for attempt in range(1 + RETRIES):
+            for attempt in range(num_attempts):
                 running = [each for each in left if each.best is None or not (each.is_fine or deadline.is_over())]
                 for window, found in zip(running, segments.decode(running, attempt) if running else (), strict=True):
                     for each in found:
-                        badness = judge(window.piece.prompt, window.piece.with_new(each), window.piece.step)
+                        badness = (0.0, 0)
+                        if num_candidates > 1:
+                            badness = judge(window.piece.prompt, window.piece.with_new(each), window.piece.step)
                         if window.best is None or badness < window.best[0]:
                             window.best = badness, each
             for window in left:
@@ -293,13 +363,13 @@ class _Window:
         """Whether nothing is wrong with the best candidate."""
         return self.best is not None and self.best[0][0] == 0
 
-    def segment(self, attempt: int) -> Prompt:
+    def segment(self, attempt: int = 0, most_tokens: int = SEGMENT) -> Prompt:
         """The prompt of the next segment."""
         piece = self.piece
         return dataclasses.replace(
             self._whole,
             prefix=self._prefix,
-            max_new_tokens=min(self._tokens_left, SEGMENT),
+            max_new_tokens=min(self._tokens_left, most_tokens),
             first_sequence=self._whole.first_sequence + attempt * SEQUENCES_APART,
             before=Before(piece.token_ids, len(piece.log_probs), piece.tokens_left),
             room=self._tokens_left,
@@ -308,10 +378,13 @@ class _Window:
     def take_best(self) -> None:
         """Go on with the best candidate."""
         if self.best is not None:
-            found = self.best[1]
-            self.piece.take(found)
-            self._prefix, self._tokens_left = found.token_ids, self._tokens_left - found.num_new_tokens
+            self.extend(self.piece.take(self.best[1]))
             self.best = None
+
+    def extend(self, new: tuple[int, ...]) -> None:
+        """Go on behind these tokens, which the piece has."""
+        self._prefix += new
+        self._tokens_left = max(0, self._tokens_left - len(new))
 
 
 class _Segments:
@@ -340,17 +413,35 @@ class _Segments:
 def stream_long(choice: Choice, request: Request, reader: Reader) -> Iterator[NewToken]:
     """Decode the one piece of a request, a token whenever one is asked for; see `amt.decoding.stream`."""
     deadline = Deadline(request.options.max_time)
-    piece = Long(request.prompts[0], reader)
-    return _tokens(choice, request, piece, choice.start(_with(request, [piece]), deadline), deadline)
+    window = _Window(Long(request.prompts[0], reader))
+    return _tokens(choice, request, window, _rest(choice, request, window, deadline), deadline)
 
 
-def _tokens(choice: Choice, request: Request, piece: Long, state: State, deadline: Deadline) -> Iterator[NewToken]:
+def _tokens(choice: Choice, request: Request, window: _Window, state: State, deadline: Deadline) -> Iterator[NewToken]:
+    piece = window.piece
     while True:
-        yield from tokens_of(state)
-        piece.take(state.read()[0][0])
+        for token in tokens_of(state):
+            if again := piece.come_again_before(token.token_id):
+                state.close()
+                window.extend(tuple(again))
+                yield from (NewToken(token_id, 0.0) for token_id in again)
+                break
+            piece.take_token(token)
+            window.extend((token.token_id,))
+            yield token
+        else:
+            piece.end(state.read()[0][0].finish_reason)
         if piece.is_done or deadline.is_over():
             return
-        state = choice.start(_with(request, [piece]), deadline)
+        if window.is_done:
+            window = _Window(piece)
+        state = _rest(choice, request, window, deadline)
+
+
+def _rest(choice: Choice, request: Request, window: _Window, deadline: Deadline) -> State:
+    """The rest of a window on its way."""
+    prompt = window.segment(most_tokens=window.piece.tokens_left)
+    return choice.start(dataclasses.replace(request, prompts=(prompt,)), deadline)
 
 
 def _streamed(
@@ -372,8 +463,8 @@ def _streamed(
             alone = request.only(index, sequence)
             piece = Long(alone.prompts[0], reader)
             streamer.put(torch.tensor([piece.prompt.prefix], device="cpu"))
-            state = choice.start(_with(alone, [piece]), deadline)
-            for token in _tokens(choice, alone, piece, state, deadline):
+            window = _Window(piece)
+            for token in _tokens(choice, alone, window, _rest(choice, alone, window, deadline), deadline):
                 streamer.put(torch.tensor([token.token_id], device="cpu"))
                 done += 1
                 if progress:

@@ -23,12 +23,15 @@ from amt.midi.reference.encode import plan_ids
 from amt.midi.theory import Key, parse_key
 from amt.midi.vocabulary import vocabulary_of
 from amt.request.limits import Limits
+from amt.request.plans import form_lengths
 from amt.request.reading import Reading, read
 from amt.request.target import Target
 
 NUM_TRIES = 16  # for a mode that the text implies
 SHARE = 1 / 4  # of what a model reads that a plan may be: the rest is for the notes
 FEWEST_BARS = 4  # that have a form
+STYLE_OF_FORMS = "pop"  # whose chords a form gets that no style is named for
+_NAMES_OF_STYLES = {"pre-chorus": "pre", "other": "verse"}  # of sections
 TEMPO_AROUND = (0.94, 1.03)  # of the usual tempo: what a piece may slow down to, and its bins
 
 
@@ -105,6 +108,8 @@ def usual_plan(
         room: for so many tokens.
     """
     style = style_of(reading, seed)
+    if style is None and limits.form is not None:
+        style = styles()[STYLE_OF_FORMS]
     if style is None or (target.bars is not None and target.bars < FEWEST_BARS):
         return None
     key = parse_key(limits.key) if limits.key is not None else None if reading.key is None else reading.key.value
@@ -113,6 +118,8 @@ def usual_plan(
     wanted = Wanted(key=key, bars=target.bars, seconds=target.seconds, metre=limits.time_signature)
     for attempt in range(NUM_TRIES):
         planned = _in_tempo(style, seed + attempt, wanted, limits, config)
+        if limits.form is not None:
+            planned = _in_form(planned, limits, config)
         if key is None and reading.implied_mode not in (None, "minor" if planned.key.is_minor else "major"):
             continue
         decided = plan_of_columns(planned.section_column, planned.chord_column)
@@ -120,6 +127,16 @@ def usual_plan(
             return None
         return UsualPlan(decided, planned.key, planned.quarter_bpm, planned.metre.name)
     return None
+
+
+def _in_form(planned: Planned, limits: Limits, config: TokenizerConfig) -> Planned:
+    """What the style decides for the form that is asked for, in as many bars."""
+    lengths = form_lengths(limits.form or "", planned.bars, is_exact=limits.bars is not None)
+    *before, (name, bars) = ((_NAMES_OF_STYLES.get(name, name), bars) for name, bars in lengths)
+    form = (*before, (name, max(1, bars - 1)))  # the last bar is that of the last chord
+    tempo_bpm = planned.quarter_bpm / planned.metre.beat_quarters
+    wanted = Wanted(key=planned.key, metre=planned.metre.name, tempo_bpm=tempo_bpm, form=form)
+    return plan(planned.style, planned.seed, wanted)
 
 
 def _in_tempo(style: Style, seed: int, wanted: Wanted, limits: Limits, config: TokenizerConfig) -> Planned:

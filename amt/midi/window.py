@@ -157,6 +157,55 @@ class Written:
             ids += [*holder, token_id("velocity", velocity)]
         return ids + ([token_id("program", now.program)] if self._is_score and now.program >= 0 else [])
 
+    def come_again(self, start: int, source: int, length: int) -> tuple[int, list[int]] | None:
+        """What to write instead of what stands from a step on, so that earlier music comes again there.
+
+        Notes that sound at `start` end there, and those of the music that comes again at its end.
+
+        Args:
+            start: the step, which is reached.
+            source, length: the steps that come again.
+
+        Returns:
+            how many of the tokens stay, and those that follow; None in the preset "performance" and behind a change of
+            metre.
+        """
+        if not self._is_score or self._now.metre_start:
+            return None  # a section's bars are counted in the metre that the piece begins with
+        before = Written(self.config)
+        for token_id in self.ids:
+            kind, value = self._vocabulary.events[token_id]
+            if kind == "time_shift" and before.step + value >= start:
+                break
+            before.extend([token_id])
+        now = before._now
+        kept: list[_Sound] = []
+        for program, pitch in now.sounding:
+            if program != DRUMS:
+                kept.append(_Sound(start, "note_off", program, pitch))
+        kept += [_Sound(start, "pedal_off", program, 0) for program in now.pedals]
+        sounding: set[tuple[str, int, int]] = set()
+        way = start - source
+        for event in before._events(0, _Place())[0]:
+            if isinstance(event, _Change) or not source <= event.step <= source + length:
+                continue
+            is_begin = event.kind in ("note_on", "pedal_on")
+            what = (event.kind.split("_")[0], event.program, event.value)
+            if is_begin and event.step < source + length:
+                if event.program != DRUMS:
+                    sounding.add(what)
+            elif not is_begin and what in sounding:
+                sounding.discard(what)
+            else:
+                continue
+            kept.append(dataclasses.replace(event, step=event.step + way))
+        kept += [_Sound(start + length, f"{kind}_off", program, value) for kind, program, value in sounding]
+        kept.sort(key=lambda event: event.key)
+        said = _Saying(self.config, now.step, now.program, now.velocities)
+        for event in kept:
+            said.event(event)
+        return len(before.ids), said.ids
+
     def bars_at(self, us: int) -> int:
         """How many bars have begun at so many microseconds, which are not before now, with what is in force now."""
         later = self._now.copy()
@@ -324,14 +373,16 @@ class Written:
 
 
 class _Saying:
-    """Says events in canonical tokens, from a step on."""
+    """Says events in canonical tokens, from a step on, with what is in force there."""
 
-    def __init__(self, config: TokenizerConfig, step: int):
+    def __init__(
+        self, config: TokenizerConfig, step: int, program: int | None = None, velocities: dict[int, int] | None = None
+    ):
         self.ids: list[int] = []
         self._config, self._step = config, step
         self._token_id = vocabulary_of(config).token_id
-        self._program = -1 if config.preset == "score" else 0
-        self._velocities: dict[int, int] = {}
+        self._program = (-1 if config.preset == "score" else 0) if program is None else program
+        self._velocities = dict(velocities or {})
 
     def event(self, event: _Sound | _Change) -> None:
         self.go_to(event.step)

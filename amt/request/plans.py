@@ -67,6 +67,15 @@ def plan_asked(chords: str | None, form: str | None, *, key: Key | None, num_bar
     return tuple(planned_sections) if lengths is not None else None, tuple(planned_chords) if progression else None
 
 
+def form_lengths(form: str, num_bars: int | None, *, is_exact: bool) -> list[tuple[str, int]]:
+    """The names of the sections of a form like "verse chorus", and the bars of each; see `plan_asked`.
+
+    Raises:
+        ValueError: as there.
+    """
+    return [(SECTIONS[section], bars) for section, bars in _lengths(_form(form), num_bars, is_exact)]
+
+
 def _progression(text: str, key: Key | None) -> list[tuple[int, int]]:
     """The numbers of the chords of the halves of each bar."""
     if not isinstance(text, str):
@@ -113,7 +122,7 @@ def _form(text: str) -> list[tuple[int, int]]:
 
 
 def _lengths(sections: list[tuple[int, int]], num_bars: int | None, is_exact: bool) -> list[tuple[int, int]]:
-    """The sections, each with its bars: those that name none share what the others leave."""
+    """The sections, each with its bars: those that name none share what the others leave, in fours where they may."""
     named = sum(bars for _, bars in sections)
     num_free = sum(bars == 0 for _, bars in sections)
     if num_bars is None or (num_bars < named + num_free and not is_exact):
@@ -122,13 +131,11 @@ def _lengths(sections: list[tuple[int, int]], num_bars: int | None, is_exact: bo
     if left < num_free or (left > 0 and num_free == 0 and is_exact):
         wanted = f"{named} bars" if num_free == 0 else f"at least {named + num_free} bars"
         raise ValueError(f"form has {wanted}, and bars is {num_bars}; change one of them")
-    lengths, place = [], 0
-    for section, bars in sections:
-        if bars == 0:
-            bars = left * (place + 1) // num_free - left * place // num_free
-            place += 1
-        lengths.append((section, bars))
-    return lengths
+    unit = next((unit for unit in (4, 2) if left >= 2 * unit * num_free), 1)
+    ends = [left * (place + 1) // (num_free * unit) * unit for place in range(num_free)]
+    ends[-1:] = [left] if ends else []
+    shares = iter([end - start for start, end in zip([0, *ends], ends, strict=False)])
+    return [(section, bars or next(shares)) for section, bars in sections]
 
 
 def said_plan(reading: Reading, key: Key | None, named: Collection[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amt.midi.continued import Continued
+from amt.midi.returns import Return
 from amt.midi.vocabulary import EOS_ID
 from amt.request.limits import Limits
 from amt.request.options import GenerationConfig
@@ -58,6 +59,7 @@ class Prompt:
         grammar: what may follow; None: any token.
         first_sequence: the number of the first of its samples, for the random numbers.
         attributes: the numbers of what is asked for, for a model that reads them; see `amt.request.attributes`.
+        returns: what comes again of an earlier section: its notes are taken, not written anew.
         semitones: by how much what is written is moved at the end, for a model of the canonical key.
         text, reading, limits: the words, what they ask for, and what the music is held to.
         said: the names of the limits that the words gave.
@@ -71,6 +73,7 @@ class Prompt:
     grammar: MakesGrammarStates | None = None
     first_sequence: int = 0
     attributes: tuple[int, ...] = ()
+    returns: tuple[Return, ...] = ()
     semitones: int = 0
     before: Before | None = None
     num_bars: int = 0

@@ -61,6 +61,10 @@ class State(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Nobody asks for more; what runs by itself may stop."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Backend:

@@ -239,6 +239,9 @@ class EngineState:
         self._batches, self._num_before, self._num_now = [batch], 0, 0
         return True
 
+    def close(self) -> None:
+        pass
+
     def _start(self, batch: _Batch) -> Running:
         prompts = [self._request.prompts[index] for index, _ in batch.parts]
         memories = [self._memories[index] for index, _ in batch.parts]

@@ -70,6 +70,9 @@ class PlainState:
     def go_on(self, prompts: Mapping[int, Prompt]) -> bool:
         return False
 
+    def close(self) -> None:
+        pass
+
     def _take(self, hypotheses: list[Hypothesis]) -> None:
         index, _ = self._left.pop(0)
         self._results[index] += hypotheses

@@ -76,7 +76,9 @@ class SharedState:
         is_cancelled: Callable[[], bool],
     ):
         self.request, self.deadline = request, deadline
-        self.generation, self.rows, self.key, self.is_cancelled = generation, rows, key, is_cancelled
+        self.generation, self.rows, self.key = generation, rows, key
+        self._is_cancelled = is_cancelled
+        self._is_closed = False
         self.error: Exception | None = None
         self.came = threading.Event()  # set by the batch when there is something to see
         self.follows = False  # whether every token is waited for, or only the end
@@ -119,6 +121,13 @@ class SharedState:
 
     def go_on(self, prompts: Mapping[int, Prompt]) -> bool:
         return False
+
+    def close(self) -> None:
+        self._is_closed = True
+
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._is_closed or self._is_cancelled()
 
 
 _Rows = list[tuple["SharedState", _Row]]
