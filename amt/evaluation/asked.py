@@ -15,7 +15,7 @@ from amt.midi.facts import measure
 from amt.midi.metres import bar_length
 from amt.midi.plan import Plan
 from amt.midi.plan_columns import plan_of_columns
-from amt.midi.sanity import bar_contents
+from amt.midi.sanity import bar_contents, final_bass
 from amt.midi.theory import parse_key
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ FORMS = ("verse chorus verse chorus", "AABA", "intro verse chorus verse chorus o
 FORM_SECONDS = (120, 140, 160, 180)
 
 LENGTH_TOLERANCE = 0.1
-FINAL_BEATS = 0.5  # what ends so much before the last note belongs to the last chord
 LIKE = 0.4  # share of the top line that two bars have in common
 RETURNING = 0.5  # share of the bars of a section that come again
 
@@ -136,12 +135,8 @@ def length_is_kept(music: MidiData, seconds: float) -> bool:
 
 def ends_on_tonic(music: MidiData, key: str) -> bool:
     """Whether the lowest note that sounds at the end is the tonic of a key like "D minor"."""
-    notes = music.notes[~music.notes.is_drum]
     asked = parse_key(key)
-    if asked is None or not len(notes):
-        return False
-    sounding = notes[notes.end_ticks > notes.end_ticks.max() - FINAL_BEATS * music.ticks_per_beat]
-    return int(sounding.pitch.min()) % 12 == asked.tonic
+    return asked is not None and final_bass(music) == asked.tonic
 
 
 def returning_share(music: MidiData) -> float:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from amt.config import check_choice
 from amt.generation.generator import write, write_best_segments
-from amt.midi.sanity import sanity, strain
+from amt.midi.sanity import final_bass, sanity, strain
+from amt.midi.theory import parse_key
+from amt.midi.vocabulary import EOS_ID
+from amt.request.report import time_in_chords
 
 if TYPE_CHECKING:
     from amt.decoding.backends import Choice
@@ -100,16 +103,32 @@ def write_best(
     return [ranked(pieces, opened, by, num_pieces) if len(pieces) > num_pieces else pieces for pieces in results]
 
 
-def _badness(piece: Piece, since_beats: float) -> tuple[float, int]:
+def _badness(piece: Piece, since_beats: float) -> tuple[float, float]:
     """Of a piece whose last segment began there: what must be better, and the faults of the whole.
 
     The first number is by how much the segment is insane, and more where the piece begins without the feel, key or mode
-    that the text asks for: later segments go on as it begins.
+    that the text asks for: later segments go on as it begins; or where it ends elsewhere than it should. The second one
+    has the share of the notes' time that is not in the chords of the plan, too.
     """
     missed = 0
     if since_beats < BEGINNING_BEATS and len(piece.notes):
         missed = sum(not row.is_met and row.name in FROM_THE_BEGINNING for row in piece.report)
-    return max(0.0, strain(piece.music, since_beats) - 1) + MISSED * missed, faults(piece)
+    missed += _ends_elsewhere(piece)
+    out_of_chords = 0.0 if piece.plan is None else 1 - time_in_chords(piece.music, piece.plan)
+    return max(0.0, strain(piece.music, since_beats) - 1) + MISSED * missed, faults(piece) + out_of_chords
+
+
+def _ends_elsewhere(piece: Piece) -> bool:
+    """Whether a piece that has ended does so over another note than that of its key, or of its plan's last chord."""
+    bass = final_bass(piece.music)
+    if bass is None or piece.tokens[-1:] != (EOS_ID,):
+        return False
+    asked = {row.name: row.asked for row in piece.report}
+    key = parse_key(asked.get("key", ""))
+    if key is not None:
+        return bass != key.tonic
+    last = None if piece.plan is None or "chords" in asked else piece.plan.chords[-1]
+    return last is not None and last.quality != "none" and bass != last.root
 
 
 def faults(piece: Piece) -> int:

@@ -326,7 +326,7 @@ def write_best_segments(
     request: Request,
     choice: Choice,
     num_pieces: int,
-    badness: Callable[[Piece, float], tuple[float, int]],
+    badness: Callable[[Piece, float], tuple[float, float]],
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[list[Piece]]:
@@ -341,7 +341,7 @@ def write_best_segments(
     config = opened.tokenizer.config
     steps_per_beat = config.steps_per_beat if config.preset == "score" else 500 // config.step_ms  # files are at 120
 
-    def judge(prompt: Prompt, token_ids: tuple[int, ...], since_step: int) -> tuple[float, int]:
+    def judge(prompt: Prompt, token_ids: tuple[int, ...], since_step: int) -> tuple[float, float]:
         return badness(_piece(opened, request, choice, prompt, token_ids, ()), since_step / steps_per_beat)
 
     results = decode_best(choice, request, _reader(opened), num_pieces, judge, progress=progress)

@@ -41,7 +41,7 @@ RETRIES = 2  # of a segment of which no candidate is fine
 SEQUENCES_APART = 1 << 16  # more than a request has samples
 
 
-Judge = Callable[[Prompt, tuple[int, ...], int], tuple[float, int]]
+Judge = Callable[[Prompt, tuple[int, ...], int], tuple[float, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -327,7 +327,7 @@ def decode_best(
                 running = [each for each in left if each.best is None or not (each.is_fine or deadline.is_over())]
                 for window, found in zip(running, segments.decode(running, attempt) if running else (), strict=True):
                     for each in found:
-                        badness = (0.0, 0)
+                        badness = (0.0, 0.0)
                         if num_candidates > 1:
                             badness = judge(window.piece.prompt, window.piece.with_new(each), window.piece.step)
                         if window.best is None or badness < window.best[0]:
@@ -350,7 +350,7 @@ class _Window:
 
     def __init__(self, piece: Long):
         self.piece = piece
-        self.best: tuple[tuple[float, int], Hypothesis] | None = None
+        self.best: tuple[tuple[float, float], Hypothesis] | None = None
         self._whole = piece.next_prompt()
         self._prefix, self._tokens_left = self._whole.prefix, self._whole.max_new_tokens
 
@@ -363,13 +363,13 @@ class _Window:
         """Whether nothing is wrong with the best candidate."""
         return self.best is not None and self.best[0][0] == 0
 
-    def segment(self, attempt: int = 0, most_tokens: int = SEGMENT) -> Prompt:
+    def segment(self, attempt: int = 0, most_tokens: int | None = None) -> Prompt:
         """The prompt of the next segment."""
         piece = self.piece
         return dataclasses.replace(
             self._whole,
             prefix=self._prefix,
-            max_new_tokens=min(self._tokens_left, most_tokens),
+            max_new_tokens=min(self._tokens_left, SEGMENT if most_tokens is None else most_tokens),
             first_sequence=self._whole.first_sequence + attempt * SEQUENCES_APART,
             before=Before(piece.token_ids, len(piece.log_probs), piece.tokens_left),
             room=self._tokens_left,

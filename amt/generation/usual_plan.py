@@ -95,6 +95,12 @@ def style_of(reading: Reading, seed: int) -> Style | None:
     return None
 
 
+def _for_form(reading: Reading) -> Style:
+    """Where a form is asked for and no style: one whose name is in the text, such as an ensemble's, or else pop."""
+    named = [name for name in styles() if re.search(rf"\b{re.escape(name)}\b", reading.english)]
+    return styles()[max(named, key=len, default=STYLE_OF_FORMS)]
+
+
 def usual_plan(
     reading: Reading, limits: Limits, target: Target, seed: int, config: TokenizerConfig, room: int
 ) -> UsualPlan | None:
@@ -109,7 +115,7 @@ def usual_plan(
     """
     style = style_of(reading, seed)
     if style is None and limits.form is not None:
-        style = styles()[STYLE_OF_FORMS]
+        style = _for_form(reading)
     if style is None or (target.bars is not None and target.bars < FEWEST_BARS):
         return None
     key = parse_key(limits.key) if limits.key is not None else None if reading.key is None else reading.key.value

@@ -22,6 +22,7 @@ _IS_SUSTAINED = np.isin(np.arange(DRUMS + 1), sorted(SUSTAINED))
 MAX_HUNG_SHARE = 0.01
 MAX_POLYPHONY = 10.0
 MAX_TOP_RUN = 12
+FINAL_BEATS = 0.5  # what ends so much before the last note belongs to the last chord
 MAX_EMPTY_SHARE = 0.2
 MAX_SAME_BARS = 0.6
 FEELS = ("backbeat", "four", "swing", "walking", "offbeat")
@@ -203,6 +204,15 @@ _FEELS: dict[str, Callable[[_Notes], bool]] = {
     "walking": _walking,
     "offbeat": _offbeat,
 }
+
+
+def final_bass(midi: MidiData) -> int | None:
+    """The pitch class of the lowest note that sounds at the end, drums apart; None without notes."""
+    notes = midi.notes[~midi.notes.is_drum]
+    if not len(notes):
+        return None
+    sounding = notes[notes.end_ticks > notes.end_ticks.max() - FINAL_BEATS * midi.ticks_per_beat]
+    return int(sounding.pitch.min()) % 12
 
 
 def has_feel(midi: MidiData, feel: str) -> bool:

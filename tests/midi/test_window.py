@@ -107,6 +107,65 @@ def test_what_changes_at_the_bar_line_is_in_the_header_and_what_ends_there_is_go
     )
 
 
+def come_again(music, start, source, length):
+    """What `Written.come_again` says in tokens, in notes; all in ticks."""
+    way = start - source
+
+    def again(first, last):
+        return first + way, min(last, source + length) + way
+
+    notes, pedals = [], []
+    for note in music.notes:
+        span = int(note.start_ticks), int(note.end_ticks)
+        rest = int(note.pitch), int(note.velocity), int(note.program), bool(note.is_drum)
+        if span[0] < start:
+            notes.append(Note(span[0], span[1] if rest[3] else min(span[1], start), *rest))
+        if source <= span[0] < source + length:
+            notes.append(Note(*again(*span), *rest))
+    for pedal in music.pedals:
+        if pedal.start_ticks < start:
+            pedals.append(PedalSpan(pedal.start_ticks, min(pedal.end_ticks, start), pedal.program))
+        if source <= pedal.start_ticks < source + length:
+            pedals.append(PedalSpan(*again(pedal.start_ticks, pedal.end_ticks), pedal.program))
+    tempos = [tempo for tempo in music.tempos if tempo.tick < start]
+    return MidiData(notes, pedals, tempos, music.time_signatures, ticks_per_beat=music.ticks_per_beat)
+
+
+@pytest.mark.parametrize("name", ["score", "score 2"])
+def test_earlier_music_comes_again_in_canonical_tokens(name):
+    """They are those of the notes, laid out by hand: the tokenizer is the reference."""
+    config = CONFIGS[name]
+    tokenizer, num_new = EventTokenizer(config), 0
+    bar = 4 * config.steps_per_beat
+    for seed in range(60):
+        rng = random.Random(seed)
+        piece = long_piece(rng)
+        ids = tokenizer.encode(piece.replace(time_signatures=[TimeSignature(0, 4, 4)])).ids.tolist()[:-1]
+        written = Written(config, ids)
+        start = bar * rng.randrange(3, 8)
+        source = bar * rng.randrange(0, start // bar - 1)
+        length = bar * rng.randrange(1, (start - source) // bar + 1)
+        kept, new = written.come_again(start, source, length)
+        music = tokenizer.decode(ids)
+        step = music.ticks_per_beat // config.steps_per_beat
+        expected = come_again(music, start * step, source * step, length * step)
+        assert ids[:kept] + new == tokenizer.encode(expected).ids.tolist()[:-1], seed
+        assert written.ids == ids
+        num_new += len(new)
+    assert num_new > 2000
+
+
+def test_nothing_comes_again_behind_a_change_of_metre_or_without_bars():
+    config = CONFIGS["score"]
+    ids = ids_of(config, "bos:0 time_signature:17 tempo:1 program:3 velocity:1 note_on:50 time_shift:16 note_off:50")
+    assert Written(config, ids).come_again(16, 0, 8) is not None
+    change = ids_of(config, "time_signature:12 note_on:50 time_shift:16 note_off:50")
+    assert Written(config, [*ids[:-1], *change[:1], ids[-1], *change[1:]]).come_again(28, 0, 8) is None
+    performance = CONFIGS["performance"]
+    ids = ids_of(performance, "bos:0 velocity:1 note_on:50 time_shift:16 note_off:50")
+    assert Written(performance, ids).come_again(16, 0, 8) is None
+
+
 def test_real_pieces_in_windows(corpus_files):
     tokenizer = EventTokenizer()
     for _, data in corpus_files[::25]:
