@@ -61,7 +61,7 @@ def test_failures_are_counted(bench, capsys):
         assert bench.first_event(port, 1) > 0 and bench.first_event(port, 4) is None
         bench.latency(port, 4)
         idle, busy, _ = capsys.readouterr().out.splitlines()
-        assert idle.endswith("; FAILED: 1 of 4") and busy.endswith("; FAILED: 8 of 32")
+        assert idle.endswith("; FAILED: 2 of 8") and busy.endswith("; FAILED: 8 of 32")
         bench.throughput(port, 1)
         assert [line.rpartition("; ")[2] for line in capsys.readouterr().out.splitlines()] == [
             "FAILED: 2 of 8", "FAILED: 6 of 24", "FAILED: 16 of 64",
@@ -79,5 +79,5 @@ def test_what_does_not_fail_is_not_mentioned(bench, capsys):
         bench.latency(port, 2)
         assert (
             capsys.readouterr().out
-            == "first notes, idle:     ; FAILED: 2 of 2\nfirst notes, 8 clients:; FAILED: 16 of 16\n"
+            == "first notes, idle:     ; FAILED: 4 of 4\nfirst notes, 8 clients:; FAILED: 16 of 16\n"
         )
