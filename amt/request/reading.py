@@ -244,6 +244,12 @@ def check_text(text: object) -> None:
         raise ValueError("the text is damaged: it is not UTF-8; type it again")
 
 
+def _ensembles(named: tuple[Said[str], ...], styles: tuple[Said[str], ...]) -> tuple[Said[str], ...]:
+    """A piano trio has strings, but in jazz a double bass and drums."""
+    is_jazz = any(STYLES[said.value].family == "jazz" for said in styles)
+    return tuple(said.of("jazz trio") if is_jazz and said.value == "piano trio" else said for said in named)
+
+
 def read(text: str) -> Reading:
     """What a text asks for.
 
@@ -264,7 +270,8 @@ def read(text: str) -> Reading:
     players = read_players(scan)
     reading = Reading(
         text=text, english=scan.english, language=scan.words.language, instruments=players.instruments,
-        ensembles=players.ensembles, refused=players.refused, size=players.size, voices=players.voices,
+        ensembles=_ensembles(players.ensembles, styles),
+        refused=players.refused, size=players.size, voices=players.voices,
         is_open=players.is_open, keys=tuple(keys), mode=mode, tempo=tempo, metre=metre, seconds=seconds, bars=bars,
         length=read_size(scan), chords=chords, forms=tuple(read_forms(scan)), eras=tuple(eras), styles=styles,
         moods=scan.of_kind("mood"), uses=scan.of_kind("use"),

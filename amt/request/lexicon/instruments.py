@@ -161,6 +161,7 @@ INSTRUMENTS: dict[str, tuple[tuple[int, ...], str]] = {
     "shehnai": ((111,), "shanai | duduk | zurna"),
     "didgeridoo": ((70, 58), ""),
     "kazoo": ((22, 85), ""),
+    "theremin": ((85, 78, 80), "ondes martenot | musical saw | singing saw"),
     # Synthesizers
     "synth": (
         (81, 80, 90, 84, 87, 88, 89, 50, 51, 38, 39, 62, 63, 54, 82, 83, 85, 86, 91, 92, 93, 94, 95),
