@@ -20,6 +20,7 @@ BAND_FAMILIES = ("pop", "rock", "metal", "soul", "funk", "hip hop", "electronic"
 _SONG = re.compile(r" (?:song|track|anthem|tune|hit|banger|single)s?\b", re.IGNORECASE)
 OPEN_STYLES = ("orchestral", "symphony", "concerto", "opera")
 _ADJECTIVES = frozenset(split_words("solo female male more different big live lead backing loud muted overdubbed"))
+_BASSES = frozenset((*range(32, 40), 87))
 _STRINGS = ("nylon strings", "nylon string", "steel strings")
 _ROLE_WORDS = ("line", "part", "riff", "groove", "walking", "octave", "chord", "player")
 _DRIVEN = re.compile(r"-(?:driven|heavy|led|based|oriented|centric|forward|focused|tinged|infused)\b", re.IGNORECASE)
@@ -92,7 +93,7 @@ def read_players(scan: Scan) -> Players:
         refused=tuple(unwanted.values()),
         size=_size(scan, len(instruments) + len(ensembles)),
         voices=voices,
-        is_open=_is_open(scan, bool(instruments or ensembles), list(ensembles)),
+        is_open=_is_open(scan, instruments, list(ensembles)),
     )
 
 
@@ -198,14 +199,17 @@ def _is_of_band(hit: Hit) -> bool:
     return any(STYLES[style].family in BAND_FAMILIES and style != "ballad" for style in hit.values("style"))
 
 
-def _is_open(scan: Scan, has_players: bool, ensembles: list[str]) -> bool:
-    if not has_players:
+def _is_open(scan: Scan, instruments: list[Said[Part]], ensembles: list[str]) -> bool:
+    if not instruments and not ensembles:
         return True
     if any(hit.values("only") for hit in scan.hits):
         return False
     is_counted = any((hit.values("solo") or hit.values("size")) and not _is_section(scan, hit) for hit in scan.hits)
     if not ensembles and not is_counted and all(_is_by_the_way(scan, hit) for hit in _named(scan)):
         return True
+    is_bass_alone = not ensembles and all(set(said.value.programs) <= _BASSES for said in instruments)
+    if is_bass_alone and not is_counted and any(_is_of_band(hit) for hit in scan.hits):
+        return True  # "dubstep with a wobble bass": no such music is a bass alone
     for hit in scan.hits:
         if hit.values("open") or (hit not in scan.refused and set(hit.values("style")) & set(OPEN_STYLES)):
             return True
