@@ -487,7 +487,7 @@ def measure_decoding(report: Report, end: float) -> None:
             report.check("decoding tokens", False, f"no time left after {seed} of {NUM_TOKEN_CASES} cases")
             break
         try:
-            found = generation_cases.difference(seed, kernels, device="cuda")
+            found = generation_cases.difference(generation_cases.case_of(seed), kernels, device="cuda")
         except Exception as error:  # the others are still worth having
             found = f"{type(error).__name__}: {error}"
         report.check(f"decoding tokens {seed}", not found, found[:300])

@@ -1,9 +1,9 @@
 // A batch of prompts on a GPU on its way from prefix to result. What it must equal: csrc/engine/generation.h, with the
 // same plan; of a search the block of memory lies on the GPU, and a view on the CPU reads a copy of it.
 //
-// A step is a row of kernels: what runs (plan.cu), the decoder, the choice (choose.cu). Nothing of it waits for the
-// CPU, so that steps are captured once and then replayed. A prefix is read one token a step; all prompts get to the end
-// of theirs in the same step.
+// First all prefixes are read but for their last tokens (prefixes.h). A step then is a row of kernels: what runs
+// (plan.cu), the decoder, the choice (choose.cu). Nothing of it waits for the CPU, so that steps are captured once and
+// then replayed.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include "generation_plan.h"
 #include "memory.h"
 #include "plan.h"
+#include "prefixes.h"
 #include "search.h"
 #include "step_graph.h"
 
@@ -56,6 +57,7 @@ class Generation {
   void send_prompts(const engine::GenerationPlan& plan);
   void send_features(const engine::GenerationPlan& plan, midi::FeatureTrack* tracks, uint64_t* lists);
   void send_memories(const engine::GenerationPlan& plan);
+  void read_prefixes();
   void step();
 
   const DeviceDecoder& decoder_;
@@ -74,7 +76,8 @@ class Generation {
     int64_t suppressed, grammars, features, feature_values, tracks, lists;
   };
   Places places_{};
-  int64_t list_words_ = 0, memory_len_ = 0, longest_prefix_ = 0;
+  int64_t list_words_ = 0, memory_len_ = 0;
+  Prefixes prefixes_;
   bool has_read_prefixes_ = false;
   StepGraph graph_;
 };

@@ -55,7 +55,11 @@ DecodeAttention = _struct(
     ("scale", FLOAT),
 )  # fmt: skip
 
-
+PrefixAttention = _struct(
+    "PrefixAttention", "query keys values segments memories lengths mask bias out",
+    *_ints("num_segments longest_segment num_heads num_slots head_dim capacity query_stride bias_len window"),
+    ("scale", FLOAT),
+)  # fmt: skip
 GrammarStep = _struct(
     "GrammarStep",
     "rules states token_ids remaining taken masks feature_rules tracks lists value_table entries values num_entries",

@@ -4,7 +4,8 @@
 // It is strict where a GPU is silent:
 // - shared memory begins as NaN, and what is written behind its end is found;
 // - a barrier that some threads never reach, or two barriers at once, are errors;
-// - the order of blocks and of threads is that of `order`: 0 ascending, 1 descending, else drawn from that number.
+// - the order of blocks and of threads is that of `order`: 0 ascending, 1 descending, else drawn from that number. In a
+//   drawn order a warp runs ahead of the others as far as barriers let it.
 // An error ends the launch; `last_error` says what it was. What cannot be seen here: memory that two blocks share
 // without a fence, how fast anything is, and how tensor cores round.
 //
@@ -208,7 +209,23 @@ inline std::vector<unsigned> ordered(size_t size, uint64_t order) {
   return places;
 }
 
-inline void run_block(const std::vector<unsigned>& threads) {
+// Lets each thread go on once; how many have not ended.
+inline size_t run_once(const std::vector<unsigned>& threads) {
+  Machine& m = machine();
+  size_t num_left = 0;
+  for (const unsigned thread : threads) {
+    if (m.fibers[thread].is_done) continue;
+    m.now = thread;
+    m.thread_index = dim3(thread, 0, 0);
+    Context::change(m.caller, m.fibers[thread].context);
+    if (m.error[0] != '\0') return 0;
+    num_left += m.fibers[thread].is_done ? 0 : 1;
+  }
+  return num_left;
+}
+
+// teams: of threads; each goes on as far as it gets while the others stand, if there are several.
+inline void run_block(const std::vector<std::vector<unsigned>>& teams) {
   Machine& m = machine();
   std::memset(m.shared_start, 0xFF, m.shared_bytes + kGuardBytes);
   m.meeting = Meeting{};
@@ -222,16 +239,18 @@ inline void run_block(const std::vector<unsigned>& threads) {
   }
   for (size_t num_left = 1; num_left > 0;) {
     num_left = 0;
-    m.has_moved = false;
-    for (const unsigned thread : threads) {
-      if (m.fibers[thread].is_done) continue;
-      m.now = thread;
-      m.thread_index = dim3(thread, 0, 0);
-      Context::change(m.caller, m.fibers[thread].context);
-      if (m.error[0] != '\0') return;
-      num_left += m.fibers[thread].is_done ? 0 : 1;
+    bool has_moved = false;
+    for (const std::vector<unsigned>& team : teams) {
+      size_t num_of_team = 0;
+      do {
+        m.has_moved = false;
+        num_of_team = run_once(team);
+        if (m.error[0] != '\0') return;
+        has_moved |= m.has_moved;
+      } while (m.has_moved && teams.size() > 1);
+      num_left += num_of_team;
     }
-    if (num_left > 0 && !m.has_moved) return fail("threads wait at a barrier that others never reach");
+    if (num_left > 0 && !has_moved) return fail("threads wait at a barrier that others never reach");
   }
   for (size_t i = 0; i < kGuardBytes; ++i) {
     if (m.shared_start[m.shared_bytes + i] != 0xFF) return fail("a write behind the end of shared memory");
@@ -258,10 +277,18 @@ inline int launch(dim3 grid, dim3 block, size_t shared_bytes, std::function<void
   const auto start = reinterpret_cast<uintptr_t>(m.shared.data());
   m.shared_start = m.shared.data() + (128 - start % 128) % 128;
   m.shared_bytes = shared_bytes;
-  const std::vector<unsigned> threads = ordered(block.x, m.order);
+  std::vector<std::vector<unsigned>> teams;
+  if (m.order <= 1) {
+    teams.push_back(ordered(block.x, m.order));
+  } else {
+    for (const unsigned warp : ordered(block.x / kWarp, m.order)) {
+      teams.push_back(ordered(kWarp, m.order));
+      for (unsigned& thread : teams.back()) thread += warp * kWarp;
+    }
+  }
   for (const unsigned number : ordered(size_t{grid.x} * grid.y * grid.z, m.order)) {
     m.block_index = dim3(number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y);
-    run_block(threads);
+    run_block(teams);
     if (m.error[0] != '\0') return 1;
   }
   return 0;

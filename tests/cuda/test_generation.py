@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 from cuda_library import ORDERS, compiler
-from generation_cases import all_differences, build, load, outcome, random_models
+from generation_cases import all_differences, build, difference, load, long_case, outcome, random_models
 
 from amt.decoding.backends.cuda import CudaEngine
 from amt.decoding.backends.engine import Engine
@@ -31,8 +31,16 @@ def kernels(path):
 
 
 def test_random_models_and_options_give_the_tokens_of_the_engine(path):
-    """Beams, samples, guidance, grammars, features, windows; alone and in batches."""
+    """Beams, samples, guidance, grammars, features, windows, long prefixes; alone and in batches."""
     assert all_differences(path, 0, NUM_CASES) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_prefixes_that_take_several_passes(kernels, seed):
+    """A prompt whose prefix begins in one pass and ends in the next has the bits that it has alone."""
+    case = long_case(seed, num_prompts=40)
+    assert sum(map(len, case.prefixes)) > 2048 > max(map(len, case.prefixes))  # Prefixes::kMostRows
+    assert difference(case, kernels) == ""
 
 
 def small_case(**options):
