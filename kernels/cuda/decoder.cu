@@ -5,6 +5,7 @@
 #include <string>
 
 #include "decoder.h"
+#include "step_graph.h"
 
 namespace amt::cuda {
 namespace {
@@ -226,14 +227,20 @@ DeviceDecoder::DeviceDecoder(int device, const engine::DecoderShape& shape, cons
   }
   if (shape.norm_first) settle_norm(last_norm_);
   settle_matrix(output_);
+  can_loop_ = amt::cuda::can_loop(stream);
 }
 
 void DeviceDecoder::linear(const DeviceMatrix& matrix, const DeviceNorm& norm, const float* x, const float* residual,
                            float* y, int32_t y_stride, Activation activation, const Pass& pass, void* stream) const {
   NormLinear call{};
   call.x = x;
-  call.norm_weight = norm.weight;
-  call.norm_bias = norm.bias;
+  if (pass.segments == nullptr) {
+    call.norm_weight = norm.weight;
+    call.norm_bias = norm.bias;
+  } else if (norm.weight != nullptr) {  // what attention has written there is not needed any more
+    call.x = pass.mixed;
+    normed(norm, x, pass.mixed, pass, stream);
+  }
   call.weight = matrix.weight;
   call.bias = matrix.bias;
   call.residual = residual;
@@ -248,11 +255,14 @@ void DeviceDecoder::linear(const DeviceMatrix& matrix, const DeviceNorm& norm, c
   check_device(product(&call, is_bfloat(), stream), "a product");
 }
 
+void DeviceDecoder::normed(const DeviceNorm& norm, const float* x, float* y, const Pass& pass, void* stream) const {
+  const Norm call{x, norm.weight, norm.bias, y, pass.num_rows, static_cast<int32_t>(shape_.d_model), width_};
+  check_device(amt_cuda_norm(&call, stream), "a norm");
+}
+
 // With norms behind the sublayers.
 void DeviceDecoder::norm_behind(const DeviceNorm& norm, const Pass& pass, void* stream) const {
-  if (shape_.norm_first) return;
-  const Norm call{pass.x, norm.weight, norm.bias, pass.x, pass.num_rows, static_cast<int32_t>(shape_.d_model), width_};
-  check_device(amt_cuda_norm(&call, stream), "a norm");
+  if (!shape_.norm_first) normed(norm, pass.x, pass.x, pass, stream);
 }
 
 void DeviceDecoder::attend(const Pass& pass, int64_t layer, bool is_self, void* stream) const {

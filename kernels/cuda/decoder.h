@@ -58,6 +58,8 @@ class DeviceDecoder {
 
   const engine::DecoderShape& shape() const { return shape_; }
   int device() const { return device_; }
+  // Whether steps can run in a loop on this GPU.
+  bool can_loop() const { return can_loop_; }
   bool is_bfloat() const { return shape_.dtype == engine::NumberType::kBfloat16; }
   int64_t number_bytes() const { return is_bfloat() ? 2 : 4; }
   // Sizes in memory: of a row, of a head, of what linear2 reads.
@@ -76,12 +78,14 @@ class DeviceDecoder {
  private:
   void linear(const DeviceMatrix& matrix, const DeviceNorm& norm, const float* x, const float* residual, float* y,
               int32_t y_stride, Activation activation, const Pass& pass, void* stream) const;
+  void normed(const DeviceNorm& norm, const float* x, float* y, const Pass& pass, void* stream) const;
   void norm_behind(const DeviceNorm& norm, const Pass& pass, void* stream) const;
   void place_keys(const Pass& pass, int64_t layer, void* stream) const;
   void attend(const Pass& pass, int64_t layer, bool is_self, void* stream) const;
   void attend_to_prefix(const Pass& pass, const DecodeAttention& of_step, void* stream) const;
 
   int device_;
+  bool can_loop_ = false;
   engine::DecoderShape shape_;
   int32_t width_, head_stride_, hidden_stride_;
   DeviceBlock block_;

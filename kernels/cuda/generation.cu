@@ -9,7 +9,7 @@
 namespace amt::cuda {
 namespace {
 
-constexpr int64_t kStepsBetweenLooks = 16;  // so many steps are started before the CPU looks whether all is done
+constexpr int64_t kStepsBetweenLooks = 16;  // so many steps are replayed before the CPU looks whether all is done
 
 engine::SearchOptions options_of(const engine::GenerationPlan& plan, const engine::DecoderShape& shape) {
   engine::SearchOptions options = plan.options;
@@ -19,8 +19,11 @@ engine::SearchOptions options_of(const engine::GenerationPlan& plan, const engin
 
 }  // namespace
 
-Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan)
-    : decoder_(decoder), options_(options_of(plan, decoder.shape())), stream_(decoder.device()) {
+Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan, bool may_loop)
+    : decoder_(decoder),
+      options_(options_of(plan, decoder.shape())),
+      may_loop_(may_loop && decoder.can_loop()),
+      stream_(decoder.device()) {
   const engine::DecoderShape& shape = decoder.shape();
   engine::check_plan(shape, plan);
   if (!plan.has_search) throw std::invalid_argument("on a GPU every generation has a search");
@@ -227,7 +230,7 @@ void Generation::send_prompts(const engine::GenerationPlan& plan) {
   }
   stream_.to_device(plan_.states, states.data(), states.size() * sizeof(PromptState));
   stream_.to_device(const_cast<Prompt*>(plan_.prompts), prompts.data(), prompts.size() * sizeof(Prompt));
-  const Control begin{0, static_cast<int32_t>(prompts.size()), 0};
+  const Control begin{0, 0, static_cast<int32_t>(prompts.size()), 0};
   stream_.to_device(choose_.control, &begin, sizeof(begin));
   stream_.wait();  // `prompts` and `states` end here
 }
@@ -338,8 +341,9 @@ Progress Generation::run(int64_t max_steps, bool is_last) {
     has_read_prefixes_ = true;
   }
   while (max_steps > 0 && control.num_running > 0 && control.num_failed == 0) {
-    const int64_t num_steps = std::min(max_steps, kStepsBetweenLooks);
-    for (int64_t index = 0; index < num_steps; ++index) graph_.run(stream_, [this] { step(); });
+    if (!graph_.is_captured()) graph_.capture(stream_, [this] { step(); }, choose_.control, may_loop_);
+    const int64_t num_steps = graph_.is_loop() ? max_steps : std::min(max_steps, kStepsBetweenLooks);
+    graph_.run(stream_, num_steps);
     max_steps -= num_steps;
     stream_.to_host(&control, choose_.control, sizeof(control));
   }

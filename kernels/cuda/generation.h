@@ -2,8 +2,8 @@
 // same plan; of a search the block of memory lies on the GPU, and a view on the CPU reads a copy of it.
 //
 // First all prefixes are read but for their last tokens (prefixes.h). A step then is a row of kernels: what runs
-// (plan.cu), the decoder, the choice (choose.cu). Nothing of it waits for the CPU, so that steps are captured once and
-// then replayed.
+// (plan.cu), the decoder, the choice (choose.cu). Nothing of it waits for the CPU, so that a step is captured once and
+// then repeated (step_graph.h).
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,9 @@ struct Progress {
 class Generation {
  public:
   // Throws std::invalid_argument, naming the prompt, if something does not fit; OutOfMemory with what to lower.
-  // memories: of plan.memories the keys and values lie in the GPU's memory, the masks on the CPU.
-  Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan);
+  // memories: of plan.memories the keys and values lie in the GPU's memory, the masks on the CPU. may_loop: steps may
+  // run in a loop on the GPU, if it has them.
+  Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan, bool may_loop);
 
   // At most max_steps steps, of which reading all prefixes is one; is_last as of engine::Generation. Throws
   // engine::DecodingError; what had been decoded before can still be read.
@@ -40,6 +41,9 @@ class Generation {
 
   // A copy of a prompt's search as it is now.
   engine::Search search(int64_t prompt);
+
+  // Whether its steps ran in a loop on the GPU.
+  bool has_looped() const { return graph_.is_loop(); }
 
   int64_t num_prompts() const { return static_cast<int64_t>(groups_.size()); }
   int64_t num_rows() const { return options_.num_rows; }
@@ -62,6 +66,7 @@ class Generation {
 
   const DeviceDecoder& decoder_;
   engine::SearchOptions options_;
+  bool may_loop_;
   std::vector<uint8_t> suppressed_;
   std::vector<midi::Grammar> grammars_;
   std::optional<midi::FeatureLayout> features_;

@@ -50,7 +50,7 @@ struct NormLinear {
   Activation activation;
 };
 
-// y = norm(x), for a decoder with its norms behind the sublayers; y may be x.
+// y = norm(x), and zeros behind the features of a row; y may be x.
 struct Norm {
   const float* x;  // (num_rows, stride)
   const float* weight;
@@ -168,7 +168,7 @@ int amt_cuda_norm(const Norm* call, void* stream);
 int amt_cuda_place_keys(const PlaceKeys* call, int is_bfloat, void* stream);
 int amt_cuda_place_memory(const PlaceMemory* call, int is_bfloat, void* stream);
 int amt_cuda_decode_attention(const DecodeAttention* call, int is_bfloat, void* stream);
-int amt_cuda_prefix_linear(const NormLinear* call, int is_bfloat, void* stream);
+int amt_cuda_prefix_linear(const NormLinear* call, int is_bfloat, void* stream);  // without a norm
 int amt_cuda_prefix_attention(const PrefixAttention* call, int is_bfloat, void* stream);
 int amt_cuda_prefix_turns(const PrefixTurns* call, void* stream);
 int amt_cuda_grammar_step(const GrammarStep* call, int is_bfloat, void* stream);  // the same for both

@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(kThreads, 1) place_keys_kernel(PlaceKeys call)
     float factor = 1.0f;
     if (call.norm_scale != 0.0f) {
       float squares = 0.0f;
-      for (int i = lane; i < call.head_dim; i += kWarp) squares += x[i] * x[i];
+      for (int i = lane; i < half; i += kWarp) squares += x[i] * x[i] + x[i + half] * x[i + half];  // what it writes
       const float mean = sum_of_lanes<kWarp>(squares) / static_cast<float>(call.head_dim);
       factor = call.norm_scale / sqrtf(mean + kQueryKeyEpsilon);
     }

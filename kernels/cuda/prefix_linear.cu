@@ -1,9 +1,9 @@
-// y = activation(norm(x) weight^T + bias) + residual for many rows: the positions of prefixes. What it must equal: as
-// norm_linear.cu, LayerNorm, linear, and relu, gelu or `amt.ops.reference.swiglu`, in PyTorch.
+// y = activation(x weight^T + bias) + residual for many rows: the positions of prefixes. What it must equal: linear,
+// and relu, gelu or `amt.ops.reference.swiglu`, in PyTorch. A norm goes before it (norm.cu): here it would be made once
+// for every 64 features.
 //
-// One block of four warps for (64 features, 64 rows). It goes along the inner dimension in steps of 32: a tile of x,
-// normed on its way, and one of the weights come to shared memory, and are multiplied there. A row's bits do not depend
-// on the rows beside it.
+// One block of four warps for (64 features, 64 rows). It goes along the inner dimension in steps of 32: a tile of x and
+// one of the weights come to shared memory, and are multiplied there. A row's bits do not depend on the rows beside it.
 //
 // bfloat16: matrix instructions, a warp has 32 x 32 of the results. float32: multiply-adds, a thread has 8 x 4.
 #include "linear.cuh"
@@ -11,7 +11,7 @@
 namespace amt::cuda {
 namespace {
 
-constexpr int kTileRows = 64, kTileFeatures = 64, kInner = 32, kThreads = 128, kWarps = kThreads / kWarp;
+constexpr int kTileRows = 64, kTileFeatures = 64, kInner = 32, kThreads = 128;
 constexpr int kShare = kTileRows * kInner / kThreads;  // numbers of each tile that a thread loads
 static_assert(kShare == 16 && kTileRows == kTileFeatures && kInner % kShare == 0);
 
@@ -19,7 +19,7 @@ template <typename Number>
 struct Tiles;
 
 template <>
-struct Tiles<Bfloat> {
+struct alignas(16) Tiles<Bfloat> {
   static constexpr int kStride = kInner + 8;  // neighbouring rows lie in different banks
   Bfloat x[kTileRows][kStride], weight[kTileFeatures][kStride];
 
@@ -37,7 +37,7 @@ struct Tiles<Bfloat> {
 };
 
 template <>
-struct Tiles<float> {
+struct alignas(16) Tiles<float> {
   static constexpr int kStride = kTileRows + 4;
   float x[kInner][kStride], weight[kInner][kStride];  // turned: a thread reads neighbouring rows at once
 
@@ -54,15 +54,6 @@ struct Tiles<float> {
     }
   }
 };
-
-template <typename Number>
-struct alignas(16) PrefixLinearShared {
-  Tiles<Number> tiles;
-  float mean[kTileRows], factor[kTileRows];
-};
-
-static_assert(sizeof(PrefixLinearShared<Bfloat>) == 10752 && sizeof(PrefixLinearShared<float>) == 17920,
-              "resources.py says so");
 
 // The results of a thread, and where they are in the tile.
 template <typename Number>
@@ -136,26 +127,10 @@ struct Results<float> {
   __device__ __forceinline__ static int feature(int i) { return static_cast<int>(threadIdx.x) % 16 * 4 + i % 4; }
 };
 
-// Mean and factor of each row's norm; rows that are not there have none.
-__device__ __forceinline__ void take_norms(const NormLinear& call, int first_row, float (&mean)[kTileRows],
-                                           float (&factor)[kTileRows]) {
-  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
-  for (int row = warp; row < kTileRows; row += kWarps) {
-    if (first_row + row >= call.num_rows) break;  // a whole warp
-    const float* from = call.x + static_cast<int64_t>(first_row + row) * call.in_features;
-    float sum = 0.0f, squares = 0.0f;  // two passes: the squares of large numbers must not cancel
-    for (int i = lane; i < call.norm_features; i += kWarp) sum += from[i];
-    const float of_row = sum_of_lanes<kWarp>(sum) / static_cast<float>(call.norm_features);
-    for (int i = lane; i < call.norm_features; i += kWarp) squares += (from[i] - of_row) * (from[i] - of_row);
-    const float mean_square = sum_of_lanes<kWarp>(squares) / static_cast<float>(call.norm_features);
-    if (lane == 0) mean[row] = of_row, factor[row] = 1.0f / sqrtf(mean_square + kNormEpsilon);
-  }
-}
-
 // The products of the rows from first_row on with 64 features, of which those from num_features on are not there.
 template <typename Number>
 __device__ __forceinline__ void multiply(const NormLinear& call, const Number* weight, int num_features, int first_row,
-                                         PrefixLinearShared<Number>& shared, Results<Number>& results) {
+                                         Tiles<Number>& tiles, Results<Number>& results) {
   const int line = static_cast<int>(threadIdx.x) * kShare / kInner;  // of both tiles
   const int column = static_cast<int>(threadIdx.x) * kShare % kInner;
   const bool is_there = first_row + line < call.num_rows;
@@ -169,35 +144,24 @@ __device__ __forceinline__ void multiply(const NormLinear& call, const Number* w
       const float4 four = *reinterpret_cast<const float4*>(x + start + i);
       numbers[i] = four.x, numbers[i + 1] = four.y, numbers[i + 2] = four.z, numbers[i + 3] = four.w;
     }
-    if (call.norm_weight != nullptr && is_there) {
-      const float mean = shared.mean[line], factor = shared.factor[line];
-#pragma unroll
-      for (int i = 0; i < kShare; ++i) {
-        numbers[i] = (numbers[i] - mean) * factor * call.norm_weight[start + i] + call.norm_bias[start + i];
-      }
-    }
     __syncthreads();  // the tiles before have been read
-    shared.tiles.put_x(line, column, numbers);
-    shared.tiles.put_weight(line, column, from + start);
+    tiles.put_x(line, column, numbers);
+    tiles.put_weight(line, column, from + start);
     __syncthreads();
-    results.add(shared.tiles);
+    results.add(tiles);
   }
 }
 
 template <typename Number>
 __global__ void __launch_bounds__(kThreads) prefix_linear_kernel(NormLinear call) {
-  AMT_SHARED(PrefixLinearShared<Number>, shared);
+  AMT_SHARED(Tiles<Number>, tiles);
   const int first_feature = static_cast<int>(blockIdx.x) * kTileFeatures;
   const int first_row = static_cast<int>(blockIdx.y) * kTileRows;
   const int num_features = call.out_features - first_feature;
   const int64_t width = call.in_features;
   const auto* weight = static_cast<const Number*>(call.weight) + first_feature * width;
-  if (call.norm_weight != nullptr) {
-    take_norms(call, first_row, shared.mean, shared.factor);
-    __syncthreads();
-  }
   Results<Number> results;
-  multiply(call, weight, num_features, first_row, shared, results);
+  multiply(call, weight, num_features, first_row, tiles, results);
   const auto bias = [&](int feature) { return feature < call.out_features ? call.bias[feature] : 0.0f; };
 #pragma unroll
   for (int i = 0; i < results.kCount; ++i) {
@@ -206,7 +170,7 @@ __global__ void __launch_bounds__(kThreads) prefix_linear_kernel(NormLinear call
   }
   if (call.activation == Activation::kSwiglu) {  // the gates are there; the values follow
     Results<Number> values;
-    multiply(call, weight + call.out_features * width, num_features, first_row, shared, values);
+    multiply(call, weight + call.out_features * width, num_features, first_row, tiles, values);
 #pragma unroll
     for (int i = 0; i < results.kCount; ++i) {
       const int feature = first_feature + results.feature(i);
@@ -225,11 +189,12 @@ __global__ void __launch_bounds__(kThreads) prefix_linear_kernel(NormLinear call
 }  // namespace
 
 extern "C" int amt_cuda_prefix_linear(const NormLinear* call, int is_bfloat, void* stream) {
-  if (call->in_features % kInner != 0) return kNoKernel;
+  if (call->in_features % kInner != 0 || call->norm_weight != nullptr) return kNoKernel;
   const NormLinear copy = *call;
   const dim3 grid(static_cast<unsigned>((call->out_features + kTileFeatures - 1) / kTileFeatures),
                   static_cast<unsigned>((call->num_rows + kTileRows - 1) / kTileRows));
-  constexpr size_t kOfBfloat = sizeof(PrefixLinearShared<Bfloat>), kOfFloat = sizeof(PrefixLinearShared<float>);
+  constexpr size_t kOfBfloat = sizeof(Tiles<Bfloat>), kOfFloat = sizeof(Tiles<float>);
+  static_assert(sizeof(Tiles<Bfloat>) == 10240 && sizeof(Tiles<float>) == 17408, "resources.py says so");
   if (is_bfloat) return AMT_LAUNCH(prefix_linear_kernel<Bfloat>, grid, dim3(kThreads), kOfBfloat, stream, copy);
   return AMT_LAUNCH(prefix_linear_kernel<float>, grid, dim3(kThreads), kOfFloat, stream, copy);
 }

@@ -32,6 +32,7 @@ struct PromptState {
 
 // What the host says to a step, and what the last one says to the host.
 struct Control {
+  int64_t steps_left;   // of a loop
   int32_t is_last;      // every prompt that gets its logits takes its last step
   int32_t num_running;  // prompts that go on
   int32_t num_failed;   // prompts that ended with a failure

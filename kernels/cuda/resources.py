@@ -18,7 +18,7 @@ from typing import NamedTuple
 FOLDER = Path(__file__).parent
 SOURCES = (
     "embed.cu", "norm_linear.cu", "norm.cu", "place_keys.cu", "decode_attention.cu", "prefix_attention.cu",
-    "prefix_linear.cu", "prefix_turns.cu", "plan.cu", "choose.cu", "grammar_step.cu",
+    "prefix_linear.cu", "prefix_turns.cu", "plan.cu", "choose.cu", "grammar_step.cu", "go_on.cu",
 )  # fmt: skip
 INCLUDES = tuple(f"-I{FOLDER.parents[1] / 'csrc' / name}" for name in ("engine", "midi"))
 ARCHS = ("80", "90a", "100f", "120")
@@ -37,7 +37,7 @@ token in a copy of the small part of the state, which is indexed by program; and
 CHOOSE_BYTES = 25472  # sizeof(ChooseShared); tests/cuda/test_choice.py compares
 LINEAR_BYTES, TEAM_BYTES = 4 * 4 * 16 * 8, 4
 GRAMMAR_BYTES = 5264 + 16 + 32
-PREFIX_LINEAR_BYTES = (2 * 64 * (32 + 8) * 2 + 2 * 64 * 4, 2 * 32 * (64 + 4) * 4 + 2 * 64 * 4)  # bfloat16, float32
+PREFIX_LINEAR_BYTES = (2 * 64 * (32 + 8) * 2, 2 * 32 * (64 + 4) * 4)  # bfloat16, float32
 
 
 class Usage(NamedTuple):
@@ -60,14 +60,20 @@ def nvcc() -> str | None:
 
 def usage(arch: str) -> dict[str, Usage]:
     """Of each kernel, by its name and template arguments."""
-    found: dict[str, Usage] = {}
-    for source in SOURCES:
+
+    def compiled(source: str) -> str:
         command = [str(nvcc()), "-std=c++17", "-O3", f"-gencode=arch=compute_{arch},code=sm_{arch}", "-Xptxas", "-v"]
         command += [*INCLUDES, "-cubin", "-o", os.devnull, str(FOLDER / source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{source} for sm_{arch}: {done.stderr[-2000:]}")
-        parts = re.split(r"Compiling entry function '(\w+)'", done.stderr)
+        return done.stderr
+
+    found: dict[str, Usage] = {}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        told = list(pool.map(compiled, SOURCES))
+    for each in told:
+        parts = re.split(r"Compiling entry function '(\w+)'", each)
         for mangled, text in zip(parts[1::2], parts[2::2], strict=True):
             registers = re.search(r"Used (\d+) registers", text)
             assert registers, text
@@ -116,8 +122,7 @@ def shared_of(name: str) -> str:
 
 def table(archs: tuple[str, ...]) -> list[str]:
     """A row for each kernel, in Markdown."""
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        each = list(pool.map(usage, archs))
+    each = [usage(arch) for arch in archs]
     rows = [
         f"| kernel | {' | '.join(f'sm_{arch}' for arch in archs)} | shared memory, bytes |",
         "|---" * (len(archs) + 2) + "|",

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from cuda_library import ENGINE_SOURCES, FLAGS, INCLUDES, KERNELS, WARNINGS, compiler
+from cuda_library import ENGINE_SOURCES, FLAGS, INCLUDES, KERNELS, WARNINGS, compiler, link
 
 from amt.decoding.backends.cuda import CudaEngine
 from amt.decoding.backends.engine import Engine
@@ -48,7 +48,7 @@ def build(folder: Path, *flags: str) -> Path:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compiled, sources))
     path = folder / "_cuda.so"
-    subprocess.run([str(compiler()), "-shared", *flags, *map(str, objects), "-o", str(path)], check=True)
+    link(objects, path, flags)
     return path
 
 
