@@ -469,7 +469,7 @@ NUM_TOKEN_CASES = 60
 STREAMS = ((1, 1), (1, 4), (32, 1), (128, 4))  # (prompts, beams)
 NUM_NEW_TOKENS = 256
 PREFIX_LEN, PREFIXED = 1024, (1, 32)  # tokens, and prompts that begin with so many
-VOCAB_SIZE = 659
+VOCAB_SIZE, TEXT_LEN = 659, 32
 
 
 def measure_decoding(report: Report, end: float) -> None:
@@ -543,7 +543,7 @@ def time_steps(
 
 def time_prefix(dtype: Any, num_prompts: int, *, prefix_len: int = PREFIX_LEN, **where: Any) -> dict[str, float]:
     """From a prefix to its first token: with what a generation begins with, and without. The middle of some."""
-    engine, memory = _engine_of(dtype, may_loop=True, max_len=prefix_len + 8, **where)
+    engine, memory = _engine_of(dtype, may_loop=True, max_len=max(TEXT_LEN, prefix_len) + 8, **where)
     options: dict[str, object] = {"mode": "greedy", "num_rows": 1, "suppress_tokens": [2]}
     whole, steps = [], []
     for _ in range(6):
@@ -580,7 +580,7 @@ def _engine_of(
     engine = CudaEngine(build_model(config).to(device).eval(), dtype, kernels=kernels, may_loop=may_loop)
     shape = engine.shape
     num_cross = shape.cross_attention_layers or shape.num_layers
-    memory = torch.randn(num_cross, 2, shape.num_heads, 32, shape.d_model // shape.num_heads, device=device)
+    memory = torch.randn(num_cross, 2, shape.num_heads, TEXT_LEN, shape.d_model // shape.num_heads, device=device)
     return engine, memory
 
 

@@ -121,8 +121,12 @@ inline bool can_loop(const Stream& stream) {
     check_device(launch_go_on({control, condition}, stream.get()), "the end of a loop");
   };
   if (!graph.capture_loop(stream, launch)) return false;
-  graph.start(stream);
-  stream.wait();
+  try {
+    graph.start(stream);
+    stream.wait();
+  } catch (const DeviceError&) {
+    return false;  // if more is wrong than this, the next call says so
+  }
   return true;
 }
 
