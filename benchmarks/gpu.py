@@ -5,7 +5,8 @@
 
 Stages: `facts` measures what the GPU gives (memory, matrix products, L2, launches, exchanges between its processors),
 `verify` runs tests/ops/triton_cases.py on it in several processes, bfloat16 included, each case twice for equal bits,
-`decoding` holds the CUDA kernels of kernels/cuda to the CPU engine's tokens and times them with 1 to 512 rows,
+`decoding` holds the CUDA kernels of kernels/cuda to the CPU engine's tokens and times them: a step with 1 to 512 rows,
+in a loop of the GPU and started one by one, and a prefix of 1,024 tokens,
 `attention` times the kernels beside torch's own, and `training` a step of the default model with each. The file is
 written after each stage, so a run that is cut keeps what it has. Without -o it is benchmarks/results/gpu-DATE.json.
 
@@ -467,10 +468,12 @@ def measure_training(report: Report, end: float) -> None:
 NUM_TOKEN_CASES = 60
 STREAMS = ((1, 1), (1, 4), (32, 1), (128, 4))  # (prompts, beams)
 NUM_NEW_TOKENS = 256
+PREFIX_LEN, PREFIXED = 1024, (1, 32)  # tokens, and prompts that begin with so many
+VOCAB_SIZE, TEXT_LEN = 659, 32
 
 
 def measure_decoding(report: Report, end: float) -> None:
-    """Tokens beside those of the CPU engine, then the time of a step."""
+    """Tokens beside those of the CPU engine, then the time of a step, in both ways, and of a prefix."""
     from amt.ops import cuda
 
     try:
@@ -487,51 +490,98 @@ def measure_decoding(report: Report, end: float) -> None:
             report.check("decoding tokens", False, f"no time left after {seed} of {NUM_TOKEN_CASES} cases")
             break
         try:
-            found = generation_cases.difference(seed, kernels, device="cuda")
+            found = generation_cases.difference(generation_cases.case_of(seed), kernels, device="cuda")
         except Exception as error:  # the others are still worth having
             found = f"{type(error).__name__}: {error}"
         report.check(f"decoding tokens {seed}", not found, found[:300])
     report.save()
     for dtype in ("bfloat16", "float32"):
-        for num_prompts, num_beams in STREAMS:
-            case = f"{dtype}-{num_prompts}x{num_beams}"
+        timings: dict[str, Callable[[], dict[str, float]]] = {}
+        for prompts, beams in STREAMS:
+            for may_loop in (True, False):
+                case = f"{dtype}-{prompts}x{beams}-{'loop' if may_loop else 'replays'}"
+                timings[case] = functools.partial(time_steps, dtype, prompts, beams, may_loop=may_loop)
+        for prompts in PREFIXED:
+            timings[f"{dtype}-prefix-{prompts}x{PREFIX_LEN}"] = functools.partial(time_prefix, dtype, prompts)
+        for case, timing in timings.items():
             if time.monotonic() > end:
                 report.row("decoding", case, "cuda", error="no time left")
                 continue
             try:
-                figures = _time_generation(dtype, num_prompts, num_beams)
+                figures = timing()
             except Exception as error:  # such as too little memory
                 report.row("decoding", case, "cuda", error=f"{type(error).__name__}: {str(error)[:200]}")
                 continue
             report.row("decoding", case, "cuda", **figures)
+        report.save()
 
 
-def _time_generation(dtype: Any, num_prompts: int, num_beams: int) -> dict[str, float]:
-    """The default model with random weights; eos never comes."""
-    from amt.decoding.backends.cuda import CudaEngine
-    from amt.ops.decode import PromptRows
-
-    torch.manual_seed(0)
-    config = ModelConfig(vocab_size=659, max_sequence_length=1024)
-    engine = CudaEngine(build_model(config).cuda().eval(), dtype)
-    shape = engine.shape
-    num_cross = shape.cross_attention_layers or shape.num_layers
-    head_dim = shape.d_model // shape.num_heads
-    memory = torch.randn(num_cross, 2, shape.num_heads, 32, head_dim, device="cuda")
+def time_steps(
+    dtype: Any, num_prompts: int, num_beams: int, *, may_loop: bool, num_new: int = NUM_NEW_TOKENS, **where: Any
+) -> dict[str, float]:
+    """A step of the default model with random weights; eos never comes."""
+    engine, memory = _engine_of(dtype, may_loop=may_loop, **where)
     options: dict[str, object] = {
         "mode": "beams" if num_beams > 1 else "greedy",
         "num_rows": num_beams,
         "suppress_tokens": [2],
     }
-    prompts = [PromptRows(0, [1], NUM_NEW_TOKENS) for _ in range(num_prompts)]
+    prompts = [_prompt(1, num_new) for _ in range(num_prompts)]
     generation = engine.begin(options, prompts, [memory], [None], grammars=None)
-    generation.run(8)  # captures the step
-    torch.cuda.synchronize()
+    num_warm = min(8, num_new // 2)
+    before, _ = generation.run(num_warm)  # captures the step
     start = time.monotonic()
     num_tokens, _ = generation.run()
     seconds = time.monotonic() - start
-    num_steps = NUM_NEW_TOKENS - 8
-    return {"step_us": seconds / num_steps * 1e6, "tokens_s": num_steps * num_prompts / seconds, "tokens": num_tokens}
+    return {
+        "step_us": seconds / (num_new - num_warm) * 1e6,
+        "tokens_s": (num_tokens - before) / seconds,
+        "tokens": num_tokens,
+        "looped": int(generation.has_looped),
+    }
+
+
+def time_prefix(dtype: Any, num_prompts: int, *, prefix_len: int = PREFIX_LEN, **where: Any) -> dict[str, float]:
+    """From a prefix to its first token: with what a generation begins with, and without. The middle of some."""
+    engine, memory = _engine_of(dtype, may_loop=True, max_len=max(TEXT_LEN, prefix_len) + 8, **where)
+    options: dict[str, object] = {"mode": "greedy", "num_rows": 1, "suppress_tokens": [2]}
+    whole, steps = [], []
+    for _ in range(6):
+        prompts = [_prompt(prefix_len, 2) for _ in range(num_prompts)]
+        begin = time.monotonic()
+        generation = engine.begin(options, prompts, [memory], [None], grammars=None)
+        start = time.monotonic()
+        num_tokens, _ = generation.run(1)
+        end = time.monotonic()
+        assert num_tokens == num_prompts
+        whole.append(end - begin)
+        steps.append(end - start)
+    return {
+        "first_token_ms": statistics.median(whole[1:]) * 1e3,
+        "without_begin_ms": statistics.median(steps[1:]) * 1e3,
+        "prefix_tokens_s": num_prompts * prefix_len / statistics.median(steps[1:]),
+    }
+
+
+def _prompt(prefix_len: int, num_new: int) -> Any:
+    from amt.ops.decode import PromptRows
+
+    return PromptRows(0, [1, *(3 + place % (VOCAB_SIZE - 3) for place in range(prefix_len - 1))], num_new)
+
+
+def _engine_of(
+    dtype: Any, *, may_loop: bool, max_len: int = 1024, device: str = "cuda", kernels: Any = None
+) -> tuple[Any, torch.Tensor]:
+    """The default model, and keys and values of a text. `kernels` are others than those of the package, for tests."""
+    from amt.decoding.backends.cuda import CudaEngine
+
+    torch.manual_seed(0)
+    config = ModelConfig(vocab_size=VOCAB_SIZE, max_sequence_length=max_len)
+    engine = CudaEngine(build_model(config).to(device).eval(), dtype, kernels=kernels, may_loop=may_loop)
+    shape = engine.shape
+    num_cross = shape.cross_attention_layers or shape.num_layers
+    memory = torch.randn(num_cross, 2, shape.num_heads, TEXT_LEN, shape.d_model // shape.num_heads, device=device)
+    return engine, memory
 
 
 # train

@@ -22,23 +22,26 @@ from amt.named_values import named_values
 from amt.ops.decode import FINISH_REASONS, DecoderShape, EngineDtype, PromptRows, RowResult, prompt_lists
 
 LIBRARY = Path(__file__).parents[1] / "_cuda.so"
-STEPS_AT_ONCE = 16  # between two looks at the clock
+FIRST_STEPS = 16  # before the first look at the clock
 KINDS: tuple[type[Exception], ...] = (ValueError, DecodingError, MemoryError, DeviceError)
 
 _POINTER, _INT, _INT64 = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64
 _TEXT = ctypes.c_char_p
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "amt_cuda_error": (_TEXT, []),
+    "amt_cuda_can_loop": (_INT, [_INT, _POINTER]),
     "amt_cuda_decoder_new": (_INT, [_INT, _TEXT, _POINTER, _POINTER, _INT64, _POINTER]),
     "amt_cuda_decoder_delete": (None, [_POINTER]),
+    "amt_cuda_decoder_loops": (_INT, [_POINTER]),
     "amt_cuda_generation_new": (
         _INT,
         [
             *(_POINTER, _TEXT, _TEXT, _TEXT, _POINTER, _INT64, _TEXT, _POINTER, _POINTER, _POINTER, _INT64),
-            *(_POINTER, _INT64, _POINTER, _INT64, _POINTER),
+            *(_POINTER, _INT64, _POINTER, _INT64, _INT, _POINTER),
         ],
     ),
     "amt_cuda_generation_delete": (None, [_POINTER]),
+    "amt_cuda_generation_loops": (_INT, [_POINTER]),
     "amt_cuda_generation_run": (_INT, [_POINTER, _INT64, _INT, _POINTER]),
     "amt_cuda_generation_read": (_INT, [_POINTER, _INT64, _POINTER, _POINTER, _POINTER, _POINTER]),
     "amt_cuda_generation_new_tokens": (_INT, [_POINTER, _INT64, _INT64, _INT64, _POINTER, _POINTER, _POINTER]),
@@ -67,6 +70,16 @@ class Library:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._functions, name)
 
+    def can_loop(self, device: int) -> bool:
+        """Whether a GPU repeats steps by itself; else the processor starts each.
+
+        Raises:
+            DeviceError: the GPU cannot be used. MemoryError: it has too little memory.
+        """
+        loops = _INT()
+        self.check(self.amt_cuda_can_loop(device, ctypes.byref(loops)))
+        return bool(loops.value)
+
     def check(self, kind: int) -> None:
         """Raise what a function returned."""
         if kind:
@@ -89,11 +102,19 @@ def library() -> Library:
 
 def explain() -> str:
     """One line for `amt info`."""
+    told = "CUDA kernels for decoding, with backend='cuda'; they have not run on a GPU yet"
     try:
-        library()
-    except BackendUnavailableError as error:
+        kernels = library()
+        if not torch.cuda.is_available():
+            return told
+        return f"{told}; steps {way_of(kernels.can_loop(0))}"
+    except (BackendUnavailableError, DeviceError, MemoryError) as error:
         return str(error)
-    return "CUDA kernels for decoding, with backend='cuda'; they have not run on a GPU yet"
+
+
+def way_of(is_loop: bool) -> str:
+    """How steps are repeated, in words."""
+    return "in a loop of the GPU" if is_loop else "started one by one"
 
 
 def _addresses(tensors: Sequence[torch.Tensor | None]) -> Any:
@@ -140,12 +161,18 @@ class CudaDecoder:
         self.pointer = made.value
         weakref.finalize(self, self.library.amt_cuda_decoder_delete, made.value)
 
+    @property
+    def can_loop(self) -> bool:
+        """Whether the GPU repeats steps by itself; else the processor starts each."""
+        return bool(self.library.amt_cuda_decoder_loops(self.pointer))
+
 
 class CudaGeneration:
     """A batch of prompts on its way; as `amt.ops.decode.Generation` with a search, and its arguments are those.
 
     Args:
         memories: on the GPU of the decoder, float32.
+        may_loop: False: the processor starts each step, even where the GPU could repeat them by itself.
     """
 
     def __init__(
@@ -158,8 +185,10 @@ class CudaGeneration:
         *,
         grammars: tuple[str, Sequence[str]] | None = None,
         features: str = "",
+        may_loop: bool = True,
     ):
         self._library = decoder.library
+        self._steps_per_ms = 0.0  # so far
         self.num_rows = int(str(options.get("num_rows", 1)))
         self.num_prompts = len(prompts)
         self.max_len = max(len(prompt.prefix) + prompt.max_new_tokens for prompt in prompts)
@@ -189,6 +218,7 @@ class CudaGeneration:
                 len(prefix_ids),
                 _integers(history_ids, ctypes.c_int32),
                 len(history_ids),
+                int(may_loop),
                 ctypes.byref(made),
             )
         )
@@ -196,16 +226,29 @@ class CudaGeneration:
         weakref.finalize(self, self._library.amt_cuda_generation_delete, made.value)
 
     def run(self, max_steps: int = 1 << 40, max_ms: int = 1 << 40, *, is_last: bool = False) -> tuple[int, bool]:
-        """See `amt.ops.decode.Generation.run`; the clock is looked at after every 16 steps, with max_ms=0 after one."""
-        end = time.monotonic() + max_ms * 1e-3
+        """See `amt.ops.decode.Generation.run`; with max_ms=0 one step.
+
+        The clock is looked at after 16 steps, and then when the time should be over.
+        """
+        began, left_ms = time.monotonic(), float(max_ms)
         progress = (_INT64 * 2)()
         while True:
-            num_steps = min(max_steps, STEPS_AT_ONCE if max_ms > 0 else 1)
+            fitting = max(FIRST_STEPS, int(self._steps_per_ms * left_ms)) if max_ms > 0 else 1
+            num_steps = min(max_steps, fitting)
+            before = time.monotonic()
             self._library.check(self._library.amt_cuda_generation_run(self._pointer, num_steps, int(is_last), progress))
+            now = time.monotonic()
+            self._steps_per_ms = num_steps / max(1e-3, 1e3 * (now - before))
             max_steps -= num_steps
+            left_ms = max_ms - 1e3 * (now - began)
             num_tokens, is_done = progress[0], bool(progress[1])
-            if is_done or max_steps <= 0 or time.monotonic() >= end:
+            if is_done or max_steps <= 0 or left_ms <= 0:
                 return num_tokens, is_done
+
+    @property
+    def has_looped(self) -> bool:
+        """Whether the GPU has repeated the steps by itself."""
+        return bool(self._library.amt_cuda_generation_loops(self._pointer))
 
     def read(self) -> list[list[RowResult]]:
         """See `amt.ops.decode.Generation.read`."""

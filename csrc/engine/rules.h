@@ -25,7 +25,7 @@ AMT_HD void penalize_repetition(const Workers& workers, const int32_t* token_ids
                                 const float* given, float* scores) {
   for (int64_t i = workers.first(); i < length; i += workers.step()) {
     const float score = given[token_ids[i]];
-    scores[token_ids[i]] = score < 0 ? score * penalty : score / penalty;
+    workers.put(score < 0 ? score * penalty : score / penalty, scores[token_ids[i]]);
   }
 }
 
@@ -41,7 +41,7 @@ AMT_HD void ban_repeated_ngrams(const Workers& workers, const int32_t* token_ids
     while (num_equal < context_len && ngram[context_len - 1 - num_equal] == context[context_len - 1 - num_equal]) {
       ++num_equal;
     }
-    if (num_equal == context_len) scores[ngram[context_len]] = -kInfinity;
+    if (num_equal == context_len) workers.put(-kInfinity, scores[ngram[context_len]]);
   }
 }
 
@@ -93,7 +93,7 @@ AMT_APART AMT_HD bool apply_rules(const Workers& workers, const SearchOptions& o
       penalize_repetition(workers, input.token_ids, input.length, options.repetition_penalty, given, scores);
       workers.wait();
     }
-    if (holds_eos && workers.is_first()) scores[options.eos_token_id] = -kInfinity;
+    if (holds_eos && workers.is_first()) workers.put(-kInfinity, scores[options.eos_token_id]);
     if (bans_ngrams) {
       ban_repeated_ngrams(workers, input.token_ids, input.length, options.no_repeat_ngram_size, scores);
     }

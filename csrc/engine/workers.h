@@ -3,8 +3,8 @@
 //
 //   for (int64_t id = workers.first(); id < vocab_size; id += workers.step())
 //
-// and behind it `wait` lets all see what was written. What `max` and `any` give is the same for all workers. A sum
-// whose order counts is made by the first worker alone.
+// and behind it `wait` lets all see what was written. Where several write the same number to one place, they `put` it.
+// What `max` and `any` give is the same for all workers. A sum whose order counts is made by the first worker alone.
 #pragma once
 
 #include <algorithm>
@@ -31,6 +31,7 @@ struct Alone {
   static constexpr int64_t step() { return 1; }
   static constexpr bool is_first() { return true; }
   static void wait() {}
+  static void put(float number, float& place) { place = number; }
   static float max(float mine) { return mine; }
   static bool any(bool mine) { return mine; }
 };

@@ -71,6 +71,11 @@ int with(Running* running, Work work) {
 
 AMT_EXPORT const char* amt_cuda_error() { return last_error().c_str(); }
 
+// loops: 1: this GPU repeats steps by itself; 0: the CPU starts each.
+AMT_EXPORT int amt_cuda_can_loop(int device, int* loops) {
+  return guarded([&] { *loops = amt::cuda::can_loop(amt::cuda::Stream(device)) ? 1 : 0; });
+}
+
 // shape: of DecoderShape, a text of midi/named_values.h; tensors: float32 on the CPU, see DeviceDecoder.
 AMT_EXPORT int amt_cuda_decoder_new(int device, const char* shape, const float* const* tensors, const int64_t* sizes,
                                     int64_t num_tensors, Decoder** made) {
@@ -82,15 +87,18 @@ AMT_EXPORT int amt_cuda_decoder_new(int device, const char* shape, const float* 
   });
 }
 AMT_EXPORT void amt_cuda_decoder_delete(Decoder* decoder) { delete decoder; }
+// 1: the GPU repeats steps by itself; 0: the CPU starts each.
+AMT_EXPORT int amt_cuda_decoder_loops(const Decoder* decoder) { return decoder->decoder->can_loop() ? 1 : 0; }
 
 // As amt::generation_start of csrc/torch/ops.cpp: texts of midi/named_values.h; memories (num_cross_layers, 2,
-// num_heads, len, head_dim) float32 in the GPU's memory, masks (len) on the CPU or null.
+// num_heads, len, head_dim) float32 in the GPU's memory, masks (len) on the CPU or null. may_loop: 0: the CPU starts
+// each step, even where the GPU could.
 AMT_EXPORT int amt_cuda_generation_new(Decoder* decoder, const char* options, const char* prompts,
                                        const char* vocabulary, const char* const* constraints, int64_t num_grammars,
                                        const char* features, const float* const* memories, const int64_t* memory_lens,
                                        const uint8_t* const* masks, int64_t num_memories, const int32_t* prefix_ids,
                                        int64_t num_prefix_ids, const int32_t* history_ids, int64_t num_history_ids,
-                                       Running** made) {
+                                       int may_loop, Running** made) {
   return guarded([&] {
     auto plan = amt::from_text<amt::engine::GenerationPlan>(options);
     for (int64_t index = 0; index < num_grammars; ++index) {
@@ -103,11 +111,13 @@ AMT_EXPORT int amt_cuda_generation_new(Decoder* decoder, const char* options, co
     amt::engine::add_groups(prompts, {prefix_ids, num_prefix_ids}, {history_ids, num_history_ids}, plan);
     auto running = std::make_unique<Running>();
     running->decoder = decoder->decoder;
-    running->generation = std::make_unique<Generation>(*running->decoder, std::move(plan));
+    running->generation = std::make_unique<Generation>(*running->decoder, std::move(plan), may_loop != 0);
     *made = running.release();
   });
 }
 AMT_EXPORT void amt_cuda_generation_delete(Running* running) { delete running; }
+// 1: its steps have run in a loop on the GPU; 0: the CPU has started each, or none yet.
+AMT_EXPORT int amt_cuda_generation_loops(const Running* running) { return running->generation->has_looped() ? 1 : 0; }
 
 // progress: new tokens, whether all is done.
 AMT_EXPORT int amt_cuda_generation_run(Running* running, int64_t max_steps, int is_last, int64_t* progress) {

@@ -149,9 +149,9 @@ __global__ void __launch_bounds__(kBlockThreads, 1) choose_kernel(Choose call) {
   const Block block(shared.block);
   const auto row = static_cast<int32_t>(blockIdx.x), index = static_cast<int32_t>(blockIdx.y);
   const engine::SearchView& search = call.prompts[index].search;
-  const bool chooses = call.states[index].chooses != 0;
+  const bool is_running = call.states[index].is_running != 0;
   const int64_t first_row = static_cast<int64_t>(index) * call.num_rows, place = first_row + row;
-  if (chooses) {
+  if (is_running) {
     const int64_t source = search.num_new_tokens() == 0 ? first_row : place;  // at first all rows are the same
     const float* logits = call.logits + source * call.stride;
     const float* negative = call.negative == nullptr ? nullptr : call.negative + source * call.stride;
@@ -171,15 +171,15 @@ __global__ void __launch_bounds__(kBlockThreads, 1) choose_kernel(Choose call) {
   }
   if (!is_last_to_arrive(call.arrivals + index, gridDim.x, shared.is_last)) return;
   PromptState& state = call.states[index];
-  if (chooses) end_step(block, call, index, shared);
+  if (is_running) end_step(block, call, index, shared);
   block.wait();
   if (!block.is_first()) return;
-  if (state.is_running || state.num_positions < 0) ++state.num_positions;
+  if (is_running) ++state.num_positions;
   state.num_new_tokens = static_cast<int32_t>(search.num_new_tokens());
   Control& control = *call.control;
   const bool has_failed = search.header().failure != engine::Failure::kNone;
-  if (chooses && has_failed) atomicAdd(&control.num_failed, 1);
-  if (chooses && (has_failed || search.is_done())) atomicAdd(&control.num_running, -1);
+  if (is_running && has_failed) atomicAdd(&control.num_failed, 1);
+  if (is_running && (has_failed || search.is_done())) atomicAdd(&control.num_running, -1);
 }
 
 }  // namespace

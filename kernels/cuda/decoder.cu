@@ -5,6 +5,7 @@
 #include <string>
 
 #include "decoder.h"
+#include "step_graph.h"
 
 namespace amt::cuda {
 namespace {
@@ -226,34 +227,42 @@ DeviceDecoder::DeviceDecoder(int device, const engine::DecoderShape& shape, cons
   }
   if (shape.norm_first) settle_norm(last_norm_);
   settle_matrix(output_);
+  can_loop_ = amt::cuda::can_loop(stream);
 }
 
 void DeviceDecoder::linear(const DeviceMatrix& matrix, const DeviceNorm& norm, const float* x, const float* residual,
                            float* y, int32_t y_stride, Activation activation, const Pass& pass, void* stream) const {
   NormLinear call{};
   call.x = x;
-  call.norm_weight = norm.weight;
-  call.norm_bias = norm.bias;
+  if (pass.segments == nullptr) {
+    call.norm_weight = norm.weight;
+    call.norm_bias = norm.bias;
+  } else if (norm.weight != nullptr) {  // what attention has written there is not needed any more
+    call.x = pass.mixed;
+    normed(norm, x, pass.mixed, pass, stream);
+  }
   call.weight = matrix.weight;
   call.bias = matrix.bias;
   call.residual = residual;
   call.y = y;
-  call.num_rows = pass.num_prompts * pass.num_beams;
+  call.num_rows = pass.num_rows;
   call.in_features = matrix.in_features;
   call.out_features = activation == Activation::kSwiglu ? matrix.out_features / 2 : matrix.out_features;
   call.norm_features = static_cast<int32_t>(shape_.d_model);
   call.y_stride = y_stride;
   call.activation = activation;
-  check_device(amt_cuda_norm_linear(&call, is_bfloat(), stream), "a product");
+  const auto product = pass.segments == nullptr ? amt_cuda_norm_linear : amt_cuda_prefix_linear;
+  check_device(product(&call, is_bfloat(), stream), "a product");
+}
+
+void DeviceDecoder::normed(const DeviceNorm& norm, const float* x, float* y, const Pass& pass, void* stream) const {
+  const Norm call{x, norm.weight, norm.bias, y, pass.num_rows, static_cast<int32_t>(shape_.d_model), width_};
+  check_device(amt_cuda_norm(&call, stream), "a norm");
 }
 
 // With norms behind the sublayers.
 void DeviceDecoder::norm_behind(const DeviceNorm& norm, const Pass& pass, void* stream) const {
-  if (shape_.norm_first) return;
-  const Norm call{
-      pass.x, norm.weight, norm.bias, pass.x, pass.num_prompts * pass.num_beams, static_cast<int32_t>(shape_.d_model),
-      width_};
-  check_device(amt_cuda_norm(&call, stream), "a norm");
+  if (!shape_.norm_first) normed(norm, pass.x, pass.x, pass, stream);
 }
 
 void DeviceDecoder::attend(const Pass& pass, int64_t layer, bool is_self, void* stream) const {
@@ -290,13 +299,58 @@ void DeviceDecoder::attend(const Pass& pass, int64_t layer, bool is_self, void* 
     call.num_slots = 1;
     call.capacity = pass.memory_capacity;
   }
+  if (pass.segments != nullptr) return attend_to_prefix(pass, call, stream);
   check_device(amt_cuda_decode_attention(&call, is_bfloat(), stream), "attention");
+}
+
+// The same keys and values, with the queries of prefixes.
+void DeviceDecoder::attend_to_prefix(const Pass& pass, const DecodeAttention& of_step, void* stream) const {
+  PrefixAttention call{};
+  call.query = of_step.query;
+  call.keys = of_step.keys;
+  call.values = of_step.values;
+  call.segments = pass.segments;
+  call.memories = of_step.memories;
+  call.lengths = of_step.memories == nullptr ? nullptr : of_step.lengths;
+  call.mask = of_step.mask;
+  call.bias = of_step.bias;
+  call.out = of_step.out;
+  call.num_segments = pass.num_segments;
+  call.longest_segment = pass.longest_segment;
+  call.num_heads = of_step.num_heads;
+  call.num_slots = of_step.num_slots;
+  call.head_dim = of_step.head_dim;
+  call.capacity = of_step.capacity;
+  call.query_stride = of_step.query_stride;
+  call.bias_len = of_step.bias_len;
+  call.window = of_step.window;
+  call.scale = of_step.scale;
+  check_device(amt_cuda_prefix_attention(&call, is_bfloat(), stream), "attention of a prefix");
+}
+
+void DeviceDecoder::place_keys(const Pass& pass, int64_t layer, void* stream) const {
+  const int64_t start = layer * pass.layer_numbers * number_bytes();
+  PlaceKeys call{};
+  call.query_key_value = pass.query_key_value;
+  call.keys = static_cast<std::byte*>(pass.keys) + start;
+  call.values = static_cast<std::byte*>(pass.values_of_keys) + start;
+  call.turns = pass.turns;
+  call.row_positions = pass.row_positions;
+  call.row_prompts = pass.row_prompts;
+  call.lengths = pass.segments == nullptr ? pass.lengths : nullptr;
+  call.num_rows = pass.num_rows;
+  call.num_beams = pass.num_beams;
+  call.num_heads = static_cast<int32_t>(shape_.num_heads);
+  call.head_dim = static_cast<int32_t>(shape_.head_dim());
+  call.head_stride = head_stride_;
+  call.capacity = pass.capacity;
+  call.norm_scale = shape_.qk_norm ? kQueryKeyScale : 0.0f;
+  check_device(amt_cuda_place_keys(&call, is_bfloat(), stream), "keys and values");
 }
 
 void DeviceDecoder::run(const Pass& pass, void* stream) const {
   const bool is_sinusoidal = shape_.positions == engine::PositionKind::kSinusoidal;
   const float scale = is_sinusoidal ? static_cast<float>(std::sqrt(static_cast<double>(shape_.d_model))) : 1.0f;
-  const int32_t num_rows = pass.num_prompts * pass.num_beams;
   const Embed embed{pass.token_ids,
                     embedding_,
                     features_,
@@ -306,7 +360,7 @@ void DeviceDecoder::run(const Pass& pass, void* stream) const {
                     is_sinusoidal ? positions_[0] : nullptr,
                     pass.row_positions,
                     pass.x,
-                    num_rows,
+                    pass.num_rows,
                     width_,
                     pass.max_entries,
                     scale};
@@ -320,22 +374,8 @@ void DeviceDecoder::run(const Pass& pass, void* stream) const {
     const DeviceLayer& layer = layers_[index];
     linear(layer.query_key_value, norm(layer.norms[0]), pass.x, nullptr, pass.query_key_value, 3 * mixed_stride(),
            Activation::kNone, pass, stream);
-    const int64_t start = index * pass.layer_numbers * number_bytes();
-    PlaceKeys place{};
-    place.query_key_value = pass.query_key_value;
-    place.keys = static_cast<std::byte*>(pass.keys) + start;
-    place.values = static_cast<std::byte*>(pass.values_of_keys) + start;
-    place.turns = pass.turns;
-    place.row_positions = pass.row_positions;
-    place.lengths = pass.lengths;
-    place.num_rows = num_rows;
-    place.num_beams = pass.num_beams;
-    place.num_heads = static_cast<int32_t>(shape_.num_heads);
-    place.head_dim = static_cast<int32_t>(shape_.head_dim());
-    place.head_stride = head_stride_;
-    place.capacity = pass.capacity;
-    place.norm_scale = shape_.qk_norm ? kQueryKeyScale : 0.0f;
-    check_device(amt_cuda_place_keys(&place, is_bfloat(), stream), "keys and values");
+    place_keys(pass, index, stream);
+    if (pass.segments != nullptr && index + 1 == shape_.num_layers) return;
     attend(pass, index, true, stream);
     linear(layer.self_output, none, pass.mixed, pass.x, pass.x, width_, Activation::kNone, pass, stream);
     norm_behind(layer.norms[0], pass, stream);

@@ -26,10 +26,14 @@ struct DeviceLayer {
   DeviceMatrix query_key_value, self_output, cross_query, cross_output, linear1, linear2;
 };
 
-// What a pass works on, all in the GPU's memory. Rows are (num_texts, num_prompts, num_beams).
+// What a pass works on, all in the GPU's memory. Rows are (num_texts, num_prompts, num_beams), or positions of prefixes
+// in segments.
 struct Pass {
   int32_t num_prompts;  // texts counted, too
-  int32_t num_ancestries, num_beams, capacity, memory_capacity, max_entries;
+  int32_t num_rows, num_ancestries, num_beams, capacity, memory_capacity, max_entries;
+  const Segment* segments;  // null: a step
+  const int32_t* row_prompts;
+  int32_t num_segments, longest_segment;
   const int32_t *token_ids, *row_positions, *num_entries, *columns;
   const float *values, *turns;
   const int32_t *lengths, *trunk_lengths;
@@ -54,6 +58,8 @@ class DeviceDecoder {
 
   const engine::DecoderShape& shape() const { return shape_; }
   int device() const { return device_; }
+  // Whether steps can run in a loop on this GPU.
+  bool can_loop() const { return can_loop_; }
   bool is_bfloat() const { return shape_.dtype == engine::NumberType::kBfloat16; }
   int64_t number_bytes() const { return is_bfloat() ? 2 : 4; }
   // Sizes in memory: of a row, of a head, of what linear2 reads.
@@ -65,16 +71,21 @@ class DeviceDecoder {
   const float* turn_table(int kind) const { return positions_[kind]; }  // cosine, sine
   const float* time_frequency() const { return time_frequency_; }
 
-  // From the tokens of all rows to their logits; keys and values of their positions join the cache.
+  // From the tokens of all rows to their logits; keys and values of their positions join the cache. Prefixes have no
+  // logits: of them only keys and values are wanted.
   void run(const Pass& pass, void* stream) const;
 
  private:
   void linear(const DeviceMatrix& matrix, const DeviceNorm& norm, const float* x, const float* residual, float* y,
               int32_t y_stride, Activation activation, const Pass& pass, void* stream) const;
+  void normed(const DeviceNorm& norm, const float* x, float* y, const Pass& pass, void* stream) const;
   void norm_behind(const DeviceNorm& norm, const Pass& pass, void* stream) const;
+  void place_keys(const Pass& pass, int64_t layer, void* stream) const;
   void attend(const Pass& pass, int64_t layer, bool is_self, void* stream) const;
+  void attend_to_prefix(const Pass& pass, const DecodeAttention& of_step, void* stream) const;
 
   int device_;
+  bool can_loop_ = false;
   engine::DecoderShape shape_;
   int32_t width_, head_stride_, hidden_stride_;
   DeviceBlock block_;

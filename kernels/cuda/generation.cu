@@ -9,7 +9,7 @@
 namespace amt::cuda {
 namespace {
 
-constexpr int64_t kStepsBetweenLooks = 16;  // so many steps are started before the CPU looks whether all is done
+constexpr int64_t kStepsBetweenLooks = 16;  // so many steps are replayed before the CPU looks whether all is done
 
 engine::SearchOptions options_of(const engine::GenerationPlan& plan, const engine::DecoderShape& shape) {
   engine::SearchOptions options = plan.options;
@@ -19,8 +19,11 @@ engine::SearchOptions options_of(const engine::GenerationPlan& plan, const engin
 
 }  // namespace
 
-Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan)
-    : decoder_(decoder), options_(options_of(plan, decoder.shape())), stream_(decoder.device()) {
+Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan, bool may_loop)
+    : decoder_(decoder),
+      options_(options_of(plan, decoder.shape())),
+      may_loop_(may_loop && decoder.can_loop()),
+      stream_(decoder.device()) {
   const engine::DecoderShape& shape = decoder.shape();
   engine::check_plan(shape, plan);
   if (!plan.has_search) throw std::invalid_argument("on a GPU every generation has a search");
@@ -35,16 +38,15 @@ Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan
   const int64_t heads = shape.num_heads, head_stride = decoder.head_stride(), bytes = decoder.number_bytes();
   const auto num_memories = static_cast<int64_t>(plan.memories.size());
   int64_t capacity = 1;
-  for (const engine::GroupPlan& asked : plan.groups) {
-    capacity = std::max(capacity, asked.capacity());
-    longest_prefix_ = std::max(longest_prefix_, static_cast<int64_t>(asked.prefix.size()));
-  }
+  for (const engine::GroupPlan& asked : plan.groups) capacity = std::max(capacity, asked.capacity());
   memory_len_ = 1;
   for (const engine::Memory& memory : plan.memories) memory_len_ = std::max(memory_len_, memory.len);
   if (all_prompts * ((num_rows + 7) / 8) > 65535) {
     throw std::invalid_argument("a GPU runs at most 65535 prompts at a time; give fewer at once");
   }
   const int64_t max_entries = features_ ? features_->max_entries() : 0;
+  prefixes_ = Prefixes(plan, num_texts);
+  const int64_t most_rows = std::max(all_rows, prefixes_.max_rows());
 
   // What begins as zeros stands first.
   const int64_t num_tiles = (num_rows + 7) / 8;
@@ -52,9 +54,9 @@ Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan
   const int64_t choice_arrivals = block_.take(num_prompts, 4);
   const int64_t ancestry = block_.take(num_prompts * num_rows * capacity, 1);
   const int64_t states = block_.take(num_prompts, sizeof(PromptState));
-  const int64_t x = block_.take(all_rows * decoder.width(), 4);
-  const int64_t mixed = block_.take(all_rows * decoder.mixed_stride(), 4);
-  const int64_t wide = block_.take(all_rows * decoder.hidden_stride(), 4);
+  const int64_t x = block_.take(most_rows * decoder.width(), 4);
+  const int64_t mixed = block_.take(most_rows * decoder.mixed_stride(), 4);
+  const int64_t wide = block_.take(most_rows * decoder.hidden_stride(), 4);
   const int64_t num_zeros = block_.num_bytes();
   const int64_t control = block_.take(1, sizeof(Control));
   const int64_t prompts = block_.take(num_prompts, sizeof(Prompt));
@@ -82,7 +84,7 @@ Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan
   const int64_t turns = block_.take(is_rotary ? all_rows * 2 * shape.head_dim() : 0, 4);
   const int64_t lengths = block_.take(all_prompts, 4), trunk_lengths = block_.take(all_prompts, 4);
   const int64_t memories = block_.take(all_prompts, 4), memory_lengths = block_.take(all_prompts, 4);
-  const int64_t query_key_value = block_.take(all_rows * 3 * decoder.mixed_stride(), 4);
+  const int64_t query_key_value = block_.take(most_rows * 3 * decoder.mixed_stride(), 4);
   const int64_t logits = block_.take(all_rows * decoder.logits_stride(), 4);
   const int64_t scratch_stride = choose_scratch(shape.vocab_size, num_rows);
   const int64_t scratch = block_.take(num_prompts * num_rows * scratch_stride, 4);
@@ -98,6 +100,7 @@ Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan
   const int64_t memory_values =
       block_.take(shape.num_cross_layers() * pass_.memory_layer_numbers, static_cast<size_t>(bytes));
   const int64_t masks = block_.take(num_memories * memory_len_, 1);
+  prefixes_.take(block_, max_entries, is_rotary ? shape.head_dim() : 0);
   block_.make("give fewer prompts at once, or lower num_beams, num_return_sequences or max_new_tokens");
   stream_.zero(block_.at(0), static_cast<size_t>(num_zeros));
 
@@ -111,20 +114,21 @@ Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan
   plan_.num_entries = as_ints(num_entries);
   plan_.columns = as_ints(columns);
   plan_.values = as_floats(values);
-  plan_.turns = is_rotary ? as_floats(turns) : nullptr;
+  plan_.turns_of_rows = {decoder.turn_table(0),
+                         decoder.turn_table(1),
+                         decoder.time_frequency(),
+                         is_rotary ? as_floats(turns) : nullptr,
+                         static_cast<int32_t>(shape.head_dim()),
+                         static_cast<int32_t>(shape.num_timed_pairs())};
   plan_.lengths = as_ints(lengths);
   plan_.trunk_lengths = as_ints(trunk_lengths);
-  plan_.cosine = decoder.turn_table(0);
-  plan_.sine = decoder.turn_table(1);
-  plan_.time_frequency = decoder.time_frequency();
   plan_.num_prompts = choose_.num_prompts = static_cast<int32_t>(num_prompts);
   plan_.num_rows = choose_.num_rows = pass_.num_beams = static_cast<int32_t>(num_rows);
   plan_.num_texts = static_cast<int32_t>(num_texts);
   plan_.max_entries = pass_.max_entries = static_cast<int32_t>(max_entries);
-  plan_.head_dim = static_cast<int32_t>(shape.head_dim());
-  plan_.num_timed_pairs = static_cast<int32_t>(shape.num_timed_pairs());
 
   pass_.num_prompts = static_cast<int32_t>(all_prompts);
+  pass_.num_rows = static_cast<int32_t>(all_rows);
   pass_.num_ancestries = static_cast<int32_t>(num_prompts);
   pass_.capacity = static_cast<int32_t>(capacity);
   pass_.memory_capacity = static_cast<int32_t>(memory_len_);
@@ -133,7 +137,7 @@ Generation::Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan
   pass_.num_entries = plan_.num_entries;
   pass_.columns = plan_.columns;
   pass_.values = plan_.values;
-  pass_.turns = plan_.turns;
+  pass_.turns = plan_.turns_of_rows.turns;
   pass_.lengths = plan_.lengths;
   pass_.trunk_lengths = plan_.trunk_lengths;
   pass_.ancestry = reinterpret_cast<uint8_t*>(block_.at(ancestry));
@@ -221,11 +225,12 @@ void Generation::send_prompts(const engine::GenerationPlan& plan) {
     prompts.push_back(prompt);
   }
   for (const Group& group : groups_) {
-    states.push_back({static_cast<int32_t>(group.prefix_len - longest_prefix_), 0, 0, 0, 0, 0});
+    const auto num_read = static_cast<int32_t>(group.prefix_len - 1);  // when the first step begins
+    states.push_back({num_read, num_read, 0, 0, 0});
   }
   stream_.to_device(plan_.states, states.data(), states.size() * sizeof(PromptState));
   stream_.to_device(const_cast<Prompt*>(plan_.prompts), prompts.data(), prompts.size() * sizeof(Prompt));
-  const Control begin{0, static_cast<int32_t>(prompts.size()), 0};
+  const Control begin{0, 0, static_cast<int32_t>(prompts.size()), 0};
   stream_.to_device(choose_.control, &begin, sizeof(begin));
   stream_.wait();  // `prompts` and `states` end here
 }
@@ -287,6 +292,38 @@ void Generation::send_memories(const engine::GenerationPlan& plan) {
   stream_.wait();
 }
 
+void Generation::read_prefixes() {
+  const auto run = [this](const Prefixes::Rows& rows) {
+    Pass pass = pass_;
+    pass.segments = rows.segments;
+    pass.row_prompts = rows.row_prompts;
+    pass.num_segments = rows.num_segments;
+    pass.longest_segment = rows.longest_segment;
+    pass.num_rows = rows.num_rows;
+    pass.token_ids = rows.token_ids;
+    pass.row_positions = rows.row_positions;
+    pass.num_entries = rows.num_entries;
+    pass.columns = rows.columns;
+    pass.values = rows.values;
+    pass.turns = rows.turns;
+    if (rows.turns != nullptr) {
+      PrefixTurns call{plan_.turns_of_rows, rows.times, rows.row_positions, rows.num_rows};
+      call.turns.turns = rows.turns;
+      check_device(amt_cuda_prefix_turns(&call, stream_.get()), "the turns of a prefix");
+    }
+    decoder_.run(pass, stream_.get());
+  };
+  // The first row of a prompt goes on from there; the others follow it when they have their first tokens.
+  const auto keep = [this](int64_t prompt, midi::FeatureTrack& track, const std::vector<uint64_t>& lists) {
+    const int64_t place = 2 * prompt * options_.num_rows;
+    auto* own = reinterpret_cast<uint64_t*>(block_.at(places_.lists)) + place * list_words_;
+    track.bind(*reinterpret_cast<midi::FeatureRules*>(block_.at(places_.features)), own, pass_.capacity);
+    stream_.to_device(reinterpret_cast<midi::FeatureTrack*>(block_.at(places_.tracks)) + place, &track, sizeof(track));
+    stream_.to_device(own, lists.data(), lists.size() * sizeof(uint64_t));
+  };
+  prefixes_.read(stream_, block_, features_ ? &*features_ : nullptr, pass_.capacity, run, keep);
+}
+
 void Generation::step() {
   check_device(launch_plan(plan_, stream_.get()), "the plan of a step");
   decoder_.run(pass_, stream_.get());
@@ -300,12 +337,13 @@ Progress Generation::run(int64_t max_steps, bool is_last) {
   Control control{};
   stream_.to_host(&control, choose_.control, sizeof(control));
   if (!has_read_prefixes_ && max_steps > 0) {
-    for (int64_t index = 1; index < longest_prefix_; ++index) graph_.run(stream_, [this] { step(); });
+    read_prefixes();
     has_read_prefixes_ = true;
   }
   while (max_steps > 0 && control.num_running > 0 && control.num_failed == 0) {
-    const int64_t num_steps = std::min(max_steps, kStepsBetweenLooks);
-    for (int64_t index = 0; index < num_steps; ++index) graph_.run(stream_, [this] { step(); });
+    if (!graph_.is_captured()) graph_.capture(stream_, [this] { step(); }, choose_.control, may_loop_);
+    const int64_t num_steps = graph_.is_loop() ? max_steps : std::min(max_steps, kStepsBetweenLooks);
+    graph_.run(stream_, num_steps);
     max_steps -= num_steps;
     stream_.to_host(&control, choose_.control, sizeof(control));
   }

@@ -1,9 +1,9 @@
 // A batch of prompts on a GPU on its way from prefix to result. What it must equal: csrc/engine/generation.h, with the
 // same plan; of a search the block of memory lies on the GPU, and a view on the CPU reads a copy of it.
 //
-// A step is a row of kernels: what runs (plan.cu), the decoder, the choice (choose.cu). Nothing of it waits for the
-// CPU, so that steps are captured once and then replayed. A prefix is read one token a step; all prompts get to the end
-// of theirs in the same step.
+// First all prefixes are read but for their last tokens (prefixes.h). A step then is a row of kernels: what runs
+// (plan.cu), the decoder, the choice (choose.cu). Nothing of it waits for the CPU, so that a step is captured once and
+// then repeated (step_graph.h).
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include "generation_plan.h"
 #include "memory.h"
 #include "plan.h"
+#include "prefixes.h"
 #include "search.h"
 #include "step_graph.h"
 
@@ -30,8 +31,9 @@ struct Progress {
 class Generation {
  public:
   // Throws std::invalid_argument, naming the prompt, if something does not fit; OutOfMemory with what to lower.
-  // memories: of plan.memories the keys and values lie in the GPU's memory, the masks on the CPU.
-  Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan);
+  // memories: of plan.memories the keys and values lie in the GPU's memory, the masks on the CPU. may_loop: steps may
+  // run in a loop on the GPU, if it has them.
+  Generation(const DeviceDecoder& decoder, engine::GenerationPlan plan, bool may_loop);
 
   // At most max_steps steps, of which reading all prefixes is one; is_last as of engine::Generation. Throws
   // engine::DecodingError; what had been decoded before can still be read.
@@ -39,6 +41,9 @@ class Generation {
 
   // A copy of a prompt's search as it is now.
   engine::Search search(int64_t prompt);
+
+  // Whether its steps ran in a loop on the GPU.
+  bool has_looped() const { return graph_.is_loop(); }
 
   int64_t num_prompts() const { return static_cast<int64_t>(groups_.size()); }
   int64_t num_rows() const { return options_.num_rows; }
@@ -56,10 +61,12 @@ class Generation {
   void send_prompts(const engine::GenerationPlan& plan);
   void send_features(const engine::GenerationPlan& plan, midi::FeatureTrack* tracks, uint64_t* lists);
   void send_memories(const engine::GenerationPlan& plan);
+  void read_prefixes();
   void step();
 
   const DeviceDecoder& decoder_;
   engine::SearchOptions options_;
+  bool may_loop_;
   std::vector<uint8_t> suppressed_;
   std::vector<midi::Grammar> grammars_;
   std::optional<midi::FeatureLayout> features_;
@@ -74,7 +81,8 @@ class Generation {
     int64_t suppressed, grammars, features, feature_values, tracks, lists;
   };
   Places places_{};
-  int64_t list_words_ = 0, memory_len_ = 0, longest_prefix_ = 0;
+  int64_t list_words_ = 0, memory_len_ = 0;
+  Prefixes prefixes_;
   bool has_read_prefixes_ = false;
   StepGraph graph_;
 };

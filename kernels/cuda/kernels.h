@@ -50,13 +50,22 @@ struct NormLinear {
   Activation activation;
 };
 
-// y = norm(x), for a decoder with its norms behind the sublayers; y may be x.
+// y = norm(x), and zeros behind the features of a row; y may be x.
 struct Norm {
   const float* x;  // (num_rows, stride)
   const float* weight;
   const float* bias;
   float* y;
   int32_t num_rows, num_features, stride;
+};
+
+// How far each row turns: from its position, and its last pairs from its musical time.
+struct Turns {
+  const float* cosine;          // tables (max_len, head_dim)
+  const float* sine;            // signed
+  const float* time_frequency;  // of the last pairs
+  float* turns;                 // (num_rows, 2, head_dim); null: nothing turns
+  int32_t head_dim, num_timed_pairs;
 };
 
 // From queries, keys and values of new positions: the norm of queries and keys, their turning, and keys and values to
@@ -67,7 +76,8 @@ struct PlaceKeys {
   void* values;                  // the same
   const float* turns;            // (num_rows, 2, head_dim): cosine and signed sine; null: nothing turns
   const int32_t* row_positions;  // (num_rows)
-  const int32_t* lengths;        // (num_prompts), 0: the prompt does not run
+  const int32_t* row_prompts;    // (num_rows): prefixes, all in slot 0; null: num_beams rows a prompt, a slot each
+  const int32_t* lengths;        // (num_prompts), 0: the prompt does not run; null: all run
   int32_t num_rows, num_beams, num_heads, head_dim, head_stride, capacity;
   float norm_scale;  // of the length of queries and keys; 0: they keep theirs
 };
@@ -100,6 +110,36 @@ struct DecodeAttention {
   float scale;
 };
 
+// Positions of a prompt's prefix, side by side in a pass: rows first_row, first_row + 1, ...
+struct Segment {
+  int32_t prompt, first_position, num_positions, first_row;
+};
+
+// Many queries of one prompt at a time: of a prefix over itself, whose keys and values are in the cache by then, or
+// over the text. They lie as in DecodeAttention; of a prompt slot 0 counts.
+struct PrefixAttention {
+  const float* query;       // (num_rows, query_stride), head h from h * head_dim on
+  const void* keys;         // (num_memories, num_heads, capacity, num_slots, head_dim)
+  const void* values;       // the same
+  const Segment* segments;  // (num_segments)
+  const int32_t* memories;  // (num_prompts): whose keys and values; null: each prompt has its own
+  const int32_t* lengths;   // (num_prompts): positions of the text; null: a query sees those up to its own
+  const uint8_t* mask;      // (num_memories, capacity), 0: may not be seen; null: all may
+  const float* bias;        // (num_heads, bias_len): the last of them of the own position; null: none
+  float* out;               // (num_rows, num_heads * head_dim)
+  int32_t num_segments, longest_segment, num_heads, num_slots, head_dim, capacity, query_stride, bias_len;
+  int32_t window;  // only the last so many positions; 0: all
+  float scale;
+};
+
+// How far the rows of prefixes turn.
+struct PrefixTurns {
+  Turns turns;
+  const int64_t* times;          // (num_rows): musical time
+  const int32_t* row_positions;  // (num_rows)
+  int32_t num_rows;
+};
+
 // Rows take their tokens; then which tokens may come next, and the features of those that were taken.
 struct GrammarStep {
   const midi::GrammarRules* rules;          // (num_rows), with one vocabulary
@@ -128,6 +168,9 @@ int amt_cuda_norm(const Norm* call, void* stream);
 int amt_cuda_place_keys(const PlaceKeys* call, int is_bfloat, void* stream);
 int amt_cuda_place_memory(const PlaceMemory* call, int is_bfloat, void* stream);
 int amt_cuda_decode_attention(const DecodeAttention* call, int is_bfloat, void* stream);
+int amt_cuda_prefix_linear(const NormLinear* call, int is_bfloat, void* stream);  // without a norm
+int amt_cuda_prefix_attention(const PrefixAttention* call, int is_bfloat, void* stream);
+int amt_cuda_prefix_turns(const PrefixTurns* call, void* stream);
 int amt_cuda_grammar_step(const GrammarStep* call, int is_bfloat, void* stream);  // the same for both
 }
 

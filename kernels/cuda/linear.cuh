@@ -8,6 +8,7 @@
 #pragma once
 
 #include "device.cuh"
+#include "kernels.h"
 
 namespace amt::cuda {
 
@@ -27,6 +28,13 @@ struct alignas(16) LinearShared {
     return sizeof(LinearShared) + sizeof(Number) * kRows * static_cast<size_t>(in_features + kPadding);
   }
 };
+
+__device__ __forceinline__ float activated(Activation activation, float x) {
+  if (activation == Activation::kRelu) return fmaxf(x, 0.0f);
+  if (activation == Activation::kGelu) return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+  if (activation == Activation::kSwiglu) return x / (1.0f + expf(-x));
+  return x;
+}
 
 __device__ __forceinline__ void put_pair(Bfloat* to, float low, float high) {
   *reinterpret_cast<uint32_t*>(to) = to_bfloats(low, high);

@@ -1,4 +1,5 @@
-// y = norm(x), for decoders with their norms behind the sublayers. What it must equal: LayerNorm in PyTorch.
+// y = norm(x), for prefixes, and for decoders with their norms behind the sublayers; zeros behind a row. What it must
+// equal: LayerNorm in PyTorch.
 //
 // A warp for each row; two passes, since the squares of large numbers must not cancel.
 #include "device.cuh"
@@ -23,6 +24,7 @@ __global__ void __launch_bounds__(kThreads) norm_kernel(Norm call) {
   for (int i = lane; i < call.num_features; i += kWarp) squares += (x[i] - mean) * (x[i] - mean);
   const float factor = 1.0f / sqrtf(sum_of_lanes<kWarp>(squares) / size + kNormEpsilon);
   for (int i = lane; i < call.num_features; i += kWarp) y[i] = (x[i] - mean) * factor * call.weight[i] + call.bias[i];
+  for (int i = call.num_features + lane; i < call.stride; i += kWarp) y[i] = 0.0f;
 }
 
 }  // namespace

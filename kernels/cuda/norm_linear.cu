@@ -1,18 +1,9 @@
 // y = activation(norm(x) weight^T + bias) + residual: every product of a decoder's layer. What it must equal:
 // LayerNorm, linear, and relu, gelu or `amt.ops.reference.swiglu`, in PyTorch.
-#include "kernels.h"
 #include "linear.cuh"
 
 namespace amt::cuda {
 namespace {
-
-template <Activation kActivation>
-__device__ __forceinline__ float activated(float x) {
-  if (kActivation == Activation::kRelu) return fmaxf(x, 0.0f);
-  if (kActivation == Activation::kGelu) return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
-  if (kActivation == Activation::kSwiglu) return x / (1.0f + expf(-x));
-  return x;
-}
 
 template <typename Number, Activation kActivation>
 __global__ void __launch_bounds__(kLinearThreads) norm_linear_kernel(NormLinear call) {
@@ -30,7 +21,7 @@ __global__ void __launch_bounds__(kLinearThreads) norm_linear_kernel(NormLinear 
   const int feature = first_feature + thread / kRows, row = first_row + thread % kRows;
   const bool is_there = feature < call.out_features && row < call.num_rows;
   float result = result_of_thread(shared.sums) + (is_there ? call.bias[feature] : 0.0f);
-  result = activated<kActivation>(result);
+  result = activated(kActivation, result);
   if (kActivation == Activation::kSwiglu) {  // the gate is there; the values follow
     __syncthreads();
     multiply(weight + call.out_features * width, shared.x(), call.in_features, num_features, shared.sums[warp]);

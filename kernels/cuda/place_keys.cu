@@ -20,8 +20,9 @@ template <typename Number>
 __global__ void __launch_bounds__(kThreads, 1) place_keys_kernel(PlaceKeys call) {
   const int row = static_cast<int>(blockIdx.x), warp = static_cast<int>(threadIdx.x) / kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int prompt = row / call.num_beams, slot = row % call.num_beams;
-  if (call.lengths[prompt] == 0) return;  // the whole block
+  const int prompt = call.row_prompts == nullptr ? row / call.num_beams : call.row_prompts[row];
+  const int slot = call.row_prompts == nullptr ? row % call.num_beams : 0;
+  if (call.lengths != nullptr && call.lengths[prompt] == 0) return;  // the whole block
   const int half = call.head_dim / 2, num_vectors = 2 * call.num_heads;
   float* vectors = call.query_key_value + static_cast<int64_t>(row) * 3 * call.num_heads * call.head_stride;
   const float* cosine = call.turns == nullptr ? nullptr : call.turns + static_cast<int64_t>(row) * 2 * call.head_dim;
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(kThreads, 1) place_keys_kernel(PlaceKeys call)
     float factor = 1.0f;
     if (call.norm_scale != 0.0f) {
       float squares = 0.0f;
-      for (int i = lane; i < call.head_dim; i += kWarp) squares += x[i] * x[i];
+      for (int i = lane; i < half; i += kWarp) squares += x[i] * x[i] + x[i + half] * x[i + half];  // what it writes
       const float mean = sum_of_lanes<kWarp>(squares) / static_cast<float>(call.head_dim);
       factor = call.norm_scale / sqrtf(mean + kQueryKeyEpsilon);
     }

@@ -1,10 +1,11 @@
-// What a step runs: the next token of each prompt's prefix, or the last tokens of its rows; where they stand, what
+// What a step runs: the last token of each prompt's prefix, or the last tokens of its rows; where they stand, what
 // state features say of them, and how far they turn. What it must equal: `Generation::plan_pass` of
 // csrc/engine/generation.cpp and `Decoder::turn_by_time` of csrc/engine/decoder.cpp.
 //
 // One block for each prompt, a thread for each row.
 #include "device.cuh"
 #include "plan.h"
+#include "turn.cuh"
 
 namespace amt::cuda {
 
@@ -12,32 +13,13 @@ namespace {
 
 constexpr int kPlanThreads = 64;
 
-// Cosine and signed sine of a row.
-__device__ __forceinline__ void turn(const Plan& call, int64_t place, int32_t position, int64_t time) {
-  const int head_dim = call.head_dim, half = head_dim / 2;
-  const float* tables[2] = {call.cosine, call.sine};
-  float* to = call.turns + place * 2 * head_dim;
-  for (int table = 0; table < 2; ++table) {
-    for (int i = 0; i < head_dim; ++i) {
-      to[table * head_dim + i] = tables[table][static_cast<int64_t>(position) * head_dim + i];
-    }
-  }
-  for (int pair = 0; pair < call.num_timed_pairs; ++pair) {
-    const double angle = static_cast<double>(time) * static_cast<double>(call.time_frequency[pair]);
-    const int first = half - call.num_timed_pairs + pair, second = first + half;
-    to[first] = to[second] = static_cast<float>(cos(angle));
-    to[head_dim + second] = static_cast<float>(sin(angle));
-    to[head_dim + first] = -to[head_dim + second];
-  }
-}
-
 __global__ void __launch_bounds__(kPlanThreads, 1) plan_kernel(Plan call) {
   const int index = static_cast<int>(blockIdx.x), row = static_cast<int>(threadIdx.x);
   const Prompt& prompt = call.prompts[index];
   const engine::SearchView& search = prompt.search;
   PromptState& state = call.states[index];
   const engine::SearchView::Header& header = search.header();
-  const bool is_running = state.num_positions >= 0 && !search.is_done() && header.failure == engine::Failure::kNone;
+  const bool is_running = !search.is_done() && header.failure == engine::Failure::kNone;
   const bool reads = state.num_positions < header.prefix_len;
   const auto position = static_cast<int32_t>(reads ? state.num_positions : search.length() - 1);
   if (row < call.num_rows) {
@@ -62,8 +44,8 @@ __global__ void __launch_bounds__(kPlanThreads, 1) plan_kernel(Plan call) {
         call.columns[place * call.max_entries + entry] = entries[entry].column;
         call.values[place * call.max_entries + entry] = prompt.features->value(entries[entry], prompt.feature_values);
       }
-      if (call.turns != nullptr) {
-        turn(call, place, is_running ? position : 0, features == nullptr ? 0 : features->now());
+      if (call.turns_of_rows.turns != nullptr) {
+        turn(call.turns_of_rows, place, is_running ? position : 0, features == nullptr ? 0 : features->now());
       }
     }
   }
@@ -74,7 +56,6 @@ __global__ void __launch_bounds__(kPlanThreads, 1) plan_kernel(Plan call) {
     call.trunk_lengths[text * call.num_prompts + index] = state.trunk_len;
   }
   state.is_running = is_running ? 1 : 0;
-  state.chooses = is_running && position + 1 >= header.prefix_len ? 1 : 0;
 }
 
 }  // namespace

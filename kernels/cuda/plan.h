@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels.h"
 #include "prompt.h"
 
 namespace amt::cuda {
@@ -17,13 +18,10 @@ struct Plan {
   int32_t* num_entries;         // of each row
   int32_t* columns;             // (rows, max_entries)
   float* values;                // the same
-  float* turns;                 // (rows, 2, head_dim); null: nothing turns
   int32_t* lengths;             // (num_texts, num_prompts): positions of self-attention, 0: the prompt does not run
   int32_t* trunk_lengths;       // the same
-  const float* cosine;          // tables (max_len, head_dim)
-  const float* sine;
-  const float* time_frequency;  // of the last pairs, which turn by musical time
-  int32_t num_prompts, num_rows, num_texts, max_entries, head_dim, num_timed_pairs;
+  Turns turns_of_rows;
+  int32_t num_prompts, num_rows, num_texts, max_entries;
 };
 
 int launch_plan(const Plan& call, void* stream);

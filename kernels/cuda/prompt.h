@@ -23,16 +23,16 @@ struct Prompt {
 
 // Changed by the kernels.
 struct PromptState {
-  int32_t num_positions;   // that the cache holds; below 0: so many steps it waits, for prompts with longer prefixes
+  int32_t num_positions;   // that the cache holds
   int32_t trunk_len;       // before it all rows find the same slot
   int32_t bank;            // of the tracks of features
-  int32_t chooses;         // whether the search gets the logits of this step
-  int32_t is_running;      // whether this step runs the prompt at all
+  int32_t is_running;      // whether this step runs the prompt, and its search gets the logits
   int32_t num_new_tokens;  // of the search
 };
 
 // What the host says to a step, and what the last one says to the host.
 struct Control {
+  int64_t steps_left;   // of a loop
   int32_t is_last;      // every prompt that gets its logits takes its last step
   int32_t num_running;  // prompts that go on
   int32_t num_failed;   // prompts that ended with a failure

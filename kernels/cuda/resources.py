@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).parent
 SOURCES = (
-    "embed.cu", "norm_linear.cu", "norm.cu", "place_keys.cu", "decode_attention.cu", "plan.cu", "choose.cu",
-    "grammar_step.cu",
+    "embed.cu", "norm_linear.cu", "norm.cu", "place_keys.cu", "decode_attention.cu", "prefix_attention.cu",
+    "prefix_linear.cu", "prefix_turns.cu", "plan.cu", "choose.cu", "grammar_step.cu", "go_on.cu",
 )  # fmt: skip
 INCLUDES = tuple(f"-I{FOLDER.parents[1] / 'csrc' / name}" for name in ("engine", "midi"))
 ARCHS = ("80", "90a", "100f", "120")
@@ -30,12 +30,14 @@ sm_{", ".join(ARCHS)}; what spills is told beside them, and so are the bytes of 
 launch asks for, `in` being the number of inputs.
 
 `grammar_step`, `choose` and `plan` have a stack frame: a thread asks what is left to the end behind a
-token in a copy of the small part of the state, which is indexed by program; and they call functions.
+token in a copy of the small part of the state, which is indexed by program; and they call functions. `plan` and
+`prefix_turns` have one for the cosine of a large angle.
 """
-# Bytes of shared memory as the launchers ask for them: see LinearShared and AttentionShared.
+# Bytes of shared memory as the launchers ask for them: see the structures that end in Shared.
 CHOOSE_BYTES = 25472  # sizeof(ChooseShared); tests/cuda/test_choice.py compares
 LINEAR_BYTES, TEAM_BYTES = 4 * 4 * 16 * 8, 4
-GRAMMAR_BYTES = 5264 + 16 + 32  # see GrammarShared
+GRAMMAR_BYTES = 5264 + 16 + 32
+PREFIX_LINEAR_BYTES = (2 * 64 * (32 + 8) * 2, 2 * 32 * (64 + 4) * 4)  # bfloat16, float32
 
 
 class Usage(NamedTuple):
@@ -58,14 +60,20 @@ def nvcc() -> str | None:
 
 def usage(arch: str) -> dict[str, Usage]:
     """Of each kernel, by its name and template arguments."""
-    found: dict[str, Usage] = {}
-    for source in SOURCES:
+
+    def compiled(source: str) -> str:
         command = [str(nvcc()), "-std=c++17", "-O3", f"-gencode=arch=compute_{arch},code=sm_{arch}", "-Xptxas", "-v"]
         command += [*INCLUDES, "-cubin", "-o", os.devnull, str(FOLDER / source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{source} for sm_{arch}: {done.stderr[-2000:]}")
-        parts = re.split(r"Compiling entry function '(\w+)'", done.stderr)
+        return done.stderr
+
+    found: dict[str, Usage] = {}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        told = list(pool.map(compiled, SOURCES))
+    for each in told:
+        parts = re.split(r"Compiling entry function '(\w+)'", each)
         for mangled, text in zip(parts[1::2], parts[2::2], strict=True):
             registers = re.search(r"Used (\d+) registers", text)
             assert registers, text
@@ -79,9 +87,9 @@ def name_of(mangled: str) -> str:
     """`decode_attention bfloat16 4 beams head_dim 64` from what the compiler calls it."""
     match = re.search(r"\d+([a-z_]+)_kernelI(f|NS0_6BfloatE)(.*?)EEvNS", mangled)
     if match is None:  # it has no types
-        plain = re.search(r"\d+([a-z_]+)_kernelENS", mangled)
+        plain = re.search(r"\d+([a-z_]+?)(?:_(bfloat16|float32))?_kernel(?:ILi(\d+)EEEv|E)NS", mangled)
         assert plain, mangled
-        return plain[1]
+        return " ".join([plain[1], *([plain[2], f"head_dim {plain[3]}"] if plain[2] else [])])
     words = [match[1], "float32" if match[2] == "f" else "bfloat16"]
     numbers = [int(number) for number in re.findall(r"Li(\d+)E", match[3] + "E")]
     if match[1] == "decode_attention":
@@ -96,6 +104,13 @@ def shared_of(name: str) -> str:
     """Bytes of shared memory, in words."""
     if name in ("choose", "grammar_step"):
         return str(CHOOSE_BYTES if name == "choose" else GRAMMAR_BYTES)
+    if name.startswith("prefix_linear"):
+        return str(PREFIX_LINEAR_BYTES["float32" in name])
+    if name.startswith("prefix_attention"):
+        head_dim = int(name.rsplit(" ", 1)[1])
+        if "float32" in name:  # queries, keys and values, weights, which keys are seen
+            return str(4 * ((16 + 2 * 32) * (head_dim + 4) + 16 * (32 + 4)) + 32)
+        return str(2 * 64 * (head_dim + 8) + 4 * head_dim * (64 // 2 + 4) + 64)
     if not name.startswith(("norm_linear", "decode_attention")):
         return "0"
     if not name.startswith("decode_attention"):
@@ -107,8 +122,7 @@ def shared_of(name: str) -> str:
 
 def table(archs: tuple[str, ...]) -> list[str]:
     """A row for each kernel, in Markdown."""
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        each = list(pool.map(usage, archs))
+    each = [usage(arch) for arch in archs]
     rows = [
         f"| kernel | {' | '.join(f'sm_{arch}' for arch in archs)} | shared memory, bytes |",
         "|---" * (len(archs) + 2) + "|",

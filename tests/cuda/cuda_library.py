@@ -55,7 +55,11 @@ DecodeAttention = _struct(
     ("scale", FLOAT),
 )  # fmt: skip
 
-
+PrefixAttention = _struct(
+    "PrefixAttention", "query keys values segments memories lengths mask bias out",
+    *_ints("num_segments longest_segment num_heads num_slots head_dim capacity query_stride bias_len window"),
+    ("scale", FLOAT),
+)  # fmt: skip
 GrammarStep = _struct(
     "GrammarStep",
     "rules states token_ids remaining taken masks feature_rules tracks lists value_table entries values num_entries",
@@ -72,12 +76,15 @@ def compiler() -> str | None:
     return os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
 
 
-def build(source: str, folder: Path, changes: tuple[tuple[str, str, str], ...] = ()) -> ctypes.CDLL:
+def build(
+    source: str, folder: Path, changes: tuple[tuple[str, str, str], ...] = (), *flags_of_caller: str
+) -> ctypes.CDLL:
     """A kernel's file as a library.
 
     Args:
         source: like "embed.cu".
         changes: (file, text, other text): what is changed before, each in one place.
+        flags_of_caller: for the compiler.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for path in [*KERNELS.glob("*.cu*"), *KERNELS.glob("*.h")]:
@@ -88,10 +95,12 @@ def build(source: str, folder: Path, changes: tuple[tuple[str, str, str], ...] =
                 text = text.replace(old, new)
         (folder / path.name).write_text(text, encoding="utf-8")
     library = folder / f"{source.removesuffix('.cu')}.so"
-    flags = (*FLAGS, "-O0") if changes else (*FLAGS, "-O1", *WARNINGS)
-    command = [str(compiler()), *flags, "-shared", *INCLUDES[:1], *INCLUDES[2:], "-x", "c++", str(folder / source)]
-    done = subprocess.run([*command, "-o", str(library)], capture_output=True, text=True, check=False)
+    flags = (*FLAGS, "-O0", *flags_of_caller) if changes else (*FLAGS, "-O1", *WARNINGS, *flags_of_caller)
+    made = library.with_suffix(".o")
+    command = [str(compiler()), *flags, "-c", *INCLUDES[:1], *INCLUDES[2:], "-x", "c++", str(folder / source)]
+    done = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
+    link([made], library, flags_of_caller)
     return ctypes.CDLL(str(library))
 
 
@@ -110,10 +119,34 @@ def build_with_engine(source: str, folder: Path, *flags: str) -> Path:
     return path
 
 
+# With these of gcc the kernels tell race_watch.cpp of what they read and write.
+WATCH = ("-fsanitize=thread", "--param=tsan-distinguish-volatile=1")
+
+
 @functools.cache
-def library(source: str) -> ctypes.CDLL:
+def race_watch() -> Path:
+    """What is linked to kernels that are compiled with WATCH, in place of ThreadSanitizer's own library."""
+    made = Path(tempfile.mkdtemp(prefix="amt-cuda-")) / "race_watch.o"
+    source = Path(__file__).parent / "race_watch.cpp"
+    command = [str(compiler()), *FLAGS, "-O2", *WARNINGS, "-c", str(source), "-o", str(made)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return made
+
+
+def link(objects: list[Path], path: Path, flags: tuple[str, ...] = ()) -> None:
+    """A library of compiled files."""
+    if WATCH[0] in flags:
+        flags, objects = tuple(flag for flag in flags if flag not in WATCH), [*objects, race_watch()]
+    command = [str(compiler()), "-shared", *flags, *map(str, objects), "-o", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@functools.cache
+def library(source: str, *flags: str) -> ctypes.CDLL:
     """The unchanged kernel; compiled once."""
-    return build(source, Path(tempfile.mkdtemp(prefix="amt-cuda-")))
+    return build(source, Path(tempfile.mkdtemp(prefix="amt-cuda-")), (), *flags)
 
 
 class Arrays:

@@ -4,9 +4,12 @@
 // It is strict where a GPU is silent:
 // - shared memory begins as NaN, and what is written behind its end is found;
 // - a barrier that some threads never reach, or two barriers at once, are errors;
-// - the order of blocks and of threads is that of `order`: 0 ascending, 1 descending, else drawn from that number.
-// An error ends the launch; `last_error` says what it was. What cannot be seen here: memory that two blocks share
-// without a fence, how fast anything is, and how tensor cores round.
+// - the order of blocks and of threads is that of `order`: 0 ascending, 1 descending, else drawn from that number. In a
+//   drawn order a warp runs ahead of the others as far as barriers let it.
+// A loop of a graph is a loop, whose condition is a number in memory; `cuda_on_cpu_set_loops(0)` is a driver without.
+// An error ends the launch; `last_error` says what it was. Compiled with -fsanitize=thread and race_watch.cpp, so is
+// memory that threads share without a barrier or a fence. What cannot be seen here: how fast anything is, and how
+// tensor cores round.
 //
 // Kernels include it through kernels/cuda/device.cuh.
 #pragma once
@@ -25,6 +28,8 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #endif
+
+#include "race_watch.h"
 
 using std::max;
 using std::min;
@@ -133,13 +138,17 @@ struct Machine {
   bool has_moved = false;
   std::function<void()> kernel;
   uint64_t order = 0;
-  char error[200] = "";
+  bool has_loops = true;
+  int64_t num_launches = 0;
+  char error[300] = "";
 };
 
 inline Machine& machine() {
   static Machine only;
   return only;
 }
+
+inline bool has_loops() { return machine().has_loops; }
 
 inline void fail(const char* what) {
   Machine& m = machine();
@@ -149,14 +158,17 @@ inline void fail(const char* what) {
   }
 }
 
-inline void leave() { Context::change(machine().fibers[machine().now].context, machine().caller); }
+CUDA_ON_CPU_UNWATCHED inline void leave() {
+  Machine& m = machine();
+  Context::change(m.fibers[m.now].context, m.caller);
+}
 
 [[noreturn]] inline void give_up(const char* what) {
   fail(what);
   for (;;) leave();  // nobody comes back
 }
 
-inline void enter() {
+CUDA_ON_CPU_UNWATCHED inline void enter() {
   Machine& m = machine();
   m.kernel();
   m.fibers[m.now].is_done = m.has_moved = true;
@@ -164,7 +176,7 @@ inline void enter() {
 }
 
 // Waits until `num_threads` are here; the number of the round.
-inline unsigned meet(Meeting& meeting, int num_threads, int line) {
+CUDA_ON_CPU_UNWATCHED inline unsigned meet(Meeting& meeting, int num_threads, int line) {
   Machine& m = machine();
   const unsigned round = meeting.round;
   if (meeting.num_waiting > 0 && meeting.line != line) give_up("threads wait at two barriers at once");
@@ -178,12 +190,19 @@ inline unsigned meet(Meeting& meeting, int num_threads, int line) {
   return round;
 }
 
-inline int lane() { return static_cast<int>(machine().now % kWarp); }
-inline Warp& warp() { return machine().warps[machine().now / kWarp]; }
+// A barrier of the block.
+CUDA_ON_CPU_UNWATCHED inline void wait_for_block(int line) {
+  Machine& m = machine();
+  (void)meet(m.meeting, static_cast<int>(m.block.x), line);
+  race_watch_barrier();
+}
+
+CUDA_ON_CPU_UNWATCHED inline int lane() { return static_cast<int>(machine().now % kWarp); }
+CUDA_ON_CPU_UNWATCHED inline Warp& warp() { return machine().warps[machine().now / kWarp]; }
 
 // Every lane gives a number and sees those of all; they are valid until the meeting after the next.
 template <typename T>
-const unsigned char (*exchange(const T& mine, int line))[16] {
+CUDA_ON_CPU_UNWATCHED const unsigned char (*exchange(const T& mine, int line))[16] {
   static_assert(sizeof(T) <= 16);
   Warp& own = warp();
   std::memcpy(own.given[own.meeting.round & 1][lane()], &mine, sizeof(T));
@@ -191,7 +210,7 @@ const unsigned char (*exchange(const T& mine, int line))[16] {
 }
 
 template <typename T>
-T given_by(const unsigned char (*all)[16], int lane) {
+CUDA_ON_CPU_UNWATCHED T given_by(const unsigned char (*all)[16], int lane) {
   T value;
   std::memcpy(&value, all[lane & (kWarp - 1)], sizeof(T));
   return value;
@@ -208,10 +227,29 @@ inline std::vector<unsigned> ordered(size_t size, uint64_t order) {
   return places;
 }
 
-inline void run_block(const std::vector<unsigned>& threads) {
+// Lets each thread go on once; how many have not ended.
+CUDA_ON_CPU_UNWATCHED inline size_t run_once(const std::vector<unsigned>& threads) {
+  Machine& m = machine();
+  size_t num_left = 0;
+  for (const unsigned thread : threads) {
+    if (m.fibers[thread].is_done) continue;
+    m.now = thread;
+    m.thread_index = dim3(thread, 0, 0);
+    race_watch_thread(thread);
+    Context::change(m.caller, m.fibers[thread].context);
+    race_watch_thread(kNoThread);
+    if (m.error[0] != '\0') return 0;
+    num_left += m.fibers[thread].is_done ? 0 : 1;
+  }
+  return num_left;
+}
+
+// teams: of threads; each goes on as far as it gets while the others stand, if there are several.
+CUDA_ON_CPU_UNWATCHED inline void run_block(const std::vector<std::vector<unsigned>>& teams) {
   Machine& m = machine();
   std::memset(m.shared_start, 0xFF, m.shared_bytes + kGuardBytes);
   m.meeting = Meeting{};
+  race_watch_block();
   for (Warp& each : m.warps) each.meeting = Meeting{};
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(m.stacks.data(), m.stacks.size());  // from the fibers before, which did not return
@@ -222,26 +260,29 @@ inline void run_block(const std::vector<unsigned>& threads) {
   }
   for (size_t num_left = 1; num_left > 0;) {
     num_left = 0;
-    m.has_moved = false;
-    for (const unsigned thread : threads) {
-      if (m.fibers[thread].is_done) continue;
-      m.now = thread;
-      m.thread_index = dim3(thread, 0, 0);
-      Context::change(m.caller, m.fibers[thread].context);
-      if (m.error[0] != '\0') return;
-      num_left += m.fibers[thread].is_done ? 0 : 1;
+    bool has_moved = false;
+    for (const std::vector<unsigned>& team : teams) {
+      size_t num_of_team = 0;
+      do {
+        m.has_moved = false;
+        num_of_team = run_once(team);
+        if (m.error[0] != '\0') return;
+        has_moved |= m.has_moved;
+      } while (m.has_moved && teams.size() > 1);
+      num_left += num_of_team;
     }
-    if (num_left > 0 && !m.has_moved) return fail("threads wait at a barrier that others never reach");
+    if (num_left > 0 && !has_moved) return fail("threads wait at a barrier that others never reach");
   }
   for (size_t i = 0; i < kGuardBytes; ++i) {
     if (m.shared_start[m.shared_bytes + i] != 0xFF) return fail("a write behind the end of shared memory");
   }
 }
 
-inline int launch(dim3 grid, dim3 block, size_t shared_bytes, std::function<void()> kernel) {
+CUDA_ON_CPU_UNWATCHED inline int launch(dim3 grid, dim3 block, size_t shared_bytes, std::function<void()> kernel) {
   Machine& m = machine();
   m.error[0] = '\0';
   m.now = 0;
+  ++m.num_launches;
   if (block.y != 1 || block.z != 1 || block.x == 0 || block.x > kMaxThreads || block.x % kWarp != 0) {
     fail("a block must have one dimension and whole warps");
   }
@@ -258,10 +299,19 @@ inline int launch(dim3 grid, dim3 block, size_t shared_bytes, std::function<void
   const auto start = reinterpret_cast<uintptr_t>(m.shared.data());
   m.shared_start = m.shared.data() + (128 - start % 128) % 128;
   m.shared_bytes = shared_bytes;
-  const std::vector<unsigned> threads = ordered(block.x, m.order);
+  race_watch_launch(m.shared_start, shared_bytes + kGuardBytes, m.stacks.data(), m.stacks.size());
+  std::vector<std::vector<unsigned>> teams;
+  if (m.order <= 1) {
+    teams.push_back(ordered(block.x, m.order));
+  } else {
+    for (const unsigned warp : ordered(block.x / kWarp, m.order)) {
+      teams.push_back(ordered(kWarp, m.order));
+      for (unsigned& thread : teams.back()) thread += warp * kWarp;
+    }
+  }
   for (const unsigned number : ordered(size_t{grid.x} * grid.y * grid.z, m.order)) {
     m.block_index = dim3(number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y);
-    run_block(threads);
+    run_block(teams);
     if (m.error[0] != '\0') return 1;
   }
   return 0;
@@ -270,8 +320,23 @@ inline int launch(dim3 grid, dim3 block, size_t shared_bytes, std::function<void
 }  // namespace cuda_on_cpu
 
 extern "C" inline const char* __attribute__((used)) cuda_on_cpu_error() { return cuda_on_cpu::machine().error; }
+extern "C" CUDA_ON_CPU_UNWATCHED inline void __attribute__((used)) cuda_on_cpu_found(const char* what) {
+  cuda_on_cpu::fail(what);
+}
 extern "C" inline void __attribute__((used)) cuda_on_cpu_set_order(uint64_t order) {
   cuda_on_cpu::machine().order = order;
+}
+
+extern "C" inline int64_t __attribute__((used)) cuda_on_cpu_num_launches() {
+  return cuda_on_cpu::machine().num_launches;
+}
+extern "C" inline void __attribute__((used)) cuda_on_cpu_set_loops(int has_loops) {
+  cuda_on_cpu::machine().has_loops = has_loops != 0;
+}
+
+using cudaGraphConditionalHandle = uintptr_t;  // the address of the condition
+inline void cudaGraphSetConditional(cudaGraphConditionalHandle condition, unsigned value) {
+  *reinterpret_cast<unsigned*>(condition) = value;
 }
 
 #define threadIdx (cuda_on_cpu::machine().thread_index)
@@ -280,7 +345,7 @@ extern "C" inline void __attribute__((used)) cuda_on_cpu_set_order(uint64_t orde
 #define gridDim (cuda_on_cpu::machine().grid)
 
 // Barriers are told apart by their line: addresses of calls are copied by compilers.
-#define __syncthreads() (void)cuda_on_cpu::meet(cuda_on_cpu::machine().meeting, static_cast<int>(blockDim.x), __LINE__)
+#define __syncthreads() cuda_on_cpu::wait_for_block(__LINE__)
 #define __shfl_xor_sync(mask, value, flip) cuda_on_cpu::shuffle_xor(mask, value, flip, __LINE__)
 
 namespace cuda_on_cpu {
@@ -291,9 +356,11 @@ T shuffle_xor(unsigned mask, T value, int flip, int line) {
 }
 }  // namespace cuda_on_cpu
 
-inline void __threadfence() {}  // blocks run one after the other: see above
+// Blocks run one after the other: what fences and atomics order is for race_watch.cpp.
+inline void __threadfence() { race_watch_fence(); }
 template <typename T>
-T atomicAdd(T* place, T value) {
+CUDA_ON_CPU_UNWATCHED T atomicAdd(T* place, T value) {
+  race_watch_atomic(place, sizeof(T));
   const T before = *place;
   *place = before + value;
   return before;

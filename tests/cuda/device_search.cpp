@@ -24,8 +24,8 @@ bool step_on_device(TestSearch* search, const float* logits, const float* negati
   prompt.ancestry = ancestry.data();
   prompt.num_rows = num_rows;
   prompt.capacity = static_cast<int32_t>(search->max_len);
-  amt::cuda::PromptState state{num_positions, 0, 0, 1, 1, 0};
-  amt::cuda::Control control{0, 1, 0};
+  amt::cuda::PromptState state{num_positions, 0, 0, 1, 0};
+  amt::cuda::Control control{0, 0, 1, 0};
   uint32_t arrivals = 0;
   amt::cuda::Choose call{&prompt,
                          &state,

@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python tests/cuda/generation_cases.py 150
 
-prints how many of so many random models and options gave other tokens, and which.
+prints how many of so many random models and options gave other tokens, and which. Every tenth case has long prefixes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import copy
 import dataclasses
 import functools
 import os
+import random
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
-from cuda_library import ENGINE_SOURCES, FLAGS, INCLUDES, KERNELS, WARNINGS, compiler
+from cuda_library import ENGINE_SOURCES, FLAGS, INCLUDES, KERNELS, WARNINGS, compiler, link
 
 from amt.decoding.backends.cuda import CudaEngine
 from amt.decoding.backends.engine import Engine
@@ -47,7 +48,7 @@ def build(folder: Path, *flags: str) -> Path:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compiled, sources))
     path = folder / "_cuda.so"
-    subprocess.run([str(compiler()), "-shared", *flags, *map(str, objects), "-o", str(path)], check=True)
+    link(objects, path, flags)
     return path
 
 
@@ -75,6 +76,38 @@ def one_prompt(case: random_models.Case, index: int) -> random_models.Case:
     )
 
 
+def long_case(seed: int, num_prompts: int | None = None) -> random_models.Case:
+    """Prefixes of up to 280 tokens, of other lengths in a batch; a few new tokens."""
+    rng = random.Random(f"long {seed}")
+    score = rng.choice(random_models.SCORES)
+    options = random_models.random_economy(rng) | {"max_sequence_length": 300}
+    options["attention_window"] = rng.choice([0, options["attention_window"], 64, 70])
+    if rng.random() < 0.5:
+        options |= random_models.random_features(rng, score)
+    vocab_size = random_models.Grammar(score).vocab_size if "state_features" in options else rng.choice([16, 37])
+    model = random_models.random_model(rng, vocab_size, **options)
+    lengths = [rng.choice([0, 1, 31, 32, 63, 64, 130, 279]) for _ in range(num_prompts or rng.choice([1, 2, 3]))]
+    config = random_models.random_config(rng, vocab_size)
+    most = min(4, config.max_new_tokens)
+    return random_models.Case(
+        model,
+        torch.randn(len(lengths), 5, 6),
+        torch.arange(5) < torch.tensor([rng.randint(1, 5) for _ in lengths])[:, None],
+        torch.randn(1, 3, 6),
+        dataclasses.replace(config, max_new_tokens=most, min_new_tokens=min(config.min_new_tokens, most)),
+        [[rng.randrange(3, vocab_size) for _ in range(length)] for length in lengths],
+        [rng.randrange(1 << 64) for _ in lengths],
+        None,
+        None,
+        rng.choice([0, 3]) if "state_features" in options else 0,
+    )
+
+
+def case_of(seed: int) -> random_models.Case:
+    """The case of a number."""
+    return long_case(seed) if seed % 10 == 9 else random_models.random_case(seed)
+
+
 def outcome(case: random_models.Case, engine: Engine) -> list[list[Hypothesis]] | str:
     """The hypotheses, or what went wrong."""
     try:
@@ -83,15 +116,14 @@ def outcome(case: random_models.Case, engine: Engine) -> list[list[Hypothesis]] 
         return random_models.without_numbers(error)
 
 
-def difference(seed: int, library: Library, device: str = "cpu") -> str:
-    """What the kernels do otherwise than the CPU engine in the case of a number; empty if nothing.
+def difference(case: random_models.Case, library: Library, device: str = "cpu") -> str:
+    """What the kernels do otherwise than the CPU engine; empty if nothing.
 
     `device` is where the kernels run: "cuda", or "cpu" for those that are compiled for this processor.
 
     Tokens and reasons are the same, unless float64 says that float32 may choose either (`random_models.difference`). In
     a batch every prompt gets, bit for bit, what it gets alone.
     """
-    case = random_models.random_case(seed)
     engine = CudaEngine(copy.deepcopy(case.model).to(device), kernels=library)
     expected, found = outcome(case, Engine(case.model)), outcome(case, engine)
     if isinstance(expected, str) or isinstance(found, str):
@@ -110,7 +142,7 @@ def differences(path: Path, seeds: list[int]) -> list[str]:
     """Those of several cases, by a process of its own."""
     torch.set_num_threads(1)
     library = load(path)
-    return [f"case {seed}: {found}" for seed in seeds if (found := difference(seed, library))]
+    return [f"case {seed}: {found}" for seed in seeds if (found := difference(case_of(seed), library))]
 
 
 def all_differences(path: Path, first: int, num: int) -> list[str]:

@@ -17,6 +17,7 @@ from cuda_library import (
     Embed,
     KernelError,
     NormLinear,
+    PrefixAttention,
     run,
 )
 from torch.nn import functional as F
@@ -105,7 +106,7 @@ def _product(
 
 def linear_case(
     num_rows: int, in_features: int, out_features: int, activation: str = "none", *, has_norm: bool = True,
-    has_residual: bool = False, is_bfloat: bool,
+    has_residual: bool = False, is_bfloat: bool, kernel: str = "norm_linear",
 ) -> Case:  # fmt: skip
     """A product; the residual is where the result goes."""
     num_weights = out_features * (2 if activation == "swiglu" else 1)
@@ -126,7 +127,7 @@ def linear_case(
             None if residual is None else y.ctypes.data, y.ctypes.data, num_rows, in_features, out_features,
             in_features, out_features, ACTIVATIONS.index(activation),
         )  # fmt: skip
-        run(library, "norm_linear", call, arrays, is_bfloat=is_bfloat, order=order)
+        run(library, kernel, call, arrays, is_bfloat=is_bfloat, order=order)
         return torch.from_numpy(y.copy())
 
     return start, said(torch.float64), said(torch.float32)
@@ -181,3 +182,88 @@ def attention_case(
         return torch.from_numpy(out.copy())
 
     return start, said(torch.float64), said(torch.float32)
+
+
+class PrefixCase:
+    """Queries of two prompts over a cache; what must not be read is NaN.
+
+    The second prompt's prefix is read in two passes, of which this is the second. With `len_of_text` the queries are
+    over texts of that length and one less, with a mask; else over themselves.
+    """
+
+    def __init__(
+        self, num_queries: int, *, window: int = 0, num_heads: int = 2, head_dim: int = 32, has_bias: bool = False,
+        len_of_text: int = 0, is_bfloat: bool,
+    ):  # fmt: skip
+        self.num_queries, self.window, self.num_heads, self.head_dim = num_queries, window, num_heads, head_dim
+        self.is_bfloat, self.is_causal, self.num_slots = is_bfloat, len_of_text == 0, 2
+        # Prompt, first position, number of positions, first row.
+        self.segments = np.array(
+            [(1, 5, max(1, num_queries // 2), 0), (0, 0, num_queries, max(1, num_queries // 2))], np.int32
+        )
+        self.num_rows = int(self.segments[:, 2].sum())
+        self.capacity = len_of_text + 2 if len_of_text else 5 + num_queries + 3
+        self.stride = (num_heads + 1) * head_dim
+        self.query = draw(self.num_rows, self.stride, seed=1)
+        shape = (2, num_heads, self.capacity, self.num_slots, head_dim)
+        keys, values = draw(*shape, seed=2), draw(*shape, seed=3)
+        self.bias_len = self.capacity + 4
+        self.bias = draw(num_heads, self.bias_len, seed=4) if has_bias else None
+        self.lengths = None if self.is_causal else np.array([len_of_text, len_of_text - 1], np.int32)
+        self.mask = None if self.is_causal else np.arange(2 * self.capacity).reshape(2, -1) % 3 != 1
+        for prompt, first, num, _ in self.segments.tolist():
+            for tensor in (keys, values):
+                if self.is_causal:
+                    tensor[prompt, :, first + num :] = torch.nan
+                    tensor[prompt, :, : max(0, first + 1 - window) if window else 0] = torch.nan
+                else:
+                    tensor[prompt, :, int(self.lengths[prompt]) :] = torch.nan
+                    tensor[prompt][:, ~torch.from_numpy(self.mask[prompt])] = torch.nan
+                tensor[prompt, :, :, 1:] = torch.nan  # of other rows
+        self.keys, self.values = in_dtype(keys, is_bfloat), in_dtype(values, is_bfloat)
+        self.scale = head_dim**-0.5
+
+    def said(self, dtype: torch.dtype, *, rounds: bool = False) -> torch.Tensor:
+        """rounds: what goes into a product of matrices is rounded to bfloat16, as the kernel rounds it."""
+        out = torch.zeros(self.num_rows, self.num_heads * self.head_dim, dtype=dtype)
+        distances = None if self.bias is None else F.pad(self.bias.to(dtype), (0, self.bias_len - 1))
+        for prompt, first, num, first_row in self.segments.tolist():
+            end = first + num if self.is_causal else int(self.lengths[prompt])
+            rows = slice(first_row, first_row + num)
+            query = self.query[rows, : self.num_heads * self.head_dim].to(dtype).unflatten(1, (self.num_heads, -1))
+            q = query.transpose(0, 1)[None] * self.scale
+            k, v = (torch.nan_to_num(each[prompt, None, :, :end, 0].to(dtype)) for each in (self.keys, self.values))
+            call = reference.Call(
+                is_causal=self.is_causal, window=self.window or None, scale=1.0, relative_bias=distances,
+                key_padding_mask=None if self.is_causal else torch.from_numpy(self.mask[prompt, None, :end]),
+            )  # fmt: skip
+            if rounds:
+                q = q.bfloat16().to(dtype)
+                each_key = torch.eye(end, dtype=dtype).expand(*k.shape[:3], end)
+                result = reference.attention(q, k, each_key, call)[0].bfloat16().to(dtype) @ v
+            else:
+                result = reference.attention(q, k, v, call)[0]
+            out[rows] = result[0].transpose(0, 1).flatten(1)
+        return out
+
+    def start(self, library: object, order: int) -> torch.Tensor:
+        arrays = Arrays()
+        out = arrays.view(nothing(self.num_rows, self.num_heads * self.head_dim))
+        mask = None if self.mask is None else self.mask.astype(np.uint8)
+        call = PrefixAttention(
+            arrays.put(self.query), arrays.put(self.keys), arrays.put(self.values), arrays.put(self.segments),
+            None if self.is_causal else arrays.put(np.arange(2, dtype=np.int32)), arrays.put(self.lengths),
+            arrays.put(mask), arrays.put(self.bias), out.ctypes.data, len(self.segments),
+            int(self.segments[:, 2].max()), self.num_heads, self.num_slots, self.head_dim, self.capacity, self.stride,
+            self.bias_len, self.window, self.scale,
+        )  # fmt: skip
+        run(library, "prefix_attention", call, arrays, is_bfloat=self.is_bfloat, order=order)
+        return torch.from_numpy(out.copy())
+
+    def case(self) -> Case:
+        return self.start, self.said(torch.float64), self.said(torch.float32, rounds=self.is_bfloat)
+
+
+def prefix_case(num_queries: int, *, is_bfloat: bool, **options: int) -> Case:
+    """See PrefixCase."""
+    return PrefixCase(num_queries, is_bfloat=is_bfloat, **options).case()

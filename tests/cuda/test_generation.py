@@ -1,17 +1,24 @@
 """Whole generations by the CUDA kernels, run on this processor, against the CPU engine."""
 
+import ctypes
 import dataclasses
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from cuda_library import ORDERS, compiler
-from generation_cases import all_differences, build, load, outcome, random_models
+from generation_cases import all_differences, build, difference, load, long_case, outcome, random_models
 
 from amt.decoding.backends.cuda import CudaEngine
 from amt.decoding.backends.engine import Engine
+from amt.errors import DecodingError
 from amt.ops import native
 from amt.ops.cuda import CudaDecoder, CudaGeneration
 from amt.ops.decode import PromptRows
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+import gpu_costs
 
 pytestmark = [
     pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler"),
@@ -31,8 +38,16 @@ def kernels(path):
 
 
 def test_random_models_and_options_give_the_tokens_of_the_engine(path):
-    """Beams, samples, guidance, grammars, features, windows; alone and in batches."""
+    """Beams, samples, guidance, grammars, features, windows, long prefixes; alone and in batches."""
     assert all_differences(path, 0, NUM_CASES) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_prefixes_that_take_several_passes(kernels, seed):
+    """A prompt whose prefix begins in one pass and ends in the next has the bits that it has alone."""
+    case = long_case(seed, num_prompts=40)
+    assert sum(map(len, case.prefixes)) > 2048 > max(map(len, case.prefixes))  # Prefixes::kMostRows
+    assert difference(case, kernels) == ""
 
 
 def small_case(**options):
@@ -82,12 +97,13 @@ def tiny(**options):
     ).eval()  # fmt: skip
 
 
-def start(model, kernels, prompts, **options):
+def start(model, kernels, prompts, *, may_loop=True, **options):
     shape, tensors = model.decoder_weights()
     decoder = CudaDecoder(shape, tensors, "float32", kernels=kernels)
     return CudaGeneration(
-        decoder, {"mode": "greedy", "num_rows": 1} | options, prompts, [torch.zeros(1, 2, 2, 3, 8)], [None]
-    )
+        decoder, {"mode": "greedy", "num_rows": 1} | options, prompts, [torch.zeros(1, 2, 2, 3, 8)], [None],
+        may_loop=may_loop,
+    )  # fmt: skip
 
 
 def test_a_generation_goes_on_in_parts_and_can_be_read_meanwhile(kernels):
@@ -104,6 +120,59 @@ def test_a_generation_goes_on_in_parts_and_can_be_read_meanwhile(kernels):
         assert parts.read()[0][0].token_ids == (1, 5, 7, *(token for token, _ in given))
     assert parts.read() == whole.read()
     assert whole.read()[1][0].finish_reason in ("length", "eos")
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "beams", "num_rows": 3}], ids=["greedy", "beams"])
+def test_both_ways_of_repeating_steps_give_the_same(kernels, options):
+    """A loop of the GPU ends by itself, and after as many steps as it is asked for; else steps are replayed."""
+    model, prompts = tiny(), [PromptRows(0, [1, 5, 7], 9), PromptRows(0, [1], 12)]
+    looped, replayed = (
+        start(model, kernels, prompts, may_loop=way, eos_token_id=16, **options) for way in (True, False)
+    )
+    for generation in (looped, replayed):
+        assert generation.run(4) == (8, False)
+        assert generation.run()[1]
+    assert looped.read() == replayed.read()
+    assert (looped.has_looped, replayed.has_looped) == (True, False)
+    kernels.cuda_on_cpu_set_loops(0)  # an older driver
+    try:
+        assert not kernels.can_loop(0)
+        older = start(model, kernels, prompts, eos_token_id=16, **options)
+        older.run()
+        assert CudaEngine(model, kernels=kernels).label == "CUDA kernels float32 on cuda:0, steps started one by one"
+    finally:
+        kernels.cuda_on_cpu_set_loops(1)
+    assert not older.has_looped and older.read() == looped.read()
+    assert kernels.can_loop(0)
+    assert CudaEngine(model, kernels=kernels).label == "CUDA kernels float32 on cuda:0, steps in a loop of the GPU"
+    one_by_one = CudaEngine(model, kernels=kernels, may_loop=False)
+    assert one_by_one.label.endswith("started one by one")
+
+
+@pytest.mark.parametrize("may_loop", [True, False], ids=["loop", "replays"])
+@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
+def test_the_model_of_costs_counts_the_launches(kernels, positions, may_loop):
+    """Of docs/gpu.md: a step, and a pass over prefixes."""
+    kernels.cuda_on_cpu_num_launches.restype = ctypes.c_int64
+    model = tiny(norm_first=True, positions=positions)
+    for num_read in (0, 5):
+        generation = start(model, kernels, [PromptRows(0, [1] * (1 + num_read), 9)], may_loop=may_loop)
+        before = kernels.cuda_on_cpu_num_launches()
+        generation.run(3)
+        found = kernels.cuda_on_cpu_num_launches() - before
+        of_pass = gpu_costs.launches_of_pass(1, turns=positions == "rotary") if num_read else 0
+        assert found == 3 * gpu_costs.launches_of_step(1, is_loop=may_loop) + of_pass
+
+
+@pytest.mark.parametrize("may_loop", [True, False], ids=["loop", "replays"])
+def test_a_failure_ends_the_steps(kernels, may_loop):
+    """Where no token may come there is one error, at its step; what was there before can be read."""
+    rules = {"suppress_tokens": list(range(17))}
+    generation = start(tiny(), kernels, [PromptRows(0, [1, 5], 9)], may_loop=may_loop, **rules)
+    with pytest.raises(DecodingError, match="step 0"):
+        generation.run()
+    assert generation.has_looped is may_loop
+    assert generation.read()[0][0].token_ids == (1, 5)
 
 
 def test_what_does_not_fit_is_one_clear_error(kernels):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from cuda_library import ORDERS, KernelError, compiler, library
-from kernel_cases import attention_case, embed_case, linear_case
+from kernel_cases import attention_case, embed_case, linear_case, prefix_case
 
 from amt.testing import assert_within_bound
 
@@ -68,6 +68,49 @@ def test_narrow_and_wide_heads(head_dim, is_bfloat):
     check("decode_attention.cu", attention_case(5, 70, head_dim=head_dim, num_heads=1, is_bfloat=is_bfloat))
 
 
+@NUMBERS
+@pytest.mark.parametrize(
+    ("num_rows", "in_features", "out_features"), [(1, 32, 16), (63, 96, 5), (64, 64, 64), (65, 160, 130)]
+)
+def test_prefix_linear(num_rows, in_features, out_features, is_bfloat):
+    check(
+        "prefix_linear.cu",
+        linear_case(num_rows, in_features, out_features, has_norm=False, is_bfloat=is_bfloat, kernel="prefix_linear"),
+    )
+
+
+@NUMBERS
+@pytest.mark.parametrize("activation", ["none", "relu", "gelu", "swiglu"])
+def test_activation_and_residual_of_a_prefix(activation, is_bfloat):
+    options = {"has_norm": False, "has_residual": activation != "relu", "is_bfloat": is_bfloat}
+    check("prefix_linear.cu", linear_case(5, 64, 21, activation, kernel="prefix_linear", **options))
+
+
+@NUMBERS
+@pytest.mark.parametrize("num_queries", [1, 15, 16, 17, 63, 64, 65, 130])
+def test_prefix_attention(num_queries, is_bfloat):
+    check("prefix_attention.cu", prefix_case(num_queries, is_bfloat=is_bfloat))
+
+
+@NUMBERS
+@pytest.mark.parametrize("window", [1, 7, 32, 64, 70, 500])
+def test_windows_of_a_prefix(window, is_bfloat):
+    check("prefix_attention.cu", prefix_case(100, window=window, num_heads=1, is_bfloat=is_bfloat))
+
+
+@NUMBERS
+@pytest.mark.parametrize("len_of_text", [2, 31, 64, 65])
+def test_a_prefix_reads_the_text(len_of_text, is_bfloat):
+    check("prefix_attention.cu", prefix_case(19, len_of_text=len_of_text, is_bfloat=is_bfloat))
+
+
+@NUMBERS
+@pytest.mark.parametrize("head_dim", [64, 128])
+def test_wide_heads_and_biases_of_a_prefix(head_dim, is_bfloat):
+    options = {"head_dim": head_dim, "num_heads": 3, "has_bias": True}
+    check("prefix_attention.cu", prefix_case(35, window=20, is_bfloat=is_bfloat, **options))
+
+
 def test_nothing_to_attend_to_gives_zeros():
     result = check("decode_attention.cu", attention_case(2, 66, lengths=(0, 66), is_bfloat=False))
     assert not result[0].any() and result[1].all()
@@ -86,8 +129,11 @@ def test_a_row_has_the_same_bits_alone_and_among_others():
         ("decode_attention.cu", lambda: attention_case(1, 10, head_dim=16, is_bfloat=False)),
         ("norm_linear.cu", lambda: linear_case(1, 40, 16, is_bfloat=True)),
         ("norm_linear.cu", lambda: linear_case(1, 3104, 16, is_bfloat=False)),
+        ("prefix_linear.cu", lambda: linear_case(1, 40, 16, has_norm=False, is_bfloat=True, kernel="prefix_linear")),
+        ("prefix_linear.cu", lambda: linear_case(1, 64, 16, is_bfloat=True, kernel="prefix_linear")),
+        ("prefix_attention.cu", lambda: prefix_case(1, head_dim=16, is_bfloat=False)),
     ],
-    ids=["head_dim", "in_features", "too wide"],
+    ids=["head_dim", "in_features", "too wide", "in_features of a prefix", "norm of a prefix", "head_dim of a prefix"],
 )
 def test_sizes_without_a_kernel(source, case):
     with pytest.raises(KernelError, match="error -1"):

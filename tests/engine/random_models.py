@@ -147,11 +147,15 @@ def random_model(
         num_decoder_layers=(num_layers := rng.choice([1, 2, 3])),
         cross_attention_layers=min(cross_attention_layers, num_layers),
         dim_feedforward=rng.choice([5, 16, 37, 64]),
-        max_sequence_length=40,
         text_embedding_dim=6,
         norm_first=rng.random() < 0.5,
         activation=rng.choice(["relu", "gelu", "swiglu"]),
-        **{"positions": rng.choice(["sinusoidal", "rotary", "relative"]), "tie_output": rng.random() < 0.5, **options},
+        **{
+            "max_sequence_length": 40,
+            "positions": rng.choice(["sinusoidal", "rotary", "relative"]),
+            "tie_output": rng.random() < 0.5,
+            **options,
+        },
     ).eval()
     with torch.no_grad():
         for parameter in model.parameters():

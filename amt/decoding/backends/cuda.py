@@ -10,7 +10,7 @@ import torch
 from amt.config import check_choice
 from amt.decoding.backends.engine import Engine
 from amt.midi.features import layout_text
-from amt.ops.cuda import CudaDecoder, CudaGeneration, Library
+from amt.ops.cuda import CudaDecoder, CudaGeneration, Library, way_of
 from amt.ops.decode import EngineDtype, PromptRows
 
 DTYPES = ("float32", "bfloat16")
@@ -24,14 +24,24 @@ class CudaEngine(Engine):
         dtype: "float32" gives the tokens of plain PyTorch; "bfloat16" is faster and nearly as good.
         device: the number of the GPU.
         kernels: for tests: other kernels than those of this package.
+        may_loop: False: the processor starts each step, even where the GPU could repeat them by itself.
 
     Raises:
         BackendUnavailableError: the library is missing. ValueError: no such dtype, or no kernels for this model.
         MemoryError: the GPU has too little memory.
     """
 
-    def __init__(self, model: Any, dtype: EngineDtype = "float32", *, device: int = 0, kernels: Library | None = None):
+    def __init__(
+        self,
+        model: Any,
+        dtype: EngineDtype = "float32",
+        *,
+        device: int = 0,
+        kernels: Library | None = None,
+        may_loop: bool = True,
+    ):
         check_choice("dtype", dtype, DTYPES)
+        self.may_loop = may_loop
         self.model, self.dtype, self.config = model, dtype, model.config
         self._place = f"cuda:{device}"
         self.num_threads = 1  # of the encoder, which uses the whole GPU by itself
@@ -42,7 +52,7 @@ class CudaEngine(Engine):
     @property
     def label(self) -> str:
         """What runs, in words."""
-        return f"CUDA kernels {self.dtype} on {self._place}"
+        return f"CUDA kernels {self.dtype} on {self._place}, steps {way_of(self.may_loop and self.decoder.can_loop)}"
 
     def start_cache(self, memory: torch.Tensor, memory_mask: torch.Tensor | None, num_bars: int = 0) -> Any:
         """See `MusicTransformer.start_cache`: where Python chooses the tokens, PyTorch runs the decoder."""
@@ -63,7 +73,14 @@ class CudaEngine(Engine):
     ) -> CudaGeneration:
         """A generation of this decoder."""
         return CudaGeneration(
-            self.decoder, options, prompts, memories, masks, grammars=grammars, features=self.features
+            self.decoder,
+            options,
+            prompts,
+            memories,
+            masks,
+            grammars=grammars,
+            features=self.features,
+            may_loop=self.may_loop,
         )
 
 
