@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 HEADER_LEN = 3  # of the preset "score": behind it metre and tempo are known, and seconds are a number of bars
 SHORTEST_PREFIX = 8
 SEGMENT = 256  # tokens that candidates are apart before the best of them goes on
+SHORTEST_SEGMENT = 32  # before a section that comes again: what is written behind its beginning is left behind
 RETRIES = 2  # of a segment of which no candidate is fine
 SEQUENCES_APART = 1 << 16  # more than a request has samples
 
@@ -103,6 +104,20 @@ class Long:
             self._written.num_bars / self.prompt.num_bars if self.prompt.num_bars else 0.0,
         )
         return max(num, min(round(num / part), self.prompt.max_new_tokens))
+
+    @property
+    def has_returns(self) -> bool:
+        """Whether an earlier section comes again."""
+        return bool(self._returns)
+
+    @property
+    def segment_len(self) -> int:
+        """How many tokens a segment shall have: not many more than there are up to a section that comes again."""
+        if not self._returns:
+            return SEGMENT
+        steps = self._step_of(self._returns[0].start) - self.step
+        tokens_a_step = len(self._written.ids) / max(self.step, self._written.bar_steps)
+        return min(SEGMENT, max(SHORTEST_SEGMENT, round(1.1 * steps * tokens_a_step)))
 
     @property
     def step(self) -> int:
@@ -369,7 +384,7 @@ class _Window:
         return dataclasses.replace(
             self._whole,
             prefix=self._prefix,
-            max_new_tokens=min(self._tokens_left, SEGMENT if most_tokens is None else most_tokens),
+            max_new_tokens=min(self._tokens_left, piece.segment_len if most_tokens is None else most_tokens),
             first_sequence=self._whole.first_sequence + attempt * SEQUENCES_APART,
             before=Before(piece.token_ids, len(piece.log_probs), piece.tokens_left),
             room=self._tokens_left,
@@ -419,6 +434,13 @@ def stream_long(choice: Choice, request: Request, reader: Reader) -> Iterator[Ne
 
 def _tokens(choice: Choice, request: Request, window: _Window, state: State, deadline: Deadline) -> Iterator[NewToken]:
     piece = window.piece
+    while not piece.has_returns:
+        yield from tokens_of(state)
+        piece.take(state.read()[0][0])
+        if piece.is_done or deadline.is_over():
+            return
+        window = _Window(piece)
+        state = _rest(choice, request, window, deadline)
     while True:
         for token in tokens_of(state):
             if again := piece.come_again_before(token.token_id):
