@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from time import monotonic
 
-FOREVER_MS = 1 << 40
+FOREVER = 1 << 40  # steps or milliseconds: as many as it takes
 
 
 class Deadline:
@@ -24,4 +24,4 @@ class Deadline:
 
     def left_ms(self) -> int:
         """Whole milliseconds up to then, at least 0."""
-        return FOREVER_MS if self._end == math.inf else max(0, math.ceil(1000 * (self._end - monotonic())))
+        return FOREVER if self._end == math.inf else max(0, math.ceil(1000 * (self._end - monotonic())))

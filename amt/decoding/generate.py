@@ -22,14 +22,16 @@ import torch
 
 from amt.decoding.backends import Choice, State, choose
 from amt.decoding.checks import check_batch, check_negative, make_prompt, one_text
-from amt.decoding.deadline import Deadline
+from amt.decoding.deadline import FOREVER, Deadline
 from amt.decoding.hypothesis import Hypothesis, NewToken
 from amt.decoding.protocols import DecoderModel, LogitsProcessor, StoppingCriteria, Streamer
+from amt.errors import DecodingError
 from amt.request.options import GenerationConfig
 from amt.request.request import MakesGrammarStates, Request
 from amt.stages import stage
 
-FOREVER = 1 << 40
+CHUNK_MS = 25  # how long Python may wait for a Ctrl-C, and then for one pass
+AHEAD_STEPS, AHEAD_MS = 32, 5  # of a stream: how far the model may be ahead of who reads it, and one pass
 
 
 def decode(
@@ -89,8 +91,7 @@ def decode(
 def stream(choice: Choice, request: Request) -> Iterator[NewToken]:
     """Decode the one sequence of a request, a token whenever one is asked for.
 
-    The model has read the text when this returns. Each token then is one step, or one of several that a step gave, and
-    `max_time` counts what passes between them, too.
+    The model has read the text when this returns. `max_time` counts what passes between the tokens, too.
 
     Raises:
         ValueError: as `decode`, and if there is more than one prompt, sequence or beam.
@@ -106,17 +107,26 @@ def finished(state: State, tell: Callable[[int], object] = lambda _: None) -> li
     """What a state comes to. tell: called with the new tokens so far."""
     while not state.is_done:
         with stage("decode"):
-            state.step(FOREVER)
+            state.step(FOREVER, CHUNK_MS)
         tell(state.num_tokens)
     return state.read()
 
 
 def tokens_of(state: State) -> Iterator[NewToken]:
-    """The tokens of the only sequence; nothing runs but when one is asked for."""
+    """The tokens of the only sequence; nothing runs but when one is asked for that is not there.
+
+    Several steps then run at once: a call from Python for each would take longer than a step of a small model.
+    """
     while not state.is_done:
-        with stage("decode"):
-            state.step(1)
+        failure = None
+        try:
+            with stage("decode"):
+                state.step(AHEAD_STEPS, AHEAD_MS)
+        except DecodingError as error:
+            failure = error
         yield from state.new_tokens()
+        if failure is not None:
+            raise failure
 
 
 def make_request(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Stream:
     """An iterator of events, one for each token, each as soon as the model has written it. Made by `amt.stream`.
 
-    The model runs only while the next event is asked for, one step for each. So whoever asks no more has stopped it, by
-    `break`, Ctrl-C or `cancel()`, and `result()` has what was written.
+    The model runs only while an event is asked for that is not there. It is some milliseconds ahead at most, and one
+    step. So whoever asks no more has stopped it, by `break`, Ctrl-C or `cancel()`, and `result()` has what was given.
 
     Args:
         prompt: what is asked for, and the tokens that the music begins with.

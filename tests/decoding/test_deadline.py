@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import importlib
 import operator
 
 import pytest
@@ -15,6 +16,7 @@ GREEDY = GenerationConfig(do_sample=False, max_new_tokens=20, min_new_tokens=20)
 SAMPLING = dataclasses.replace(GREEDY, do_sample=True, seed=5, num_return_sequences=3)
 BEAMS = dataclasses.replace(GREEDY, num_beams=3, num_return_sequences=2)
 STRATEGIES = pytest.mark.parametrize("config", [GREEDY, SAMPLING, BEAMS], ids=["greedy", "sampling", "beams"])
+DECODING = importlib.import_module("amt.decoding.generate")  # the function has its name, too
 BACKENDS = pytest.mark.parametrize("backend", ["engine", "plain"])
 
 
@@ -55,7 +57,7 @@ def test_a_deadline_is_over_when_its_time_has_come(clock):
     end = deadline.Deadline(3)  # read at 0
     assert [end.left_ms(), end.is_over(), end.is_over(), end.left_ms(), end.is_over()] == [2000, False, True, 0, True]
     never = deadline.Deadline()
-    assert not never.is_over() and never.left_ms() == deadline.FOREVER_MS
+    assert not never.is_over() and never.left_ms() == deadline.FOREVER
 
 
 @BACKENDS
@@ -97,7 +99,7 @@ def test_the_step_in_which_the_time_is_over_is_the_last(model, clock, config):
 def test_the_engine_stops_in_the_midst(decoder, monkeypatch):
     times = iter([0, *[0.5] * 6, *[2.0] * 100])  # the deadline, then two readings after each part of the run
     monkeypatch.setattr(deadline, "monotonic", times.__next__)
-    monkeypatch.setattr("amt.decoding.backends.engine.CHUNK_MS", 0)  # parts of one step
+    monkeypatch.setattr(DECODING, "CHUNK_MS", 0)  # parts of one step
     (hypothesis,), _ = generate(decoder("engine"), *prompts(), within(GREEDY, 1))
     assert hypothesis.num_new_tokens == 4 and hypothesis.finish_reason == "stopped"
     whole = generate(decoder("engine"), *prompts(), GREEDY)[0][0]
@@ -112,7 +114,7 @@ def test_what_has_ended_before_keeps_its_reason(decoder, backend):
 
 
 def test_beams_that_run_when_the_time_is_over_compete_as_they_are(decoder, clock, monkeypatch):
-    monkeypatch.setattr("amt.decoding.backends.engine.CHUNK_MS", 0)  # parts of one step
+    monkeypatch.setattr(DECODING, "CHUNK_MS", 0)  # parts of one step
     # The clock is read at 0, then once a step by the reference, and twice by the engine.
     pairs = (("engine", 10), ("plain", 5))
     results = [generate(decoder(backend), *prompts(1), within(BEAMS, max_time)) for backend, max_time in pairs]
@@ -122,8 +124,10 @@ def test_beams_that_run_when_the_time_is_over_compete_as_they_are(decoder, clock
 
 
 @BACKENDS
-def test_a_stream_stops_in_time(decoder, backend, clock):
-    config = within(dataclasses.replace(SAMPLING, num_return_sequences=1), 3)
+def test_a_stream_stops_in_time(decoder, backend, clock, monkeypatch):
+    monkeypatch.setattr(DECODING, "AHEAD_STEPS", 1)
+    # The clock is read at 0, then once a step by the reference, and twice by the engine.
+    config = within(dataclasses.replace(SAMPLING, num_return_sequences=1), 6 if backend == "engine" else 3)
     model = decoder(backend)
     tokens = stream(choose(model, backend="plain"), make_request(model, *prompts(1), config))
     assert len(list(tokens)) == 3

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import itertools
 import threading
 
@@ -6,12 +7,14 @@ import pytest
 import torch
 
 import amt
+from amt.errors import DecodingError
 from amt.midi.data import MidiData
 from amt.midi.elements import Note
 from amt.models.opened import OpenedModel
 from amt.request.options import GenerationConfig
 
 WALTZ = "a slow sad waltz"
+DECODING = importlib.import_module("amt.decoding.generate")  # the function has its name, too
 BACKENDS = pytest.mark.parametrize("backend", ["engine", "plain"])
 
 
@@ -66,13 +69,40 @@ def test_a_drawn_seed_is_told(generator, stream):
 
 
 @BACKENDS
-def test_a_step_is_made_when_an_event_is_asked_for(stream, steps, backend):
+def test_a_step_is_made_when_an_event_is_asked_for(stream, steps, backend, monkeypatch):
+    monkeypatch.setattr(DECODING, "AHEAD_STEPS", 1)
     streamed = stream(seed=7, backend=backend)
     next(streamed)  # bos, which no step has written
     del steps[:]
     for number, _ in enumerate(itertools.islice(streamed, 10), 1):
         assert len(streamed.result().tokens) == 1 + number
         assert number - 1 <= len(steps) <= number  # the reference has the first logits before it is asked
+
+
+def test_the_engine_is_some_steps_ahead_but_not_far(stream, steps, monkeypatch):
+    monkeypatch.setattr(DECODING, "AHEAD_MS", 10_000)
+    streamed = stream(seed=7, backend="engine")
+    next(streamed)  # bos
+    taken = []
+    for _ in streamed:
+        taken.append(len(steps))
+    assert taken == [1 + number // DECODING.AHEAD_STEPS for number in range(len(taken))] and taken[-1] == 2
+
+
+def test_what_came_before_an_error_is_given():
+    class Broken:
+        is_done = False
+
+        def step(self, num_steps, max_ms):
+            raise DecodingError("NaN")
+
+        def new_tokens(self):
+            return ["a", "b"]
+
+    tokens = DECODING.tokens_of(Broken())
+    assert [next(tokens), next(tokens)] == ["a", "b"]
+    with pytest.raises(DecodingError, match="NaN"):
+        next(tokens)
 
 
 @BACKENDS
@@ -110,6 +140,7 @@ def test_a_stream_that_is_stopped_has_a_valid_piece(generator, stream, steps, ba
 
 @BACKENDS
 def test_ctrl_c_in_a_step_leaves_what_was_written(stream, monkeypatch, backend, generator):
+    monkeypatch.setattr(DECODING, "AHEAD_STEPS", 1)
     streamed = stream(seed=7, backend=backend)
     written = list(itertools.islice(streamed, 9))
 

@@ -35,8 +35,11 @@ class State(Protocol):
         """New tokens so far, of all sequences; one that has ended early counts as whole."""
         ...
 
-    def step(self, num_steps: int) -> None:
-        """Go on by some passes, at most so many, for about 50 ms: so that Python can be interrupted."""
+    def step(self, num_steps: int, max_ms: int) -> None:
+        """Go on by some passes, at most so many; none begins later than `max_ms` after the first.
+
+        An error may come behind tokens that `new_tokens` still has.
+        """
         ...
 
     def new_tokens(self) -> list[NewToken]:

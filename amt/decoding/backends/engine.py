@@ -30,7 +30,6 @@ from amt.side_by_side import side_by_side
 if TYPE_CHECKING:
     from amt.request.request import Text
 
-CHUNK_MS = 25  # how long Python may wait for a Ctrl-C, and then for one pass
 MAX_BATCH_ROWS = 256  # rows that are run together; more come in turns
 MAX_BATCH_BYTES = 1 << 30  # of their caches
 REASONS: dict[str, FinishReason] = {"eos": "eos", "length": "length", "stopped": "stopped", "running": "stopped"}
@@ -202,10 +201,11 @@ class EngineState:
     def num_tokens(self) -> int:
         return self._num_before + self._num_now
 
-    def step(self, num_steps: int) -> None:
+    def step(self, num_steps: int, max_ms: int) -> None:
         batch, deadline = self._batches[0], self._deadline
-        left_ms = CHUNK_MS if num_steps == 1 else min(CHUNK_MS, deadline.left_ms())
-        num_tokens, is_done = self._generation.run(num_steps, left_ms, is_last=deadline.is_over())
+        num_tokens, is_done = self._generation.run(
+            num_steps, min(max_ms, deadline.left_ms()), is_last=deadline.is_over()
+        )
         self._num_now = num_tokens * batch.num_sequences
         if is_done:
             self._finish(batch)

@@ -47,7 +47,7 @@ class PlainState:
     def num_tokens(self) -> int:
         return self._num_before + self._num_now
 
-    def step(self, num_steps: int) -> None:
+    def step(self, num_steps: int, max_ms: int) -> None:
         if num_steps < 1:
             return
         with exactly(self._module):  # not between two steps: that time is the caller's

@@ -23,7 +23,7 @@ import torch
 
 from amt.decoding.backends.engine import REASONS, Engine, engine_options, grammar_texts, memories_of
 from amt.decoding.backends.engine import refusal as engine_refusal
-from amt.decoding.deadline import Deadline
+from amt.decoding.deadline import FOREVER, Deadline
 from amt.decoding.hypothesis import Hypothesis, NewToken
 from amt.decoding.protocols import DecoderModel
 from amt.errors import AmtError, DecodingError
@@ -96,9 +96,9 @@ class SharedState:
             for row in self.rows
         )
 
-    def step(self, num_steps: int) -> None:
-        """Wait until the batch has come further: for some tokens, or where more steps are asked for, for the end."""
-        self.follows = num_steps == 1
+    def step(self, num_steps: int, max_ms: int) -> None:
+        """Wait until the batch has come further: for some tokens, or where all steps are asked for, for the end."""
+        self.follows = num_steps < FOREVER
         self.came.wait(1.0)
         self.came.clear()
         self._is_done = all(row.result is not None for row in self.rows)
