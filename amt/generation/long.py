@@ -14,6 +14,7 @@ behind them. What it had written there is left behind.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -319,7 +320,6 @@ def decode_best(
     """
     deadline = Deadline(request.options.max_time)
     num_candidates = request.options.num_return_sequences // num_pieces
-    num_attempts = 1 if num_candidates == 1 else 1 + RETRIES
     request = dataclasses.replace(
         request, options=dataclasses.replace(request.options, num_return_sequences=num_candidates)
     )
@@ -334,24 +334,16 @@ def decode_best(
     told = 0
     while (begun := [piece for piece in everything if not piece.is_done]) and not (told and deadline.is_over()):
         windows = [_Window(piece) for piece in begun]
-        segments = _Segments(choice, request, deadline, windows)
-        while left := [window for window in windows if not window.is_done]:
-            if told and deadline.is_over():
-                break
-            for attempt in range(num_attempts):
-                running = [each for each in left if each.best is None or not (each.is_fine or deadline.is_over())]
-                for window, found in zip(running, segments.decode(running, attempt) if running else (), strict=True):
-                    for each in found:
-                        badness = (0.0, 0.0)
-                        if num_candidates > 1:
-                            badness = judge(window.piece.prompt, window.piece.with_new(each), window.piece.step)
-                        if window.best is None or badness < window.best[0]:
-                            window.best = badness, each
-            for window in left:
-                window.take_best()
-            told = max(told, sum(len(piece.log_probs) for piece in everything))
-            if progress:
-                progress(told, max(told, sum(piece.expected_tokens for piece in everything)))
+        with contextlib.closing(_Segments(choice, request, deadline, windows)) as segments:
+            while left := [window for window in windows if not window.is_done]:
+                if told and deadline.is_over():
+                    break
+                segments.write(left, judge)
+                for window in left:
+                    window.take_best()
+                told = max(told, sum(len(piece.log_probs) for piece in everything))
+                if progress:
+                    progress(told, max(told, sum(piece.expected_tokens for piece in everything)))
     return pieces
 
 
@@ -378,16 +370,23 @@ class _Window:
         """Whether nothing is wrong with the best candidate."""
         return self.best is not None and self.best[0][0] == 0
 
-    def segment(self, attempt: int = 0, most_tokens: int | None = None) -> Prompt:
+    def segment(self, attempt: int) -> Prompt:
         """The prompt of the next segment."""
+        return dataclasses.replace(
+            self.rest(),
+            max_new_tokens=min(self._tokens_left, self.piece.segment_len),
+            first_sequence=self._whole.first_sequence + attempt * SEQUENCES_APART,
+            room=self._tokens_left,
+        )
+
+    def rest(self) -> Prompt:
+        """The prompt of all that is left."""
         piece = self.piece
         return dataclasses.replace(
             self._whole,
             prefix=self._prefix,
-            max_new_tokens=min(self._tokens_left, piece.segment_len if most_tokens is None else most_tokens),
-            first_sequence=self._whole.first_sequence + attempt * SEQUENCES_APART,
+            max_new_tokens=self._tokens_left,
             before=Before(piece.token_ids, len(piece.log_probs), piece.tokens_left),
-            room=self._tokens_left,
         )
 
     def take_best(self) -> None:
@@ -410,19 +409,40 @@ class _Segments:
         self._state: State | None = None
         self._places: dict[int, int] = {}  # of windows, by number, among the prompts of the state
 
-    def decode(self, running: Sequence[_Window], attempt: int) -> list[list[Hypothesis]]:
+    def write(self, windows: Sequence[_Window], judge: Judge) -> None:
+        """The next segment of each of these windows: the best of its candidates."""
+        num_candidates = self._request.options.num_return_sequences
+        for attempt in range(1 if num_candidates == 1 else 1 + RETRIES):
+            running = [each for each in windows if not (each.is_fine or (each.best and self._deadline.is_over()))]
+            for window, found in zip(running, self._decode(running, attempt), strict=True):
+                for each in found:
+                    badness = (0.0, 0.0)
+                    if num_candidates > 1:
+                        badness = judge(window.piece.prompt, window.piece.with_new(each), window.piece.step)
+                    if window.best is None or badness < window.best[0]:
+                        window.best = badness, each
+
+    def _decode(self, running: Sequence[_Window], attempt: int) -> list[list[Hypothesis]]:
         """The candidates of the next segment of each of these windows."""
+        if not running:
+            return []
         prompts = {self._windows.index(window): window.segment(attempt) for window in running}
         state = self._state
         goes_on = state is not None and self._places.keys() >= prompts.keys()
         if state is None or not (
             goes_on and state.go_on({self._places[number]: prompt for number, prompt in prompts.items()})
         ):
+            self.close()
             request = dataclasses.replace(self._request, prompts=tuple(prompts.values()))
             state = self._state = self._choice.start(request, self._deadline)
             self._places = {number: place for place, number in enumerate(prompts)}
         results = finished(state)
         return [results[self._places[number]] for number in prompts]
+
+    def close(self) -> None:
+        """Nothing goes on any more."""
+        if self._state is not None:
+            self._state.close()
 
 
 def stream_long(choice: Choice, request: Request, reader: Reader) -> Iterator[NewToken]:
@@ -462,8 +482,7 @@ def _tokens(choice: Choice, request: Request, window: _Window, state: State, dea
 
 def _rest(choice: Choice, request: Request, window: _Window, deadline: Deadline) -> State:
     """The rest of a window on its way."""
-    prompt = window.segment(most_tokens=window.piece.tokens_left)
-    return choice.start(dataclasses.replace(request, prompts=(prompt,)), deadline)
+    return choice.start(dataclasses.replace(request, prompts=(window.rest(),)), deadline)
 
 
 def _streamed(

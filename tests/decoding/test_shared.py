@@ -10,7 +10,7 @@ import pytest
 import amt
 from amt.decoding.backends import Backend
 from amt.decoding.backends.engine import packed_engine
-from amt.decoding.backends.shared import Cancelled, SharedBatch
+from amt.decoding.backends.shared import Cancelled, SharedBatch, SharedState
 from amt.ops import native
 from amt.ops.decode import Generation
 
@@ -69,7 +69,68 @@ def test_everybody_gets_what_they_get_alone(opened, batch, joins):
         same = expected[TEXTS.index(text)]
         assert piece.tokens == same.tokens and piece.token_log_probs == same.token_log_probs, text
         assert piece.backend == "shared" and piece.to_bytes() == same.to_bytes()
-    assert batch.num_rows == batch.num_waiting == 0 and joins
+    wait_until(lambda: batch.num_rows == batch.num_waiting == 0)
+    assert joins
+
+
+@pytest.fixture
+def restarts(monkeypatch):
+    """How many tokens the prefixes have that begin anew."""
+    made = []
+    restart = Generation.restart
+    monkeypatch.setattr(
+        Generation,
+        "restart",
+        lambda self, index, prefix, *given, **named: (
+            made.append(len(prefix)), restart(self, index, prefix, *given, **named)
+        )[1],
+    )  # fmt: skip
+    return made
+
+
+def test_what_is_written_in_parts_rests_between_them(opened, batch, restarts):
+    text, options = "a rock song with guitar, bass and drums", {"seed": 4, "bars": 12, "rerank": 3}
+    expected = amt.generate(text, **options)
+    num_alone = len(restarts)
+    found = amt.generate(text, backend=backend_of(batch), **options)
+    assert found.tokens == expected.tokens and found.token_log_probs == expected.token_log_probs
+    assert num_alone >= 1 and len(restarts) == num_alone + 3 * num_alone  # alone the candidates are rows of one prompt
+    wait_until(lambda: batch.num_rows == 0)  # nothing rests any more
+
+
+def test_what_rests_leaves_when_nobody_waits_and_makes_room(opened, batch, monkeypatch):
+    """The thread that asks is stopped between two segments, with all rows of the batch at rest."""
+    cancelled, rests, goes_on = threading.Event(), threading.Event(), threading.Event()
+    go_on = SharedState.go_on
+
+    def wait(self, prompts):
+        if self.is_cancelled_by is not None:
+            rests.set()
+            assert goes_on.wait(60)
+        return go_on(self, prompts)
+
+    monkeypatch.setattr(SharedState, "is_cancelled_by", None, raising=False)
+    monkeypatch.setattr(SharedState, "go_on", wait)
+    start = batch.start
+
+    def start_to_stop(*given, **named):
+        state = start(*given, **named)
+        state.is_cancelled_by = cancelled
+        return state
+
+    options = {"seed": 4, "bars": 12, "rerank": 8}
+    stopped = Backend("shared", batch.refusal, lambda *given: start_to_stop(*given, is_cancelled=cancelled.is_set))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        first = pool.submit(amt.generate, TEXTS[1], backend=stopped, **options)
+        assert rests.wait(60) and batch.num_rows == 8
+        second = pool.submit(amt.generate, CALLS[0][0], backend=backend_of(batch), **CALLS[0][1])
+        wait_until(lambda: batch.num_waiting == 1)
+        cancelled.set()
+        assert second.result(60).tokens == amt.generate(CALLS[0][0], **CALLS[0][1]).tokens
+        goes_on.set()
+        with pytest.raises(Cancelled):
+            first.result(60)
+    wait_until(lambda: batch.num_rows == 0)
 
 
 def test_threads_that_are_needed_elsewhere_change_nothing(opened, monkeypatch):

@@ -7,12 +7,16 @@ to alone: a row's tokens do not depend on the batch (csrc/engine/README.md).
 
 A request's first tokens are written before it joins, so that its first notes do not wait for the others' tokens.
 
+A request that is written in parts stays between two of them: its rows rest, and the model does not read again what it
+has read. They go when the request is closed or cancelled.
+
 The words of a request are read, and its pieces made, by the thread that asks; it waits in `step` for the batch. Few are
 prepared at once (`SharedBatch.turn`), one after the other, and the batch leaves them its processors meanwhile.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import threading
@@ -51,15 +55,21 @@ class _Row:
     Attributes:
         prompt: whose it is.
         prefix: the tokens it begins with.
+        sequence: which one of its prompt.
         seed: what it was seeded with.
         tokens: those that are new.
-        result: when it has ended.
+        is_done: whether it has ended.
+        is_here: whether it is in the batch, or will be; one that has ended may begin anew as long as it is.
+        result: what it came to, if it has run since the request began or went on.
     """
 
     prompt: int
+    sequence: int
     prefix: tuple[int, ...]
     seed: int | None
     tokens: list[NewToken] = dataclasses.field(default_factory=list)
+    is_done: bool = False
+    is_here: bool = True
     result: Hypothesis | None = None
 
 
@@ -68,6 +78,7 @@ class SharedState:
 
     def __init__(
         self,
+        batch: SharedBatch,
         request: Request,
         deadline: Deadline,
         generation: Generation,
@@ -78,7 +89,9 @@ class SharedState:
         self.request, self.deadline = request, deadline
         self.generation, self.rows, self.key = generation, rows, key
         self._is_cancelled = is_cancelled
+        self._batch = batch
         self._is_closed = False
+        self.goes_on: Mapping[int, Prompt] = {}  # what the batch is to begin anew
         self.error: Exception | None = None
         self.came = threading.Event()  # set by the batch when there is something to see
         self.follows = False  # whether every token is waited for, or only the end
@@ -92,7 +105,7 @@ class SharedState:
     @property
     def num_tokens(self) -> int:
         return sum(
-            len(row.tokens) if row.result is None else self.request.prompts[row.prompt].max_new_tokens
+            self.request.prompts[row.prompt].max_new_tokens if row.result is not None else len(row.tokens)
             for row in self.rows
         )
 
@@ -101,7 +114,7 @@ class SharedState:
         self.follows = num_steps < FOREVER
         self.came.wait(1.0)
         self.came.clear()
-        self._is_done = all(row.result is not None for row in self.rows)
+        self._is_done = not self.goes_on and all(row.is_done for row in self.rows)
         if self.error is not None:
             raise self.error
         if self.is_cancelled():
@@ -120,10 +133,26 @@ class SharedState:
         return results
 
     def go_on(self, prompts: Mapping[int, Prompt]) -> bool:
-        return False
+        if not all(row.is_here for row in self.rows):
+            return False
+        asked = list(self.request.prompts)
+        for index, prompt in prompts.items():
+            asked[index] = prompt
+        self.request = dataclasses.replace(self.request, prompts=tuple(asked))
+        for row in self.rows:
+            row.tokens, row.result = [], None
+        self._is_done, self._num_given = False, 0
+        self._batch.go_on(self, prompts)
+        return True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it may go on when all is done."""
+        return any(prompt.room > 0 for prompt in self.request.prompts)
 
     def close(self) -> None:
         self._is_closed = True
+        self._batch.look()
 
     def is_cancelled(self) -> bool:
         """Whether nobody waits for it any more."""
@@ -172,10 +201,11 @@ class SharedBatch:
         self.num_tokens = 0
         self._thread = threading.Thread(target=self._run, name="amt-batch", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # Python ends threads in the midst of C++ else
 
     @property
     def num_rows(self) -> int:
-        """Sequences that run now."""
+        """Sequences that run or rest now."""
         return sum(len(rows) for _, rows in list(self._running.values()))
 
     @property
@@ -215,7 +245,7 @@ class SharedBatch:
         rows, prompts = [], []
         for index, sequence in parts:
             prompt = request.prompts[index]
-            rows.append(_Row(index, prompt.prefix, prompt.seed))
+            rows.append(_Row(index, sequence, prompt.prefix, prompt.seed))
             prompts.append(
                 PromptRows(
                     index,
@@ -226,7 +256,10 @@ class SharedBatch:
                     negative,
                     prompt.num_bars,
                     grammars.index(prompt.grammar),
-                    *(() if prompt.before is None else dataclasses.astuple(prompt.before)),
+                    () if prompt.before is None else prompt.before.history,
+                    prompt.num_before,
+                    prompt.tokens_left,
+                    prompt.room,
                 )
             )
         generation = Generation(
@@ -241,13 +274,26 @@ class SharedBatch:
             num_threads=self._num_threads,
         )
         key = mode, request.negative is not None
-        state = SharedState(request, deadline, generation, rows, key, is_cancelled)
+        state = SharedState(self, request, deadline, generation, rows, key, is_cancelled)
         with self.changed:
             if self._is_closed:
                 raise Cancelled
             self._waiting.append(state)
             self.changed.notify_all()
         return state
+
+    def go_on(self, state: SharedState, prompts: Mapping[int, Prompt]) -> None:
+        """Let the rows of these prompts, which rest, begin anew."""
+        with self.changed:
+            if self._is_closed:
+                raise Cancelled
+            state.goes_on = prompts
+            self.changed.notify_all()
+
+    def look(self) -> None:
+        """Look whether anybody has gone."""
+        with self.changed:
+            self.changed.notify_all()
 
     @contextlib.contextmanager
     def turn(self, check: Callable[[], None]) -> Iterator[Turn]:
@@ -284,11 +330,13 @@ class SharedBatch:
             self._is_closed = True
             self.changed.notify_all()
         self._thread.join()
+        atexit.unregister(self.close)
 
     def _run(self) -> None:
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self._is_closed or self._waiting or self._running)
+                while not (self._is_closed or self._has_work()):
+                    self.changed.wait(WAIT_S if self._running or self._waiting else None)
                 if self._is_closed:
                     for state in [*self._waiting, *(each for _, rows in self._running.values() for each, _ in rows)]:
                         _fail(state, Cancelled())
@@ -300,6 +348,15 @@ class SharedBatch:
             for key in list(self._running):
                 if not self._chunk(*self._running[key], CHUNK_STEPS, CHUNK_MS):
                     del self._running[key]
+
+    def _has_work(self) -> bool:
+        """Whether a row runs, or has to come, to begin anew or to go."""
+        rows = [each for _, of_kind in self._running.values() for each in of_kind]
+        return (
+            any(not row.is_done or state.goes_on or state.is_cancelled() for state, row in rows)
+            or any(state.is_cancelled() for state in self._waiting)
+            or bool(self._waiting and len(self._waiting[0].rows) <= self.max_rows - len(rows))
+        )
 
     @property
     def is_alive(self) -> bool:
@@ -358,6 +415,7 @@ class SharedBatch:
         return bool(rows)
 
     def _run_chunk(self, generation: Generation, rows: _Rows, num_steps: int, num_ms: int) -> None:
+        self._begin_anew(generation, rows)
         generation.num_threads = max(1, self._num_threads - self._num_preparing)
         failure: Exception | None = None
         try:
@@ -366,14 +424,18 @@ class SharedBatch:
             failure = error
         gone: list[int] = []
         for index, (state, row) in enumerate(rows):
+            if state.is_cancelled():
+                state.error = state.error or Cancelled()
+            if row.is_done:  # it rests
+                if state.error is not None:
+                    gone.append(index)
+                continue
             status = generation.status(index)
             new = generation.new_tokens(len(row.tokens), index)
             row.tokens += [NewToken(*token) for token in new]
             self.num_tokens += len(new)
             if failure is not None or status.failure:
                 state.error = failure or DecodingError(status.failure)
-            elif state.is_cancelled():
-                state.error = Cancelled()
             is_over = bool(row.tokens) and state.deadline.is_over()
             if status.is_done or is_over:
                 row.result = Hypothesis(
@@ -383,17 +445,44 @@ class SharedBatch:
                     REASONS[status.finish_reason],
                     row.seed,
                 )
-            if row.result is not None or state.error is not None:
+                row.is_done = True
+            if state.error is not None or (row.is_done and (is_over or not state.has_room)):
                 gone.append(index)
         states = dict.fromkeys(state for state, _ in rows)
         for index in reversed(gone):
-            del rows[index]
+            rows.pop(index)[1].is_here = False
             if rows:  # the last one ends with the generation
                 generation.leave(index)
         for state in states:
-            is_done = all(row.result is not None for row in state.rows)
+            is_done = all(row.is_done for row in state.rows)
             if state.follows or is_done or state.error is not None:
                 state.came.set()
+
+    def _begin_anew(self, generation: Generation, rows: _Rows) -> None:
+        """Let what rests go on where it is to."""
+        for state in dict.fromkeys(state for state, _ in rows):
+            prompts = state.goes_on
+            if not prompts:
+                continue
+            for index, (other, row) in enumerate(rows):
+                if other is not state or row.prompt not in prompts:
+                    continue
+                prompt = prompts[row.prompt]
+                try:
+                    generation.restart(
+                        index,
+                        prompt.prefix,
+                        prompt.max_new_tokens,
+                        first_sequence=prompt.first_sequence + row.sequence,
+                        history=() if prompt.before is None else prompt.before.history,
+                        num_before=prompt.num_before,
+                        tokens_left=prompt.tokens_left,
+                    )
+                except ValueError as error:
+                    state.error = error
+                else:
+                    row.prefix, row.is_done = prompt.prefix, False
+            state.goes_on = {}  # at last: who waits sees that it is not done
 
 
 def _fail(state: SharedState, error: Exception) -> None:
