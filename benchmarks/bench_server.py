@@ -1,6 +1,7 @@
 """The server with real clients on loopback: pieces a second, time to the first event, memory over many requests.
 
 python benchmarks/bench_server.py
+python benchmarks/bench_server.py --only throughput --default-size
 python benchmarks/bench_server.py --requests 5000 --only memory
 """
 
@@ -9,12 +10,14 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import dataclasses
 import http.client
 import json
 import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from time import perf_counter, sleep
@@ -28,6 +31,21 @@ TEXTS = (
 )
 BARS = 8
 WAIT_S = 300
+
+
+def save_default_size(folder: str) -> None:
+    """Random weights of the size that `MusicTransformer` has by default, with all else from the packaged model."""
+    import torch
+
+    from amt.models.checkpoint import save_checkpoint
+    from amt.models.opened import load
+
+    found = load("score-plan").checkpoint
+    size = {"d_model": 512, "nhead": 8, "num_encoder_layers": 6, "num_decoder_layers": 6, "dim_feedforward": 2048}
+    torch.manual_seed(0)
+    config = dataclasses.replace(found.model.config, **size)
+    model = type(found.model).from_config(config, tokenizer_config=found.tokenizer_config)
+    save_checkpoint(folder, model, found.tokenizer_config, found.text_spec, found.generation_config)
 
 
 @contextlib.contextmanager
@@ -101,29 +119,29 @@ def failed(num: int, of: int) -> str:
     return f"; FAILED: {num} of {of}" if num else ""
 
 
-def answered(port: int, num_clients: int, num_pieces: int, first: int) -> tuple[int, float]:
+def answered(port: int, num_clients: int, num_pieces: int, first: int, **more: Any) -> tuple[int, float]:
     """How many of so many pieces are written for so many clients, and the seconds.
 
     Each client asks again when it has its answer.
     """
     began = perf_counter()
     with concurrent.futures.ThreadPoolExecutor(num_clients) as pool:
-        num = sum(pool.map(lambda number: post(port, body_of(number)), range(first, first + num_pieces)))
+        num = sum(pool.map(lambda number: post(port, body_of(number, **more)), range(first, first + num_pieces)))
     return num, perf_counter() - began
 
 
-def throughput(port: int, rounds: int) -> None:
+def throughput(port: int, rounds: int, **more: Any) -> None:
     """One client, 8 and 32 in turns. Where the machine has other work, processor time says more than wall time."""
     sizes = {1: 8, 8: 24, 32: 64}
     rates: dict[int, list[float]] = {num_clients: [] for num_clients in sizes}
     cpu_s: dict[int, list[float]] = {num_clients: [] for num_clients in sizes}
     lost = dict.fromkeys(sizes, 0)
     first = 1000
-    answered(port, 8, 8, 0)
+    answered(port, 8, 8, 0, **more)
     for _ in range(rounds):
         for num_clients, num_pieces in sizes.items():
             before = metric(port, "amt_cpu_seconds_total")
-            num, seconds = answered(port, num_clients, num_pieces, first)
+            num, seconds = answered(port, num_clients, num_pieces, first, **more)
             rates[num_clients].append(num / seconds)
             cpu_s[num_clients].append((metric(port, "amt_cpu_seconds_total") - before) / max(num, 1))
             lost[num_clients] += num_pieces - num
@@ -194,8 +212,13 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--threads", default=None)
+    parser.add_argument("--default-size", action="store_true", help="random weights of 82 MB and 200 tokens a piece")
     given = parser.parse_args()
+    folder = tempfile.TemporaryDirectory() if given.default_size else None
+    if folder is not None:
+        save_default_size(folder.name + "/model")
     arguments = [
+        *(() if folder is None else ("--model", folder.name + "/model")),
         "--timeout",
         "600",
         "--dtype",
@@ -205,7 +228,7 @@ def main() -> None:
     with server(*arguments) as port:
         print(f"server: {' '.join(arguments)}; {resident_mib(port):.1f} MiB")
         if given.only in (None, "throughput"):
-            throughput(port, given.rounds)
+            throughput(port, given.rounds, **({} if folder is None else {"max_new_tokens": 200, "min_new_tokens": 200}))
         if given.only in (None, "latency"):
             latency(port, 20)
         if given.only in (None, "memory"):

@@ -23,7 +23,7 @@ from amt.midi.vocabulary import vocabulary_of
 from amt.models.opened import OpenedModel
 from amt.request.attributes import attributes_of, facts_of_request
 from amt.request.limits import LENGTHS, Limits, with_said_plan, with_usual
-from amt.request.obey import OBEY, Obey, Obeyed, obeyed
+from amt.request.obey import OBEY, Obey, Obeyed, obeyed, with_usual_players
 from amt.request.options import GenerationConfig
 from amt.request.plans import PLAN_BY, PlanBy
 from amt.request.reading import Reading, check_text, read
@@ -72,11 +72,11 @@ def ask(
     # What cannot be kept is an error before a file is read.
     wishes = [obeyed(limits, each, named, config, obey) for each in readings]
     of_each = [each.limits for each in wishes]
+    seeds = [seed_of(options, None) for _ in texts]
     if named is not None and obey == "said" and prompt_midi is None:
         of_each = [
             with_said_plan(each, reading, named, config) for each, reading in zip(of_each, readings, strict=True)
         ]
-    seeds = [seed_of(options, None) for _ in texts]
     continued: Continued | None = None
     semitones = [0] * len(texts)
     if prompt_midi is not None:
@@ -99,8 +99,10 @@ def ask(
         semitones = [semitones_above_home(*of_text) for of_text in zip(keys, texts, seeds, strict=True)]
     prefix = () if continued is None else continued.ids
     constraints, targets, held_limits = [], [], []
-    for each, reading, usual, higher, seed in zip(of_each, readings, plans, semitones, seeds, strict=True):
+    for text, each, reading, usual, higher, seed in zip(texts, of_each, readings, plans, semitones, seeds, strict=True):
         held_limits.append(each if usual is None else usual.limited(each))
+        if continued is None and named is not None and obey == "said":
+            held_limits[-1] = with_usual_players(held_limits[-1], reading, named, config, _number_of(text, seed))
         held = _with_usual(held_limits[-1], named, prefix, opened, higher).constraints(config)
         held = moved(held if usual is None else usual.planned(held), -higher)
         target = Target(each.bars, each.duration)
@@ -160,9 +162,13 @@ def _usual_plan(
 
     if limits.chords is not None or limits.max_beats is not None:
         return None
-    number = zlib.crc32(text.encode()) if seed is None else seed
     target = _target(limits, reading, seed, config, None, None)
-    return usual_plan(reading, limits, target, number, config, room)
+    return usual_plan(reading, limits, target, _number_of(text, seed), config, room)
+
+
+def _number_of(text: str, seed: int | None) -> int:
+    """What decides among several things that are usual."""
+    return zlib.crc32(text.encode()) if seed is None else seed
 
 
 def _returns(constraints: Constraints) -> tuple[Return, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from amt.midi.programs import DRUMS
-from amt.request.lexicon.bands import BANDS, DRUM_FEELS, PROGRAMS_IN, USE_BANDS
+from amt.request.lexicon.bands import BANDS, DRUM_FEELS, JOINERS, PROGRAMS_IN, USE_BANDS, USUAL_BY_SIZE, USUAL_PLAYERS
 from amt.request.lexicon.ensembles import ENSEMBLES
 from amt.request.lexicon.styles import STYLES
 from amt.request.phrases import programs_of
@@ -49,6 +49,54 @@ def cast(reading: Reading, forbidden: Collection[int] = ()) -> tuple[Role, ...]:
             roles.append(Role(part, free[0], by))
     order = [part for part, _ in wanted]
     return tuple(sorted(roles, key=lambda role: order.index(role.part)))
+
+
+def usual_players(
+    reading: Reading, seed: int, forbidden: Collection[int] = (), most: int | None = None
+) -> tuple[int, ...]:
+    """The programs of all who are usual where a text names nobody: see `JOINERS` and `USUAL_PLAYERS`.
+
+    Args:
+        seed: decides among several that are usual.
+        forbidden: programs that must not play, beside those that the text refuses.
+        most: so many may there be.
+
+    Returns:
+        none where the text names somebody, or what is usual does not fit.
+    """
+    roles = cast(reading, forbidden)
+    if not roles:
+        bands = _usual_bands(reading)
+    elif all(role.by for role in roles):
+        band, by = ", ".join(role.part.name for role in roles), roles[0].by
+        joiners = JOINERS.get(by, JOINERS.get(STYLES[by].family, ()) if by in STYLES else ())
+        bands = tuple(f"{band}, {joiner}".strip(", ") for joiner in joiners)
+    else:
+        return ()
+    first = seed % max(1, len(bands))
+    bands = bands[first:] + bands[:first]
+    if reading.size is not None:
+        bands += USUAL_BY_SIZE.get(reading.size.value, ())
+    unwanted = {*forbidden, *reading.forbidden_programs}
+    for band in bands:
+        players = [Part(name, programs_of(name)) for name in band.split(", ")]
+        can_play = [[program for program in _in_style(each, reading) if program not in unwanted] for each in players]
+        size = len(players) if reading.size is None else reading.size.value
+        if all(can_play) and len(players) == size and (most is None or size <= most):
+            return tuple(sorted({programs[0] for programs in can_play}))
+    return ()
+
+
+def _usual_bands(reading: Reading) -> tuple[str, ...]:
+    """Where a text implies no band: those of the first thing that it says and that has any."""
+    said = [
+        *(said.value for said in reading.styles),
+        *(STYLES[said.value].family for said in reading.styles),
+        *("song form" if "chorus" in said.value else said.value for said in reading.forms),
+        *(said.value for said in (*reading.uses, *reading.moods)),
+        "",
+    ]
+    return next(USUAL_PLAYERS[each] for each in said if each in USUAL_PLAYERS)
 
 
 def is_closed(reading: Reading) -> bool:

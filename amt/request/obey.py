@@ -13,7 +13,7 @@ from typing import Any, Literal
 from amt.midi.config import TokenizerConfig
 from amt.midi.programs import program_number
 from amt.midi.vocabulary import time_signature_index
-from amt.request.casting import cast
+from amt.request.casting import cast, usual_players
 from amt.request.limits import Limits
 from amt.request.reading import Reading
 from amt.request.request import completed
@@ -72,6 +72,26 @@ def obeyed(
     if "bars" in words and words.get("time_signature", limits.time_signature) is None:
         words["time_signature"] = USUAL_METRE
     return Obeyed(_together(limits, reading, words, config), frozenset(words), tuple(warnings))
+
+
+def with_usual_players(
+    limits: Limits, reading: Reading, named: Collection[str], config: TokenizerConfig, seed: int
+) -> Limits:
+    """The limits with who is usual where neither the call nor the text says who plays.
+
+    Args:
+        limits: of the call and of the words.
+        named: the limits that the call names.
+        seed: decides among several that are usual.
+    """
+    is_said = limits.instruments is not None or not {"instruments", "required_instruments"}.isdisjoint(named)
+    if config.preset != "score" or is_said:
+        return limits
+    forbidden = {program_number(each) for each in limits.forbidden_instruments or ()}
+    programs = usual_players(reading, seed, forbidden, limits.max_instruments)
+    if not programs:
+        return limits
+    return dataclasses.replace(limits, instruments=programs, required_instruments=programs, forbidden_instruments=None)
 
 
 def middle(low: float, high: float) -> tuple[float, float]:
