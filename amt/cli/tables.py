@@ -48,8 +48,8 @@ def given_values(values: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _list(text: str) -> list[str | int]:
-    return [_name_or_number(part) for part in text.split(",") if part.strip()]
+def _list(text: str) -> list[str | int] | None:
+    return None if text.strip().lower() == NONE else [_name_or_number(part) for part in text.split(",") if part.strip()]
 
 
 def _range(text: str) -> float | tuple[float, ...]:

@@ -304,7 +304,7 @@ def _attributes(opened: OpenedModel, reading: Reading, limits: Limits) -> tuple[
     kinds = opened.checkpoint.model.config.attributes
     facts = facts_of_request(reading, limits)
     if opened.tokenizer.config.canonical_key:
-        facts = facts_at_home(facts)
+        facts = facts_at_home(facts, reading)
     known = attributes_of(facts, kinds)
     return tuple(number for kind in kinds for number in known.get(kind, ()))
 

@@ -55,7 +55,10 @@ def moved(constraints: Constraints, semitones: int) -> Constraints:
     return dataclasses.replace(constraints, **changed)
 
 
-def facts_at_home(facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is asked for, as it is where the model writes."""
+def facts_at_home(facts: Mapping[str, Any], reading: Reading) -> Mapping[str, Any]:
+    """What is asked for, as it is where the model writes; of a mode without a key the key that it has there."""
     key = parse_key(str(facts.get("key", "")))
+    mode = reading.implied_mode if reading.mode is None else reading.mode.value
+    if key is None and mode is not None:
+        key = Key(0, mode)
     return facts if key is None else {**facts, "key": home_of(key).name}

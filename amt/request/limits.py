@@ -69,7 +69,7 @@ class Limits:
     """
 
     instruments: Sequence[str | int] | None = setting(
-        None, 'Only these play, like "violin,cello" or "piano,drums".', only_score=True, written="list"
+        None, 'Only these play, like "violin,cello" or "piano,drums"; "none" for any.', only_score=True, written="list"
     )
     required_instruments: Sequence[str | int] | None = setting(
         None, 'These play before the end; default: all of --instruments; "" for none.', only_score=True, written="list"

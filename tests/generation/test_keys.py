@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import amt
-from amt.generation.keys import moved, semitones_above_home
+from amt.generation.keys import facts_at_home, moved, semitones_above_home
 from amt.midi.canonical import TRANSPOSITIONS
 from amt.midi.config import TokenizerConfig
 from amt.midi.data import MidiData
@@ -13,6 +13,7 @@ from amt.midi.tokenizer import EventTokenizer
 from amt.models import build_model
 from amt.nn.config import ModelConfig
 from amt.request.options import GenerationConfig
+from amt.request.reading import read
 from amt.text.encoder import TextEncoderSpec
 
 CONFIG = TokenizerConfig(version=2, canonical_key=True)
@@ -55,6 +56,22 @@ def test_without_a_key_one_is_drawn_by_the_seed(model):
     drawn = [semitones_above_home(None, "", seed) for seed in range(2000)]
     assert abs(drawn.count(0) / 2000 - TRANSPOSITIONS[0] / sum(TRANSPOSITIONS.values())) < 0.05
     assert semitones_above_home(None, "one text", None) == semitones_above_home(None, "one text", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "told"),
+    [
+        ("a song in F minor", "F minor", "A minor"),
+        ("a sad song", "", "A minor"),
+        ("something happy", "", "C major"),
+        ("music in minor", "", "A minor"),
+        ("dorian music", "", "D dorian"),
+        ("a sad song in F major", "F major", "C major"),
+        ("a song", "", ""),
+    ],
+)
+def test_a_mode_without_a_key_is_told_as_the_key_that_it_is_written_in(text, key, told):
+    assert facts_at_home({"key": key}, read(text))["key"] == told
 
 
 def test_limits_mean_the_pitches_of_the_result(model):

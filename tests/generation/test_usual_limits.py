@@ -46,7 +46,9 @@ def test_notes_last_no_longer_than_those_that_the_model_learned_from(generator, 
     assert opened.checkpoint.model.config.longest_notes == own
 
     def write(seed, **more):
-        return amt.generate("music", model=opened, seed=seed, max_new_tokens=399, temperature=0.3, **more)
+        return amt.generate(
+            "music", model=opened, seed=seed, max_new_tokens=399, temperature=0.3, instruments=None, **more
+        )
 
     pieces = [write(seed) for seed in range(6)]
     assert max(map(longest_note, pieces)) == 2

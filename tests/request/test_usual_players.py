@@ -3,6 +3,7 @@
 import pytest
 
 import amt
+from amt.cli.tables import READ
 from amt.midi.config import TokenizerConfig
 from amt.midi.facts import measure
 from amt.request.casting import cast, usual_players
@@ -14,6 +15,7 @@ from amt.request.limits import Limits
 from amt.request.obey import obeyed, with_usual_players
 from amt.request.phrases import programs_of
 from amt.request.reading import read
+from amt.request.usual_length import usual_seconds
 
 SCORE = TokenizerConfig()
 FAMILIES = {style.family for style in STYLES.values()}
@@ -104,5 +106,13 @@ def test_what_is_written_has_them_and_the_report_says_nothing_of_them():
     piece = amt.generate("an étude", seed=3, bars=4, rerank=1)
     assert measure(piece.music).programs == (0,) and cast(read("an étude")) == ()
     assert "instruments" not in {row.name for row in piece.report}
-    again = amt.generate("an étude", seed=3, bars=4, rerank=1, instruments=None)
-    assert again.tokens != piece.tokens  # None leaves it to the model
+    assert amt.generate("an étude", seed=3, bars=4, rerank=1, instruments=None).tokens != piece.tokens
+    assert READ["list"]("none") is None  # on the command line, too
+
+
+@pytest.mark.parametrize(
+    ("text", "shortest_s"), [("a rock song", 75), ("a pop track", 75), ("rock", 20), ("a jig", 30), ("a folk song", 20)]
+)
+def test_a_song_of_a_band_is_as_long_as_a_song(text, shortest_s):
+    lengths = [usual_seconds(read(text), part / 10) for part in range(11)]
+    assert lengths == sorted(lengths) and shortest_s - 0.01 < lengths[0] < shortest_s + 15 and lengths[-1] <= 300

@@ -120,7 +120,7 @@ JOINERS: dict[str, tuple[str, ...]] = {
     "rock": ("", "hammond organ", "piano"), "metal": ("",), "blues": ("", "harmonica", "hammond organ", "piano"),
     "soul": ("electric guitar", "hammond organ", "strings", "saxophone"), "funk": ("", "hammond organ", "saxophone"),
     "jazz": ("", "saxophone", "trumpet", "vibraphone"), "hip hop": ("electric piano", "piano", "strings"),
-    "electronic": ("synth pad", "saw lead", "square lead", "piano"), "reggae": ("", "hammond organ", "piano"),
+    "electronic": ("synth pad", "saw lead", "square lead"), "reggae": ("", "hammond organ", "piano"),
     "country": ("", "fiddle", "banjo", "harmonica"), "pop": ("", "acoustic guitar", "strings", "synth pad"),
     "ragtime": ("",), "boogie-woogie": ("",), "lounge": ("", "double bass"), "gypsy jazz": ("violin", "clarinet"),
     "smooth jazz": ("electric piano", "jazz guitar"), "ambient": ("", "piano"), "new age": ("piano", "harp", "flute"),
