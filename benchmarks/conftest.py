@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 from comparisons import Comparisons, is_installed
 
+import amt
 from amt.bench.tokenizer import made_files
+from amt.errors import TextEncoderError
+from amt.text.encoder import find_encoder_files
 
 FILES_PER_SOURCE = 40
 PACKAGES = (
@@ -121,6 +124,22 @@ def needs(compare):
             pytest.skip(f"{peer} is not installed")
 
     return check
+
+
+@pytest.fixture
+def packaged(compare):
+    """Opens the model in the package; skips a benchmark where the text encoder is missing, and says so in the table."""
+
+    def opened(question, case):
+        found = amt.load("score-small")
+        try:
+            find_encoder_files(found.checkpoint.text_spec)
+        except TextEncoderError as error:
+            compare(question, case, missing=["the text encoder"])
+            pytest.skip(str(error))
+        return found
+
+    return opened
 
 
 @pytest.fixture

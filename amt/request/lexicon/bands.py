@@ -115,12 +115,12 @@ USUAL_PLAYERS: dict[str, tuple[str, ...]] = {
     "": ("piano", "piano", "acoustic guitar", "piano, bass guitar, drums"),
 }  # fmt: skip
 # Who joins a band above, one of these or nobody (""), by its style, family or use. Nobody else does; where there is
-# none, anybody may.
+# none, anybody may, as in electronic music: it keeps its feel less often with players that are fixed.
 JOINERS: dict[str, tuple[str, ...]] = {
     "rock": ("", "hammond organ", "piano"), "metal": ("",), "blues": ("", "harmonica", "hammond organ", "piano"),
     "soul": ("electric guitar", "hammond organ", "strings", "saxophone"), "funk": ("", "hammond organ", "saxophone"),
     "jazz": ("", "saxophone", "trumpet", "vibraphone"), "hip hop": ("electric piano", "piano", "strings"),
-    "electronic": ("synth pad", "saw lead", "square lead"), "reggae": ("", "hammond organ", "piano"),
+    "reggae": ("", "hammond organ", "piano"),
     "country": ("", "fiddle", "banjo", "harmonica"), "pop": ("", "acoustic guitar", "strings", "synth pad"),
     "ragtime": ("",), "boogie-woogie": ("",), "lounge": ("", "double bass"), "gypsy jazz": ("violin", "clarinet"),
     "smooth jazz": ("electric piano", "jazz guitar"), "ambient": ("", "piano"), "new age": ("piano", "harp", "flute"),
