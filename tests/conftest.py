@@ -16,6 +16,9 @@ FILES_PER_SOURCE = 22
 
 # Small tensors gain nothing from threads that wait for each other, also in the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell's "&" ignores Ctrl-C, and processes that tests start would, too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
